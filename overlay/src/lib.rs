@@ -1,1 +1,5 @@
-//! Table of contents.
+//! Makes the IPv6 overlay exist on a node: addresses, routes and taps of partitions, WireGuard links, tunnels, Babel.
+//!
+//! It realises what others decide and knows links, not clouds: it never imports `slap`, the agent or the master.
+
+pub mod partitions;
