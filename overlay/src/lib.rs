@@ -2,4 +2,8 @@
 //!
 //! It realises what others decide and knows links, not clouds: it never imports `slap`, the agent or the master.
 
+mod netlink;
 pub mod partitions;
+mod tap;
+
+pub use netlink::Error as NetlinkError;

@@ -3,9 +3,18 @@
 //! `network_of` says what a partition has, `plan` what is missing or left over; only `observe`, `apply` and
 //! `reconcile` talk to the kernel.
 
+mod apply;
+mod observe;
+mod plan;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
+
+use crate::netlink::{self, Netlink};
+
+pub use apply::Failure;
+pub use plan::{Action, Desired, Observed, ObservedTap, plan};
 
 /// First value of the 16-bit field that follows the node's prefix in a partition's range, less one.
 const RANGES: u16 = 0x4000;
@@ -42,6 +51,33 @@ pub struct PartitionNetwork {
     pub ipv4: Ipv4Addr,
     /// Its tap.
     pub tap: Tap,
+}
+
+/// What `reconcile` did.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// How many things were not as desired and were changed.
+    pub changed: usize,
+    /// What could not be changed; the rest was.
+    pub failures: Vec<Failure>,
+}
+
+/// What keeps `reconcile` from doing anything at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel's tables cannot be read.
+    #[error("failed to observe the partitions' network")]
+    Observe(#[source] netlink::Error),
+}
+
+/// Makes the kernel have the desired partitions' network and no other partition's.
+///
+/// A second run dumps three tables and changes nothing. Interfaces, addresses and routes of others stay.
+pub async fn reconcile(desired: &[PartitionNetwork]) -> Result<Outcome, Error> {
+    let netlink = Netlink::open().map_err(Error::Observe)?;
+    let (observed, mut indexes) = observe::observe(&netlink).await.map_err(Error::Observe)?;
+    let actions = plan(&Desired::from(desired), &observed);
+    Ok(apply::apply(&netlink, &mut indexes, actions).await)
 }
 
 /// Returns the network of partition `index` (from 0) of the node with `prefix`, as SlapOS lays it out:
