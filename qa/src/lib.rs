@@ -1,1 +1,31 @@
-//! Table of contents.
+//! The bench: boots the product on machines that QEMU makes, and asks from outside whether it works.
+//!
+//! A [`lab`] is a folder with machines in it; a [`master`], a [`node`] and an [`instance`] are what scenarios speak of;
+//! [`eventually`] is the one way to wait. The product is driven by its own programs, never by its code: a black box is tested
+//! from outside. Everything the bench starts dies with it.
+
+pub mod accelerator;
+pub mod blob;
+pub mod child;
+pub mod console;
+pub mod eventually;
+pub mod evidence;
+pub mod figures;
+pub mod files;
+pub mod gpt;
+pub mod host;
+pub mod http;
+pub mod instance;
+pub mod lab;
+pub mod machine;
+pub mod master;
+pub mod network;
+pub mod node;
+pub mod operator;
+pub mod product;
+pub mod run;
+pub mod seed;
+pub mod stages;
+pub mod stick;
+pub mod story;
+pub mod up;

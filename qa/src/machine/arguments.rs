@@ -1,0 +1,183 @@
+//! A machine as QEMU's command line. Pure: no file, no clock, no process.
+
+use camino::Utf8Path;
+
+use crate::accelerator::Accelerator;
+use crate::network::Forward;
+
+/// What a machine is made of.
+#[derive(Debug, Clone)]
+pub struct Hardware {
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub processors: u32,
+    /// What its clock says when it is switched on: `utc`, or a date such as `1970-01-01T00:01:00`.
+    pub clock: String,
+    /// Ports of the host that lead into it.
+    pub forwards: Vec<Forward>,
+    /// Distinguishes it from the lab's other machines.
+    pub number: u8,
+}
+
+impl Hardware {
+    /// The smallest box that is promised to work.
+    pub fn small(number: u8) -> Self {
+        Self {
+            memory: 512,
+            processors: 2,
+            clock: "utc".to_owned(),
+            forwards: Vec::new(),
+            number,
+        }
+    }
+}
+
+/// The files of one boot.
+#[derive(Debug)]
+pub struct Files<'a> {
+    /// The disk, qcow2.
+    pub disk: &'a Utf8Path,
+    /// The firmware's code.
+    pub firmware: &'a Utf8Path,
+    /// The firmware's variables.
+    pub variables: &'a Utf8Path,
+    /// A file with the systemd credential for SMBIOS, if the machine is told who it is.
+    pub credential: Option<&'a Utf8Path>,
+    /// Where the serial console is logged.
+    pub console: &'a Utf8Path,
+    /// The monitor's socket.
+    pub monitor: &'a Utf8Path,
+}
+
+/// QEMU's arguments.
+pub fn arguments(accelerator: Accelerator, hardware: &Hardware, files: &Files<'_>) -> Vec<String> {
+    let mut line = Line::default();
+    line.option("-machine", "q35,smm=off,vmport=off");
+    line.option("-accel", accelerator.argument());
+    line.option("-cpu", "max");
+    line.option("-smp", hardware.processors);
+    line.option("-m", hardware.memory);
+    line.option(
+        "-uuid",
+        format_args!("5b0c0000-0000-4000-8000-0000000000{:02x}", hardware.number),
+    );
+    line.option("-rtc", format_args!("base={}", hardware.clock));
+    line.flag("-nodefaults");
+    line.flag("-no-user-config");
+    line.option("-display", "none");
+    line.option("-vga", "none");
+    line.option(
+        "-drive",
+        format_args!(
+            "if=pflash,unit=0,format=raw,readonly=on,file={}",
+            files.firmware
+        ),
+    );
+    line.option(
+        "-drive",
+        format_args!("if=pflash,unit=1,format=raw,file={}", files.variables),
+    );
+    line.option(
+        "-drive",
+        format_args!(
+            "if=none,id=disk,format=qcow2,cache=writeback,discard=unmap,file={}",
+            files.disk
+        ),
+    );
+    line.option("-device", "virtio-blk-pci,drive=disk,bootindex=1");
+    line.option("-device", "virtio-rng-pci");
+    line.option("-device", "qemu-xhci,id=usb");
+    line.option("-nic", nic(hardware));
+    line.option(
+        "-chardev",
+        format_args!("file,id=console,path={}", files.console),
+    );
+    line.option("-serial", "chardev:console");
+    line.option(
+        "-qmp",
+        format_args!("unix:{},server=on,wait=off", files.monitor),
+    );
+    if let Some(credential) = files.credential {
+        line.option("-smbios", format_args!("type=11,path={credential}"));
+    }
+    line.0
+}
+
+fn nic(hardware: &Hardware) -> String {
+    // The host's IPv6 must not matter to a scenario: the overlay brings its own.
+    let mut nic = format!(
+        "user,model=virtio-net-pci,ipv6=off,mac=52:54:00:5b:00:{:02x}",
+        hardware.number
+    );
+    for Forward { protocol, from, to } in &hardware.forwards {
+        nic.push_str(&format!(",hostfwd={protocol}:127.0.0.1:{from}-:{to}"));
+    }
+    nic
+}
+
+#[derive(Default)]
+struct Line(Vec<String>);
+
+impl Line {
+    fn flag(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    fn option(&mut self, name: &str, value: impl ToString) {
+        self.0.extend([name.to_owned(), value.to_string()]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::MasterAddress;
+
+    fn line(hardware: &Hardware, credential: Option<&Utf8Path>) -> String {
+        let path = Utf8Path::new("lab/file");
+        let files = Files {
+            disk: path,
+            firmware: path,
+            variables: path,
+            credential,
+            console: path,
+            monitor: path,
+        };
+        arguments(Accelerator::Tcg, hardware, &files).join(" ")
+    }
+
+    #[test]
+    fn a_small_box_has_512_mib_and_no_port_open() {
+        let line = line(&Hardware::small(2), None);
+        assert!(
+            line.contains("-m 512 ") && line.contains("base=utc"),
+            "{line}"
+        );
+        assert!(
+            !line.contains("hostfwd") && !line.contains("-smbios"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn only_loopback_ports_lead_into_a_master() {
+        let address = MasterAddress {
+            tls: 4430,
+            overlay: 6330,
+        };
+        let hardware = Hardware {
+            forwards: address.forwards(),
+            ..Hardware::small(1)
+        };
+        let line = line(&hardware, Some(Utf8Path::new("lab/credential")));
+        assert!(
+            line.contains("hostfwd=tcp:127.0.0.1:4430-:443,hostfwd=udp:127.0.0.1:6330-:6326"),
+            "{line}"
+        );
+        assert!(
+            line.contains("-smbios type=11,path=lab/credential"),
+            "{line}"
+        );
+    }
+}

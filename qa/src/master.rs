@@ -1,0 +1,194 @@
+//! A master: a box with the role, or `slapbox-master` as a process of the host, since a master runs on any Linux machine.
+//! Scenarios speak to it as its operator does.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::blob::Blob;
+use crate::child::Child;
+use crate::eventually::{eventually, minutes};
+use crate::instance::{Instance, Release};
+use crate::machine::Machine;
+use crate::machine::arguments::Hardware;
+use crate::network::MasterAddress;
+use crate::node::Node;
+use crate::operator::{Operator, TokenWish};
+use crate::product::{self, Product};
+use crate::seed::Seed;
+use crate::story::act;
+
+/// A master and its operator.
+#[derive(Debug)]
+pub struct Master {
+    address: MasterAddress,
+    folder: Utf8PathBuf,
+    operator: Operator,
+    place: Place,
+    demo: Utf8PathBuf,
+}
+
+#[derive(Debug)]
+enum Place {
+    Box(Box<Machine>),
+    // Kept for its end: the process dies with the value.
+    Host(#[expect(dead_code, reason = "dropped with the master")] Child),
+}
+
+impl Master {
+    /// Boots a box with the role master and logs the operator in with what its console shows.
+    pub async fn boot(product: &Product, folder: &Utf8Path) -> Result<Self> {
+        let address = MasterAddress::free()?;
+        let hardware = Hardware {
+            memory: 1024,
+            forwards: address.forwards(),
+            ..Hardware::small(1)
+        };
+        let seed = Seed::master(address);
+        let mut machine = Machine::make(
+            "master",
+            &folder.join("master"),
+            hardware,
+            product,
+            Some(&seed),
+        )?;
+        machine.boot().await?;
+        let blob = eventually(
+            "the master's console shows how its operator logs in",
+            async || {
+                machine.must_run()?;
+                Blob::find(&machine.console().text()).with_context(|| last_line(&machine))
+            },
+        );
+        let blob = blob.within(minutes(2)).await?;
+        Self::with_operator(
+            address,
+            folder,
+            &blob,
+            Place::Box(Box::new(machine)),
+            product,
+        )
+        .await
+    }
+
+    /// Starts `slapbox-master` on the host.
+    pub async fn start_on_host(product: &Product, folder: &Utf8Path) -> Result<Self> {
+        act("start slapbox-master on the host");
+        let address = MasterAddress::free()?;
+        let data = folder.join("master-data");
+        let mut command = Command::new(product::program("slapbox-master")?);
+        command.args([
+            "--data",
+            data.as_str(),
+            "--url",
+            &address.url_for_machines(),
+        ]);
+        command.args(["--listen", &format!("127.0.0.1:{}", address.tls)]);
+        let mut process = Child::start("slapbox-master", &command, &folder.join("master.log"))?;
+        let blob = eventually("the master says how its operator logs in", async || {
+            process.must_live()?;
+            Blob::find(&process.said()).context("no login line yet")
+        });
+        let blob = blob.within(minutes(1)).await?;
+        Self::with_operator(address, folder, &blob, Place::Host(process), product).await
+    }
+
+    /// Makes a token that one node may use once.
+    pub async fn token(&self) -> Result<Blob> {
+        act("make a node's token");
+        self.operator.token(&TokenWish::default()).await
+    }
+
+    /// Makes a token that expires at once.
+    pub async fn short_token(&self) -> Result<Blob> {
+        act("make a token that expires in a second");
+        self.operator.token(&TokenWish { lifetime: Some(1) }).await
+    }
+
+    /// Publishes the demo release.
+    pub async fn publish_demo(&self) -> Result<Release> {
+        act("publish the demo release");
+        Ok(Release {
+            url: self.operator.publish(&self.demo).await?,
+        })
+    }
+
+    /// Supplies `release` to `node` and requests a service of it there.
+    pub async fn request(
+        &self,
+        title: &str,
+        release: &Release,
+        node: &Node,
+        greeting: &str,
+    ) -> Result<Instance> {
+        let computer = node.reference(self).await?;
+        act(format_args!(
+            "supply the release to {computer} and request “{title}” there"
+        ));
+        self.operator.supply(&release.url, &computer).await?;
+        let instance = Instance::new(
+            title,
+            release,
+            &computer,
+            greeting,
+            &self.operator,
+            &self.folder,
+        );
+        instance.start().await?;
+        Ok(instance)
+    }
+
+    /// Who speaks to the master.
+    pub fn operator(&self) -> &Operator {
+        &self.operator
+    }
+
+    /// Takes the power away from the master's box and switches it on again.
+    pub async fn restart_after_power_cut(&mut self) -> Result<()> {
+        let Place::Box(machine) = &mut self.place else {
+            anyhow::bail!("this master is no box")
+        };
+        machine.cut_power();
+        machine.boot().await?;
+        let operator = &self.operator;
+        let back = eventually("the master answers its operator again", async || {
+            machine.must_run()?;
+            operator.computers().await.map(drop)
+        });
+        back.within(minutes(2)).await
+    }
+
+    /// The master's URL as the host knows it.
+    pub fn url(&self) -> String {
+        self.address.url_for_host()
+    }
+
+    async fn with_operator(
+        address: MasterAddress,
+        folder: &Utf8Path,
+        blob: &Blob,
+        place: Place,
+        product: &Product,
+    ) -> Result<Self> {
+        act("log the operator in");
+        let home = folder.join("operator");
+        let reached = blob.reached_at(&address.url_for_host());
+        let operator = Operator::login(&home, &reached).await?;
+        Ok(Self {
+            address,
+            folder: folder.to_owned(),
+            operator,
+            place,
+            demo: product.demo.clone(),
+        })
+    }
+}
+
+fn last_line(machine: &Machine) -> String {
+    machine
+        .console()
+        .tail(1)
+        .pop()
+        .unwrap_or_else(|| "the console is silent".to_owned())
+}

@@ -1,0 +1,126 @@
+//! Where the things under test are: the image, the demo release, the programs, and the tools tree that QEMU comes from.
+//! Only finds them; the commands of `image/` and cargo make them.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::files;
+
+/// The product as the last build left it.
+#[derive(Debug, Clone)]
+pub struct Product {
+    /// The disk image of the profile `vm`.
+    pub image: Utf8PathBuf,
+    /// The demo release.
+    pub demo: Utf8PathBuf,
+    /// What QEMU and mtools come from.
+    pub tools: Tools,
+}
+
+/// The tools tree: programs of a current Debian, whatever the host has.
+#[derive(Debug, Clone)]
+pub struct Tools {
+    root: Utf8PathBuf,
+}
+
+impl Product {
+    /// Finds what was built, or says what is missing.
+    pub fn find() -> Result<Self> {
+        let built = target()?.join("image");
+        let product = Self {
+            image: built.join("vm/slapbox.raw"),
+            demo: built.join("demo/demo.oci.tar"),
+            tools: Tools::at(&built.join("tools/tree")),
+        };
+        for (path, command) in [
+            (&product.image, "cargo image build --profile vm"),
+            (&product.demo, "cargo image demo"),
+            (&product.tools.root, "cargo image tools"),
+        ] {
+            if !path.exists() {
+                bail!("{path} is not there: `{command}` makes it, and `cargo qa test` runs that");
+            }
+        }
+        Ok(product)
+    }
+}
+
+impl Tools {
+    /// The tools tree at `root`.
+    pub fn at(root: &Utf8Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// A program of the tree, run with the tree's own libraries.
+    pub fn command(&self, program: &str) -> Command {
+        let libraries = self.file("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+        command
+            .arg("--library-path")
+            .arg(libraries.as_str())
+            .arg(self.file("usr/bin").join(program));
+        command
+    }
+
+    /// QEMU, with the tree's own modules and firmware.
+    pub fn qemu(&self) -> Command {
+        let mut command = self.command("qemu-system-x86_64");
+        command.env(
+            "QEMU_MODULE_DIR",
+            self.file("usr/lib/x86_64-linux-gnu/qemu"),
+        );
+        for folder in ["usr/share/qemu", "usr/share/seabios"] {
+            command.arg("-L").arg(self.file(folder));
+        }
+        command
+    }
+
+    /// A file of the tree.
+    pub fn file(&self, path: &str) -> Utf8PathBuf {
+        self.root.join(path)
+    }
+}
+
+/// Cargo's target folder, seen from the running program, which lies in it.
+pub fn target() -> Result<Utf8PathBuf> {
+    let folder = programs()?;
+    Ok(folder
+        .parent()
+        .context("the bench does not lie in a target folder")?
+        .to_owned())
+}
+
+/// A program of the workspace that was built together with the bench.
+pub fn program(name: &str) -> Result<Utf8PathBuf> {
+    let path = programs()?.join(name);
+    if !path.exists() {
+        bail!("{path} is not there: `cargo build --workspace --bins` makes it");
+    }
+    Ok(path)
+}
+
+/// The folder of the workspace.
+pub fn workspace() -> Result<Utf8PathBuf> {
+    let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(folder
+        .parent()
+        .context("qa does not lie in the workspace")?
+        .to_owned())
+}
+
+fn programs() -> Result<Utf8PathBuf> {
+    let running = files::utf8(std::env::current_exe().context("cannot find the running program")?)?;
+    let folder = running
+        .parent()
+        .context("the running program lies in no folder")?;
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    Ok(folder.to_owned())
+}

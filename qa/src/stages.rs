@@ -1,0 +1,214 @@
+//! `cargo qa test`: every check of the project, stage by stage, each with its time, closing with `N passed, N failed`.
+//! CI runs exactly this.
+
+mod tally;
+
+use std::ffi::OsStr;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
+
+use crate::host::Host;
+use crate::run::{Job, run};
+use crate::story::{act, detail, spoken};
+
+pub use self::tally::Tally;
+
+/// A part of the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Stage {
+    /// The code is formatted.
+    Fmt,
+    /// No lint complains, on any target.
+    Clippy,
+    /// The documentation builds without a warning.
+    Doc,
+    /// The tests that need no machine, the tidy test among them.
+    Units,
+    /// What needs root and namespaces of its own: 200 partitions on this machine.
+    Namespaces,
+    /// The image is built and holds what it shall, and nothing else.
+    Image,
+    /// Machines boot, and the product works.
+    Scenarios,
+}
+
+/// Runs the stages, all of them if none is named.
+pub async fn test(chosen: &[Stage]) -> Result<()> {
+    let start = Instant::now();
+    let stages: Vec<Stage> = if chosen.is_empty() {
+        Stage::value_variants().to_vec()
+    } else {
+        chosen.to_vec()
+    };
+    let host = Host::prepare().await?;
+    let tools = start_downloads(&host, &stages)?;
+    if stages
+        .iter()
+        .any(|stage| matches!(stage, Stage::Units | Stage::Namespaces | Stage::Scenarios))
+    {
+        host.has_nextest().await?;
+    }
+    let mut tools = Some(tools);
+    let mut total = Tally::default();
+    let mut lines = Vec::new();
+    for stage in stages {
+        if stage >= Stage::Image
+            && let Some(Some(job)) = tools.take()
+        {
+            detail("wait for the tools tree, which was begun beside the other stages");
+            job.finish().await?;
+        }
+        let begun = Instant::now();
+        act(format_args!("stage {}", name_of(stage)));
+        let tally = play(stage, &host).await;
+        let line = format!(
+            "{:12} {:>14}   {}",
+            name_of(stage),
+            spoken(begun.elapsed()),
+            tally
+        );
+        act(&line);
+        lines.push(line);
+        total = total.and(&tally);
+    }
+    report(&lines, &total, start)
+}
+
+/// The tools tree is mostly downloads: it is made beside the first stages, which are mostly compilation.
+fn start_downloads(host: &Host, stages: &[Stage]) -> Result<Option<Job>> {
+    if !stages.iter().any(|stage| *stage >= Stage::Image) || stages.len() == 1 {
+        return Ok(None);
+    }
+    Ok(Some(Job::start(
+        "set up the tools tree",
+        &host.cargo(&["image", "tools"])?,
+        &host.logs,
+    )?))
+}
+
+async fn play(stage: Stage, host: &Host) -> Tally {
+    match attempt(stage, host).await {
+        Ok(tally) => tally,
+        Err(error) => {
+            detail(format_args!("{error:#}"));
+            Tally::failure()
+        }
+    }
+}
+
+async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
+    match stage {
+        Stage::Fmt => one(host, "fmt", &["fmt", "--all", "--check"]).await,
+        Stage::Clippy => one(host, "clippy", &CLIPPY).await,
+        Stage::Doc => documentation(host).await,
+        Stage::Units => {
+            host.has_babeld().await?;
+            nextest(host, "units", &["--workspace"]).await
+        }
+        Stage::Namespaces => {
+            one(host, "programs", &PROGRAMS).await?;
+            nextest(host, "namespaces", &only("namespaces")).await
+        }
+        Stage::Image => image(host).await,
+        Stage::Scenarios => {
+            one(host, "programs", &PROGRAMS).await?;
+            nextest(
+                host,
+                "scenarios",
+                &["--package", "slapbox-qa", "--profile", "qa"],
+            )
+            .await
+        }
+    }
+}
+
+const CLIPPY: [&str; 7] = [
+    "clippy",
+    "--locked",
+    "--workspace",
+    "--all-targets",
+    "--",
+    "-D",
+    "warnings",
+];
+const DOC: [&str; 5] = [
+    "doc",
+    "--locked",
+    "--workspace",
+    "--no-deps",
+    "--document-private-items",
+];
+const PROGRAMS: [&str; 4] = ["build", "--locked", "--workspace", "--bins"];
+
+/// The tests of one of the bench's own binaries.
+fn only(binary: &str) -> [String; 5] {
+    let filter = format!("binary({binary})");
+    [
+        "--package".into(),
+        "slapbox-qa".into(),
+        "--ignore-default-filter".into(),
+        "--filterset".into(),
+        filter,
+    ]
+}
+
+async fn documentation(host: &Host) -> Result<Tally> {
+    let mut command = host.cargo(&DOC)?;
+    run(
+        "doc",
+        command.env("RUSTDOCFLAGS", "-D warnings"),
+        &host.logs,
+    )
+    .await?;
+    Ok(Tally::success())
+}
+
+async fn image(host: &Host) -> Result<Tally> {
+    one(host, "image build", &["image", "build", "--profile", "vm"]).await?;
+    one(host, "image demo", &["image", "demo"]).await?;
+    Ok(Tally::success().and(&nextest(host, "image", &only("image")).await?))
+}
+
+async fn one(host: &Host, name: &str, words: &[&str]) -> Result<Tally> {
+    run(name, &host.cargo(words)?, &host.logs).await?;
+    Ok(Tally::success())
+}
+
+/// Counts tests, whether or not all have passed.
+async fn nextest(host: &Host, name: &str, words: &[impl AsRef<OsStr>]) -> Result<Tally> {
+    let mut command = host.cargo(&["nextest", "run", "--locked", "--no-fail-fast"])?;
+    let log = host.logs.join(format!("{name}.log"));
+    let ended = run(name, command.args(words), &host.logs).await;
+    let said = std::fs::read_to_string(&log).with_context(|| format!("cannot read {log}"))?;
+    match (Tally::of_nextest(&said), ended) {
+        (Some(tally), Ok(_)) => Ok(tally),
+        (Some(tally), Err(_)) if tally.failed > 0 => Ok(tally),
+        (_, Err(error)) => Err(error),
+        (None, Ok(_)) => bail!("nextest printed no summary"),
+    }
+}
+
+fn report(lines: &[String], total: &Tally, start: Instant) -> Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}").context("cannot write the report")?;
+    }
+    writeln!(out, "{:12} {:>14}", "all", spoken(start.elapsed()))
+        .context("cannot write the report")?;
+    writeln!(out, "{} passed, {} failed", total.passed, total.failed)
+        .context("cannot write the report")?;
+    if total.failed > 0 {
+        bail!("not everything passed");
+    }
+    Ok(())
+}
+
+fn name_of(stage: Stage) -> String {
+    stage
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,1 @@
+//! What the built image holds, and what it must not hold.
