@@ -2,6 +2,8 @@
 //!
 //! It realises what others decide and knows links, not clouds: it never imports `slap`, the agent or the master.
 
+pub mod keys;
+pub mod links;
 mod netlink;
 pub mod partitions;
 mod tap;

@@ -165,13 +165,13 @@ impl Netlink {
             if let NetlinkPayload::Error(err) = answer.payload {
                 let code = -err.raw_code();
                 return match code {
-                    0 => Ok(Answer::Done),
                     code if harmless.contains(&code) => Ok(Answer::AlreadySo),
                     _ => Err(err.to_io()),
                 };
             }
         }
-        Err(io::ErrorKind::UnexpectedEof.into())
+        // The library keeps plain acknowledgements to itself and ends the stream.
+        Ok(Answer::Done)
     }
 }
 

@@ -1,0 +1,8 @@
+//! What the kernel really does with our requests: tests in network namespaces of their own, as root.
+//!
+//! A namespace lives as long as the thread that made it, so a failed test leaves nothing behind.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod lab;
+mod partitions;

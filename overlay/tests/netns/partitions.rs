@@ -1,0 +1,157 @@
+//! Two hundred partitions' network, the first time, again, and after somebody meddled.
+
+use std::time::{Duration, Instant};
+
+use slapbox_overlay::partitions::{Outcome, PartitionNetwork, network_of, reconcile};
+
+use crate::lab::Namespace;
+
+fn partitions(count: u16) -> Vec<PartitionNetwork> {
+    let prefix = "fd12:3456:789a:1::/64".parse().unwrap();
+    (0..count)
+        .map(|index| network_of(prefix, index, 5000 + u32::from(index)))
+        .collect()
+}
+
+/// Reconciles without a failure; returns what was changed and how long it took.
+fn reconciled(namespace: &Namespace, desired: Vec<PartitionNetwork>) -> (usize, Duration) {
+    let (outcome, took): (Outcome, Duration) = namespace.run_async(async move || {
+        let start = Instant::now();
+        let outcome = reconcile(&desired).await.unwrap();
+        (outcome, start.elapsed())
+    });
+    assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
+    (outcome.changed, took)
+}
+
+#[expect(clippy::print_stderr, reason = "figures are worth seeing")]
+fn tell(what: &str, took: Duration) {
+    eprintln!("{what}: {took:.1?}");
+}
+
+#[test]
+fn two_hundred_partitions_are_made_once_and_then_left_alone() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    let (changed, first) = reconciled(&namespace, partitions(200));
+    tell("first", first);
+    // Two addresses, a range, a tap that is set up, its address and two routes.
+    assert_eq!(changed, 200 * 8);
+    let (changed, again) = reconciled(&namespace, partitions(200));
+    tell("again", again);
+    assert_eq!(changed, 0);
+    assert!(first < Duration::from_secs(1), "{first:?}");
+    assert!(again < Duration::from_millis(250), "{again:?}");
+}
+
+#[test]
+fn the_kernel_has_what_a_partition_needs() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    reconciled(&namespace, partitions(2));
+    let addresses = namespace.ip("address show dev lo");
+    assert!(
+        addresses.contains("inet6 fd12:3456:789a:1::3/128 scope global nodad noprefixroute"),
+        "{addresses}"
+    );
+    assert!(addresses.contains("inet 10.0.0.3/32"), "{addresses}");
+    let local = namespace.ip("-6 route show table local");
+    assert!(
+        local.contains("local fd12:3456:789a:1:4002::/80 dev lo"),
+        "{local}"
+    );
+    let tap = namespace.ip("-details address show dev slaptap1");
+    assert!(
+        tap.contains("inet6 fd12:3456:789a:1:8002:ffff:ffff:ffff/80"),
+        "{tap}"
+    );
+    assert!(tap.contains("persist on user 5001"), "{tap}");
+    assert!(!tap.contains("tentative"), "{tap}");
+    let routes = namespace.ip("-6 route show dev slaptap1");
+    assert!(routes.contains("fd12:3456:789a:1:8002::1 "), "{routes}");
+    assert!(
+        routes.contains("fd12:3456:789a:1:8002::/80 via fd12:3456:789a:1:8002::1 "),
+        "{routes}"
+    );
+}
+
+#[test]
+fn what_somebody_deleted_comes_back_and_nothing_else_is_touched() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    reconciled(&namespace, partitions(5));
+    namespace.ip("link delete slaptap3");
+    namespace.ip("address delete 10.0.0.4/32 dev lo");
+    namespace.ip("-6 address delete fd12:3456:789a:1::2/128 dev lo");
+    namespace.ip("-6 route delete local fd12:3456:789a:1:4001::/80 dev lo");
+    namespace.ip("link set slaptap1 down");
+    // The tap with its four things, two addresses, the range; and what a tap loses when it goes down.
+    let (changed, _) = reconciled(&namespace, partitions(5));
+    assert_eq!(changed, 5 + 2 + 1 + 4);
+    assert_eq!(reconciled(&namespace, partitions(5)).0, 0);
+}
+
+#[test]
+fn a_tap_that_belongs_to_another_user_is_given_back() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    namespace.ip("tuntap add slaptap0 mode tap user 4711");
+    reconciled(&namespace, partitions(1));
+    assert!(
+        namespace
+            .ip("-details link show slaptap0")
+            .contains("user 5000")
+    );
+}
+
+#[test]
+fn what_is_no_longer_desired_goes_and_foreign_things_stay() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    namespace.ip("tuntap add foreign0 mode tap");
+    namespace.ip("address add 10.0.7.7/32 dev lo");
+    namespace.ip("address add fd12:3456:789a:1::4d/128 dev lo");
+    namespace.ip("-6 route add local fd12:3456:789a:1:4fff::/80 dev lo");
+    let before = namespace.ip("address show");
+    reconciled(&namespace, partitions(3));
+    reconciled(&namespace, partitions(1));
+    let links = namespace.ip("-brief link show");
+    assert!(
+        links.contains("slaptap0") && !links.contains("slaptap1"),
+        "{links}"
+    );
+    assert!(!namespace.ip("address show dev lo").contains("10.0.0.3"));
+    reconciled(&namespace, Vec::new());
+    assert_eq!(namespace.ip("address show"), before);
+    assert!(
+        namespace
+            .ip("-6 route show table local")
+            .contains("4fff::/80")
+    );
+}
+
+#[test]
+fn a_new_prefix_replaces_the_old_one() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    reconciled(&namespace, partitions(3));
+    let moved: Vec<_> = (0..3)
+        .map(|index| {
+            network_of(
+                "2001:db8:0:5::/64".parse().unwrap(),
+                index,
+                5000 + u32::from(index),
+            )
+        })
+        .collect();
+    reconciled(&namespace, moved.clone());
+    assert_eq!(reconciled(&namespace, moved).0, 0);
+    let all = namespace.ip("-6 address show") + &namespace.ip("-6 route show table all");
+    assert!(!all.contains("fd12:3456:789a"), "{all}");
+}
