@@ -1,0 +1,334 @@
+//! Settings of partitions that cannot all be meant, alone and on one disk. Pure.
+
+use std::collections::BTreeMap;
+
+use super::{Error, FileSystem, Label, Layout, Minimize, Partition, PartitionType, Stem, Verity};
+use crate::mkosi::SectorSize;
+use crate::{Name, Size};
+
+/// The least ESP that repart's vfat makes readable for firmware with large sectors.
+const LEAST_ESP_4096: Size = Size::mib(512);
+/// The same with sectors of 512 bytes: 65525 clusters of one sector, and the tables.
+const LEAST_ESP_512: Size = Size::mib(34);
+
+impl Partition {
+    /// Refuses settings that contradict each other or lack one they need.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.check_sizes()?;
+        self.check_content()?;
+        self.check_verity()?;
+        self.check_compression()
+    }
+
+    fn check_sizes(&self) -> Result<(), Error> {
+        bounds("Size", self.size_min, self.size_max)?;
+        bounds("Padding", self.padding_min, self.padding_max)?;
+        for (name, weight) in [
+            ("Weight", self.weight),
+            ("PaddingWeight", self.padding_weight),
+        ] {
+            if weight.is_some_and(|it| it > 1_000_000) {
+                return Err(Error::Range {
+                    setting: format!("{name}={}", weight.unwrap_or_default()),
+                    remedy: "0 to 1000000".to_owned(),
+                });
+            }
+        }
+        let minimize = self.minimize.filter(|it| *it != Minimize::Off);
+        match (minimize, self.size_min) {
+            (Some(minimize), Some(min)) if self.size_max == Some(min) => contradiction(
+                &format!("Minimize={minimize} and SizeMinBytes={min} with the same SizeMaxBytes="),
+                "a fixed size cannot be made smaller",
+                "drop Minimize=, or SizeMinBytes=",
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_content(&self) -> Result<(), Error> {
+        let fills = [
+            ("CopyFiles=", !self.copy_files.is_empty()),
+            ("Format=", self.format.is_some()),
+            ("MakeDirectories=", !self.make_directories.is_empty()),
+            ("MakeSymlinks=", !self.make_symlinks.is_empty()),
+        ];
+        if let (Some((name, _)), true) = (
+            fills.iter().find(|(_, set)| *set),
+            self.copy_blocks.is_some(),
+        ) {
+            return contradiction(
+                &format!("CopyBlocks= and {name}"),
+                "the blocks would overwrite the file system made",
+                "keep one of the two",
+            );
+        }
+        let minimized = self.minimize.is_some_and(|it| it != Minimize::Off);
+        if minimized && self.format.is_none() && self.verity != Some(Verity::Hash) {
+            return missing(
+                "Minimize=",
+                "Format= or Verity=hash",
+                "nothing else has a least size; drop Minimize=",
+            );
+        }
+        let writable = self.format.is_some_and(|it| !it.is_read_only());
+        if self.minimize == Some(Minimize::Best) && writable {
+            return contradiction(
+                "Minimize=best and Format=",
+                "only read-only file systems have a best size",
+                "use erofs or squashfs, or Minimize=guess",
+            );
+        }
+        if self.format == Some(FileSystem::Swap)
+            && fills.iter().any(|(name, set)| *set && *name != "Format=")
+        {
+            return contradiction(
+                "Format=swap and CopyFiles= or Make…=",
+                "swap holds no files",
+                "drop the files",
+            );
+        }
+        if self.r#type == Some(PartitionType::Esp)
+            && self.format.is_some_and(|it| it != FileSystem::Vfat)
+        {
+            return contradiction(
+                "Type=esp and Format=",
+                "firmware reads FAT only",
+                "use Format=vfat",
+            );
+        }
+        let read_only = self.format.is_some_and(FileSystem::is_read_only);
+        if read_only && self.grow_file_system == Some(true) {
+            return contradiction(
+                "GrowFileSystem=yes and Format=",
+                "a read-only file system does not grow",
+                "drop GrowFileSystem=",
+            );
+        }
+        if self.read_only == Some(true) && self.grow_file_system == Some(true) {
+            return contradiction(
+                "GrowFileSystem=yes and ReadOnly=yes",
+                "what is mounted read-only does not grow",
+                "drop one of the two",
+            );
+        }
+        Ok(())
+    }
+
+    fn check_verity(&self) -> Result<(), Error> {
+        let verity = self.verity.filter(|it| *it != Verity::Off);
+        let Some(verity) = verity else {
+            return match &self.verity_match_key {
+                Some(key) => missing(
+                    &format!("VerityMatchKey={key}"),
+                    "Verity=data, hash or signature",
+                    "set it, or drop the key",
+                ),
+                None => Ok(()),
+            };
+        };
+        if self.verity_match_key.is_none() {
+            return missing(
+                &format!("Verity={verity}"),
+                "VerityMatchKey=",
+                "the same on data, hash and signature",
+            );
+        }
+        if self.encrypt.is_some_and(|it| it != super::Encrypt::Off) {
+            return contradiction(
+                &format!("Verity={verity} and Encrypt="),
+                "systemd-repart does not do both",
+                "drop Encrypt=",
+            );
+        }
+        let filled =
+            !self.copy_files.is_empty() || self.copy_blocks.is_some() || self.format.is_some();
+        if verity == Verity::Data && !filled {
+            return missing(
+                "Verity=data",
+                "Format= with CopyFiles=, or CopyBlocks=",
+                "there is nothing to hash",
+            );
+        }
+        if verity != Verity::Data && filled {
+            return contradiction(
+                &format!("Verity={verity} and Format=, CopyFiles= or CopyBlocks="),
+                "the partition is filled from its data partition",
+                "drop what fills it",
+            );
+        }
+        for (name, size) in [
+            ("VerityDataBlockSizeBytes", self.verity_data_block_size),
+            ("VerityHashBlockSizeBytes", self.verity_hash_block_size),
+        ] {
+            let fits =
+                |it: Size| it.as_bytes().is_power_of_two() && (512..=4096).contains(&it.as_bytes());
+            if size.is_some_and(|it| !fits(it)) {
+                return Err(Error::Range {
+                    setting: format!("{name}="),
+                    remedy: "a power of two from 512 to 4096".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_compression(&self) -> Result<(), Error> {
+        match (self.compression, self.format) {
+            (None, _) if self.compression_level.is_some() => missing(
+                "CompressionLevel=",
+                "Compression=",
+                "the level counts only with it",
+            ),
+            (Some(compression), Some(format)) if !compression.fits(format) => contradiction(
+                &format!("Compression={compression} and Format={format}"),
+                "the file system does not know it",
+                "choose another of the two",
+            ),
+            (Some(compression), None) => missing(
+                &format!("Compression={compression}"),
+                "Format=erofs, squashfs or btrfs",
+                "set it, or drop Compression=",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Layout {
+    /// Refuses partitions that are wrong by themselves or together.
+    pub fn validate(&self) -> Result<(), Error> {
+        for (stem, (_, partition)) in &self.partitions {
+            let wrap = |error| Error::Partition {
+                stem: stem.clone(),
+                error: Box::new(error),
+            };
+            partition.validate().map_err(wrap)?;
+            self.check_esp(stem, partition)?;
+            self.check_supplement(stem, partition)?;
+        }
+        self.check_names()?;
+        self.check_partners()
+    }
+
+    fn check_esp(&self, stem: &Stem, partition: &Partition) -> Result<(), Error> {
+        if partition.r#type != Some(PartitionType::Esp) {
+            return Ok(());
+        }
+        let sector = self.sector_size.unwrap_or(SectorSize::B4096);
+        let least = if sector == SectorSize::B512 {
+            LEAST_ESP_512
+        } else {
+            LEAST_ESP_4096
+        };
+        let small = |setting: String| Error::SmallEsp {
+            stem: stem.clone(),
+            setting,
+            sector: sector.as_bytes(),
+            least,
+        };
+        match (partition.size_min, partition.size_max) {
+            (_, Some(max)) if max < least => Err(small(format!("SizeMaxBytes={max}"))),
+            (Some(min), _) if min < least => Err(small(format!("SizeMinBytes={min}"))),
+            (None, _) => Err(small("the missing SizeMinBytes=".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_supplement(&self, stem: &Stem, partition: &Partition) -> Result<(), Error> {
+        match &partition.supplement_for {
+            Some(name)
+                if !self
+                    .partitions
+                    .keys()
+                    .any(|it| it.to_string() == name.as_str() && it != stem) =>
+            {
+                Err(Error::NoTarget {
+                    stem: stem.clone(),
+                    name: name.to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_names(&self) -> Result<(), Error> {
+        let mut numbers: BTreeMap<u8, &Stem> = BTreeMap::new();
+        let mut labels: BTreeMap<&Label, &Stem> = BTreeMap::new();
+        for (stem, (_, partition)) in &self.partitions {
+            if let Some(first) = numbers.insert(stem.number(), stem) {
+                return Err(Error::SameNumber {
+                    first: first.clone(),
+                    second: stem.clone(),
+                });
+            }
+            let Some(label) = partition.label.as_ref().filter(|it| !it.is_empty_slot()) else {
+                continue;
+            };
+            if let Some(first) = labels.insert(label, stem) {
+                return Err(Error::SameLabel {
+                    first: first.clone(),
+                    second: stem.clone(),
+                    label: label.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that each verity key has one data and one hash partition, and at most one signature.
+    fn check_partners(&self) -> Result<(), Error> {
+        let mut keys: BTreeMap<&Name, Vec<Verity>> = BTreeMap::new();
+        for (_, partition) in self.partitions.values() {
+            if let (Some(key), Some(verity)) = (&partition.verity_match_key, partition.verity) {
+                keys.entry(key).or_default().push(verity);
+            }
+        }
+        for (key, parts) in keys {
+            for wanted in [Verity::Data, Verity::Hash, Verity::Signature] {
+                let count = parts.iter().filter(|it| **it == wanted).count();
+                if count > 1 {
+                    return contradiction(
+                        &format!("two partitions with Verity={wanted} and VerityMatchKey={key}"),
+                        "their hashes could not be told apart",
+                        "give each set its own key",
+                    );
+                }
+                if count == 0 && wanted != Verity::Signature {
+                    return missing(
+                        &format!("VerityMatchKey={key}"),
+                        &format!("a partition with Verity={wanted} and the same key"),
+                        "add it, or drop Verity= from its partners",
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn bounds(name: &str, min: Option<Size>, max: Option<Size>) -> Result<(), Error> {
+    match (min, max) {
+        (Some(min), Some(max)) if min > max => contradiction(
+            &format!("{name}MinBytes={min} and {name}MaxBytes={max}"),
+            "the least is more than the most",
+            "swap them, or make them equal for a fixed size",
+        ),
+        _ => Ok(()),
+    }
+}
+
+fn missing(setting: &str, missing: &str, remedy: &'static str) -> Result<(), Error> {
+    Err(Error::Missing {
+        setting: setting.to_owned(),
+        missing: missing.to_owned(),
+        remedy,
+    })
+}
+
+fn contradiction(these: &str, reason: &str, remedy: &'static str) -> Result<(), Error> {
+    Err(Error::Contradiction {
+        these: these.to_owned(),
+        reason: reason.to_owned(),
+        remedy,
+    })
+}
