@@ -1,0 +1,177 @@
+//! What runs on this node: partitions, software releases and instances, brought to what the master wants.
+//!
+//! The seam between the agent's life (identity, master, loop) and its workload. It never speaks to the master: what
+//! the master shall hear leaves as `Report`s.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use camino::Utf8PathBuf;
+use ipnet::Ipv6Net;
+use tokio::sync::{mpsc, watch};
+
+use crate::desired::{Desired, PartitionName, SoftwareUrl};
+use crate::partitions::PartitionsError;
+use crate::partitions::document::Computer;
+use crate::systemd::Systemd;
+
+/// Where things are on the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// `/srv/slapgrid`: the partitions' directories.
+    pub instances: Utf8PathBuf,
+    /// `/srv/slapgrid/software`: the installed releases.
+    pub software: Utf8PathBuf,
+    /// `/etc`: the lists of users and groups.
+    pub etc: Utf8PathBuf,
+    /// `/run/slapbox`: generated files that need not outlive a boot.
+    pub run: Utf8PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            instances: "/srv/slapgrid".into(),
+            software: "/srv/slapgrid/software".into(),
+            etc: "/etc".into(),
+            run: "/run/slapbox".into(),
+        }
+    }
+}
+
+/// Chooses the client for a URL: the master's own URLs need its CA and our certificate, all others the system's roots.
+#[derive(Clone)]
+pub struct Fetcher(Arc<dyn Fn(&reqwest::Url) -> reqwest::Client + Send + Sync>);
+
+impl Fetcher {
+    /// Asks `choose` before every download, so that a renewed certificate is used at once.
+    pub fn new(choose: impl Fn(&reqwest::Url) -> reqwest::Client + Send + Sync + 'static) -> Self {
+        Self(Arc::new(choose))
+    }
+
+    pub(crate) fn client(&self, url: &reqwest::Url) -> reqwest::Client {
+        (self.0)(url)
+    }
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetcher")
+    }
+}
+
+/// Tells the time of day; used for dates in files only, never for waiting.
+pub type Clock = fn() -> SystemTime;
+
+/// What the master shall hear. Each is said once per change: whoever receives it keeps the newest one per
+/// software release or partition until the master took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The release is being fetched and unpacked.
+    SoftwareBuilding { url: SoftwareUrl },
+    /// The release is installed.
+    SoftwareAvailable { url: SoftwareUrl },
+    /// The release is gone from the node.
+    SoftwareDestroyed { url: SoftwareUrl },
+    /// The release could not be installed; it will be tried again.
+    SoftwareError { url: SoftwareUrl, log: String },
+    /// The instance runs and keeps its promises.
+    Started { partition: PartitionName },
+    /// The instance is stopped.
+    Stopped { partition: PartitionName },
+    /// Nothing of the instance is left: the partition is free.
+    Destroyed { partition: PartitionName },
+    /// The instance is not as it shall be; it will be tried again.
+    InstanceError {
+        partition: PartitionName,
+        message: String,
+    },
+    /// What the instance publishes for those who requested it.
+    Connection {
+        partition: PartitionName,
+        parameters: BTreeMap<String, String>,
+    },
+}
+
+/// What became of `make_partitions`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionsMade {
+    /// What `loadComputerConfigurationFromXML` posts.
+    pub computer: Computer,
+    /// How many users, directories, files, addresses and taps were made, repaired or removed.
+    pub changed: usize,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What a pass of `converge` came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Converged {
+    /// Instances by what they are now.
+    pub started: usize,
+    pub stopped: usize,
+    /// Partitions on their way to what is wanted, without an error so far.
+    pub pending: usize,
+    /// Installed releases.
+    pub software: usize,
+    /// What went wrong, for each partition, in words.
+    pub failures: BTreeMap<PartitionName, String>,
+    /// What went wrong with releases, in words.
+    pub software_failures: BTreeMap<SoftwareUrl, String>,
+    /// What concerns the whole pass (systemd does not answer …).
+    pub failure: Option<String>,
+    /// When to come again at the latest; nothing if only a change can make a difference.
+    pub next_wake: Option<Duration>,
+}
+
+/// The workload of the node.
+#[derive(Debug)]
+pub struct Workload {
+    paths: Paths,
+    fetcher: Fetcher,
+    systemd: Systemd,
+    clock: Clock,
+    changes: watch::Sender<u64>,
+}
+
+impl Workload {
+    /// Takes what it works with; does nothing yet.
+    pub fn new(paths: Paths, fetcher: Fetcher, systemd: Systemd, clock: Clock) -> Self {
+        Self {
+            paths,
+            fetcher,
+            systemd,
+            clock,
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// Moves whenever something happened that a new pass of `converge` should look at: a unit of ours changed, a
+    /// release was installed in the background.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Makes users, directories, addresses, taps and `.slapos-resource` of `count` partitions under `prefix`.
+    ///
+    /// Idempotent; repairs what was deleted or altered; refuses fewer than are in use.
+    pub async fn make_partitions(
+        &self,
+        count: u16,
+        prefix: Ipv6Net,
+    ) -> Result<PartitionsMade, PartitionsError> {
+        let _ = (count, prefix, &self.paths);
+        std::future::pending().await
+    }
+
+    /// Takes one pass at bringing releases and instances to `desired`, and reports as things happen.
+    ///
+    /// One partition's failure never stops the others. Releases are installed in the background, one at a time;
+    /// `reports` is kept until that is done.
+    pub async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
+        let _ = (desired, reports, &self.fetcher, &self.systemd, self.clock);
+        std::future::pending().await
+    }
+}
