@@ -74,7 +74,7 @@ impl fmt::Display for Config {
         print(
             f,
             self.comment.as_ref(),
-            &[conditions.clone()],
+            std::slice::from_ref(&conditions),
             Layout::Repeated,
         )?;
         let rest: Vec<Section> = sections

@@ -5,6 +5,7 @@ mod error;
 mod kind;
 mod layout;
 mod validate;
+mod validate_layout;
 mod value;
 
 use std::fmt;

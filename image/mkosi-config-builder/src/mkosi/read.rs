@@ -104,12 +104,11 @@ fn entries(text: &str) -> Result<Vec<Entry<'_>>, Error> {
         if bare.is_empty() {
             continue;
         }
-        if line.starts_with(char::is_whitespace) && open {
-            if let Some(entry) = entries.last_mut() {
-                entry.value.push('\n');
-                entry.value.push_str(bare);
-                continue;
-            }
+        let continues = open && line.starts_with(char::is_whitespace);
+        if let Some(entry) = entries.last_mut().filter(|_| continues) {
+            entry.value.push('\n');
+            entry.value.push_str(bare);
+            continue;
         }
         if let Some(title) = bare
             .strip_prefix('[')

@@ -1,21 +1,14 @@
-//! Settings of partitions that cannot all be meant, alone and on one disk. Pure.
+//! Settings of one partition that cannot all be meant. Pure.
 
-use std::collections::BTreeMap;
-
-use super::{Error, FileSystem, Label, Layout, Minimize, Partition, PartitionType, Stem, Verity};
-use crate::mkosi::SectorSize;
-use crate::{Name, Size};
-
-/// The least ESP that repart's vfat makes readable for firmware with large sectors.
-const LEAST_ESP_4096: Size = Size::mib(512);
-/// The same with sectors of 512 bytes: 65525 clusters of one sector, and the tables.
-const LEAST_ESP_512: Size = Size::mib(34);
+use super::{Encrypt, Error, FileSystem, Minimize, Partition, PartitionType, Verity};
+use crate::Size;
 
 impl Partition {
     /// Refuses settings that contradict each other or lack one they need.
     pub fn validate(&self) -> Result<(), Error> {
         self.check_sizes()?;
         self.check_content()?;
+        self.check_format()?;
         self.check_verity()?;
         self.check_compression()
     }
@@ -87,6 +80,10 @@ impl Partition {
                 "drop the files",
             );
         }
+        Ok(())
+    }
+
+    fn check_format(&self) -> Result<(), Error> {
         if self.r#type == Some(PartitionType::Esp)
             && self.format.is_some_and(|it| it != FileSystem::Vfat)
         {
@@ -133,7 +130,7 @@ impl Partition {
                 "the same on data, hash and signature",
             );
         }
-        if self.encrypt.is_some_and(|it| it != super::Encrypt::Off) {
+        if self.encrypt.is_some_and(|it| it != Encrypt::Off) {
             return contradiction(
                 &format!("Verity={verity} and Encrypt="),
                 "systemd-repart does not do both",
@@ -194,118 +191,6 @@ impl Partition {
     }
 }
 
-impl Layout {
-    /// Refuses partitions that are wrong by themselves or together.
-    pub fn validate(&self) -> Result<(), Error> {
-        for (stem, (_, partition)) in &self.partitions {
-            let wrap = |error| Error::Partition {
-                stem: stem.clone(),
-                error: Box::new(error),
-            };
-            partition.validate().map_err(wrap)?;
-            self.check_esp(stem, partition)?;
-            self.check_supplement(stem, partition)?;
-        }
-        self.check_names()?;
-        self.check_partners()
-    }
-
-    fn check_esp(&self, stem: &Stem, partition: &Partition) -> Result<(), Error> {
-        if partition.r#type != Some(PartitionType::Esp) {
-            return Ok(());
-        }
-        let sector = self.sector_size.unwrap_or(SectorSize::B4096);
-        let least = if sector == SectorSize::B512 {
-            LEAST_ESP_512
-        } else {
-            LEAST_ESP_4096
-        };
-        let small = |setting: String| Error::SmallEsp {
-            stem: stem.clone(),
-            setting,
-            sector: sector.as_bytes(),
-            least,
-        };
-        match (partition.size_min, partition.size_max) {
-            (_, Some(max)) if max < least => Err(small(format!("SizeMaxBytes={max}"))),
-            (Some(min), _) if min < least => Err(small(format!("SizeMinBytes={min}"))),
-            (None, _) => Err(small("the missing SizeMinBytes=".to_owned())),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_supplement(&self, stem: &Stem, partition: &Partition) -> Result<(), Error> {
-        match &partition.supplement_for {
-            Some(name)
-                if !self
-                    .partitions
-                    .keys()
-                    .any(|it| it.to_string() == name.as_str() && it != stem) =>
-            {
-                Err(Error::NoTarget {
-                    stem: stem.clone(),
-                    name: name.to_string(),
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_names(&self) -> Result<(), Error> {
-        let mut numbers: BTreeMap<u8, &Stem> = BTreeMap::new();
-        let mut labels: BTreeMap<&Label, &Stem> = BTreeMap::new();
-        for (stem, (_, partition)) in &self.partitions {
-            if let Some(first) = numbers.insert(stem.number(), stem) {
-                return Err(Error::SameNumber {
-                    first: first.clone(),
-                    second: stem.clone(),
-                });
-            }
-            let Some(label) = partition.label.as_ref().filter(|it| !it.is_empty_slot()) else {
-                continue;
-            };
-            if let Some(first) = labels.insert(label, stem) {
-                return Err(Error::SameLabel {
-                    first: first.clone(),
-                    second: stem.clone(),
-                    label: label.to_string(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that each verity key has one data and one hash partition, and at most one signature.
-    fn check_partners(&self) -> Result<(), Error> {
-        let mut keys: BTreeMap<&Name, Vec<Verity>> = BTreeMap::new();
-        for (_, partition) in self.partitions.values() {
-            if let (Some(key), Some(verity)) = (&partition.verity_match_key, partition.verity) {
-                keys.entry(key).or_default().push(verity);
-            }
-        }
-        for (key, parts) in keys {
-            for wanted in [Verity::Data, Verity::Hash, Verity::Signature] {
-                let count = parts.iter().filter(|it| **it == wanted).count();
-                if count > 1 {
-                    return contradiction(
-                        &format!("two partitions with Verity={wanted} and VerityMatchKey={key}"),
-                        "their hashes could not be told apart",
-                        "give each set its own key",
-                    );
-                }
-                if count == 0 && wanted != Verity::Signature {
-                    return missing(
-                        &format!("VerityMatchKey={key}"),
-                        &format!("a partition with Verity={wanted} and the same key"),
-                        "add it, or drop Verity= from its partners",
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 fn bounds(name: &str, min: Option<Size>, max: Option<Size>) -> Result<(), Error> {
     match (min, max) {
         (Some(min), Some(max)) if min > max => contradiction(
@@ -317,7 +202,7 @@ fn bounds(name: &str, min: Option<Size>, max: Option<Size>) -> Result<(), Error>
     }
 }
 
-fn missing(setting: &str, missing: &str, remedy: &'static str) -> Result<(), Error> {
+pub(super) fn missing(setting: &str, missing: &str, remedy: &'static str) -> Result<(), Error> {
     Err(Error::Missing {
         setting: setting.to_owned(),
         missing: missing.to_owned(),
@@ -325,7 +210,7 @@ fn missing(setting: &str, missing: &str, remedy: &'static str) -> Result<(), Err
     })
 }
 
-fn contradiction(these: &str, reason: &str, remedy: &'static str) -> Result<(), Error> {
+pub(super) fn contradiction(these: &str, reason: &str, remedy: &'static str) -> Result<(), Error> {
     Err(Error::Contradiction {
         these: these.to_owned(),
         reason: reason.to_owned(),
