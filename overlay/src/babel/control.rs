@@ -1,0 +1,174 @@
+//! A client of babeld's text socket: what it speaks on, commands, and whom to tell that it should start anew.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use super::Babel;
+
+/// babeld answers at once; one that does not is stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What can go wrong between babeld and us.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The socket cannot be used.
+    #[error("failed to reach babeld at {path}")]
+    Connect {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It closed the connection, or says nothing.
+    #[error("failed to talk to babeld")]
+    Talk(#[source] io::Error),
+    /// It does not want to.
+    #[error("babeld refuses `{command}`: {answer}")]
+    Refused {
+        /// What it was told.
+        command: String,
+        /// What it said.
+        answer: String,
+    },
+    /// It cannot be told to stop.
+    #[error("failed to stop babeld")]
+    Stop(#[source] io::Error),
+}
+
+/// A conversation with a running babeld.
+#[derive(Debug)]
+pub struct Connection {
+    stream: BufReader<UnixStream>,
+}
+
+/// Makes a running babeld speak on the desired tunnels and no others; returns how many it changed, or nothing if no
+/// babeld runs: it then reads its file when it starts.
+pub async fn reconcile(babel: &Babel) -> Result<Option<usize>, Error> {
+    let Some(mut connection) = Connection::open(Path::new(&babel.socket)).await? else {
+        return Ok(None);
+    };
+    let commands = babel.commands(&connection.interfaces().await?);
+    for command in &commands {
+        connection.command(command).await?;
+    }
+    Ok(Some(commands.len()))
+}
+
+/// Ends a running babeld, which the service supervisor then starts with its new file.
+pub async fn stop(socket: &Path) -> Result<(), Error> {
+    match Connection::open(socket).await? {
+        Some(connection) => connection.stop(),
+        None => Ok(()),
+    }
+}
+
+impl Connection {
+    /// Connects, unless no babeld runs; the socket of one that was killed is removed, for it would keep the next one
+    /// from starting.
+    pub async fn open(path: &Path) -> Result<Option<Self>, Error> {
+        let failed = |source| Error::Connect {
+            path: path.to_owned(),
+            source,
+        };
+        let stream = match UnixStream::connect(path).await {
+            Ok(stream) => stream,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(failed)?;
+                return Ok(None);
+            }
+            Err(err) => return Err(failed(err)),
+        };
+        let mut connection = Self {
+            stream: BufReader::new(stream),
+        };
+        connection.answer("greeting").await?;
+        Ok(Some(connection))
+    }
+
+    /// Returns the interfaces that babeld knows.
+    pub async fn interfaces(&mut self) -> Result<BTreeSet<String>, Error> {
+        let lines = self.command("dump").await?;
+        Ok(lines.iter().filter_map(|line| interface_in(line)).collect())
+    }
+
+    /// Gives a command and returns what babeld prints.
+    pub async fn command(&mut self, command: &str) -> Result<Vec<String>, Error> {
+        let line = format!("{command}\n");
+        self.stream
+            .write_all(line.as_bytes())
+            .await
+            .map_err(Error::Talk)?;
+        self.answer(command).await
+    }
+
+    fn stop(&self) -> Result<(), Error> {
+        let peer = self.stream.get_ref().peer_cred().map_err(Error::Stop)?;
+        let process = peer
+            .pid()
+            .ok_or_else(|| Error::Stop(io::ErrorKind::NotFound.into()))?;
+        kill(Pid::from_raw(process), Signal::SIGTERM).map_err(|err| Error::Stop(err.into()))
+    }
+
+    async fn answer(&mut self, command: &str) -> Result<Vec<String>, Error> {
+        let lines = self.lines();
+        let late = |_| Error::Talk(io::ErrorKind::TimedOut.into());
+        let (lines, verdict) = timeout(PATIENCE, lines)
+            .await
+            .map_err(late)?
+            .map_err(Error::Talk)?;
+        if verdict == "ok" {
+            return Ok(lines);
+        }
+        Err(Error::Refused {
+            command: command.to_owned(),
+            answer: verdict,
+        })
+    }
+
+    /// Reads lines up to the one that closes an answer.
+    async fn lines(&mut self) -> io::Result<(Vec<String>, String)> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let line = line.trim_end();
+            if line == "ok" || line == "bad" || line == "no" || line.starts_with("no ") {
+                return Ok((lines, line.to_owned()));
+            }
+            lines.push(line.to_owned());
+        }
+    }
+}
+
+fn interface_in(line: &str) -> Option<String> {
+    let mut words = line.split(' ');
+    let is_interface = words.next() == Some("add") && words.next() == Some("interface");
+    words.next().filter(|_| is_interface).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_interfaces_are_read_from_a_dump() {
+        let line = "add interface slt2 up true ipv6 fe80::3835:ffff:fef9:bf8c";
+        assert_eq!(interface_in(line).as_deref(), Some("slt2"));
+        let line =
+            "add neighbour 561c91a87ac0 address fe80::b898:55ff:fe4f:7b6b if slt2 reach ffff";
+        assert_eq!(interface_in(line), None);
+        assert_eq!(interface_in(""), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! The real babeld with our configuration: neighbours learn each other's prefix, and one in the middle forwards.
+
+use std::collections::BTreeSet;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use slapbox_overlay::babel::{self, Babel};
+use tempfile::TempDir;
+
+use crate::lab::{Namespace, skip};
+
+/// A node: a namespace with its prefix, and a babeld on some tunnels, which veth stands for.
+struct Node {
+    namespace: Namespace,
+    folder: TempDir,
+    babel: Babel,
+    babeld: Option<Child>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(babeld) = &mut self.babeld {
+            let _ = babeld.kill();
+            let _ = babeld.wait();
+        }
+    }
+}
+
+impl Node {
+    fn open(index: u16) -> Option<Self> {
+        if Command::new("babeld")
+            .arg("-V")
+            .stderr(Stdio::null())
+            .status()
+            .is_err()
+        {
+            skip("babeld is not installed");
+            return None;
+        }
+        let namespace = Namespace::open()?;
+        let folder = tempfile::tempdir().unwrap();
+        let babel = Babel {
+            network: "fd12:3456:789a::/48".parse().unwrap(),
+            prefix: format!("fd12:3456:789a:{index:x}::/64").parse().unwrap(),
+            link_network: "fd12:3456:789a:ffff::/64".parse().unwrap(),
+            interfaces: BTreeSet::new(),
+            socket: folder
+                .path()
+                .join("babeld.sock")
+                .to_str()
+                .unwrap()
+                .to_owned(),
+        };
+        namespace.command(
+            "sysctl -q -w net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0",
+        );
+        namespace.ip(&format!(
+            "-6 address add fd12:3456:789a:{index:x}::1/128 dev lo"
+        ));
+        namespace.ip(&format!(
+            "-6 route add unreachable fd12:3456:789a:{index:x}::/64 proto 116"
+        ));
+        Some(Self {
+            namespace,
+            folder,
+            babel,
+            babeld: None,
+        })
+    }
+
+    fn start_babeld(&mut self) {
+        let path = self.folder.path().join("babeld.conf");
+        std::fs::write(&path, self.babel.render()).unwrap();
+        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
+        let child = self.namespace.run(move || {
+            let arguments = ["-I", "", "-c", path.to_str().unwrap()];
+            Command::new("babeld")
+                .args(arguments)
+                .stdout(log.try_clone().unwrap())
+                .stderr(log)
+                .spawn()
+                .unwrap()
+        });
+        self.babeld = Some(child);
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    fn reconcile(&self) -> Option<usize> {
+        let babel = self.babel.clone();
+        self.namespace
+            .run_async(async move || babel::reconcile(&babel).await.unwrap())
+    }
+
+    fn reaches(&self, own: u16, other: u16) -> Result<String, String> {
+        let network = "fd12:3456:789a";
+        self.namespace.attempt(&format!(
+            "ping -c 1 -W 1 -I {network}:{own:x}::1 {network}:{other:x}::1"
+        ))
+    }
+}
+
+/// Connects two nodes; tunnels are named after the peer, as the product does.
+fn connect(one: &mut Node, one_index: u32, other: &mut Node, other_index: u32) {
+    let (here, there) = (format!("slt{other_index:x}"), format!("slt{one_index:x}"));
+    one.namespace.connect(&here, &other.namespace, &there);
+    one.babel.interfaces.insert(here);
+    other.babel.interfaces.insert(there);
+}
+
+fn eventually(what: &str, mut probe: impl FnMut() -> Result<String, String>) -> String {
+    let start = Instant::now();
+    loop {
+        match probe() {
+            Ok(seen) => return seen,
+            Err(seen) => assert!(start.elapsed() < Duration::from_secs(20), "{what}: {seen}"),
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn prefixes_are_routed_and_a_node_in_the_middle_forwards() {
+    let (Some(mut hub), Some(mut first), Some(mut second)) =
+        (Node::open(1), Node::open(2), Node::open(3))
+    else {
+        return;
+    };
+    connect(&mut hub, 1, &mut first, 2);
+    connect(&mut hub, 1, &mut second, 3);
+    for node in [&mut hub, &mut first, &mut second] {
+        node.start_babeld();
+    }
+    eventually("neighbours reach each other", || first.reaches(2, 1));
+    eventually("the hub forwards", || first.reaches(2, 3));
+    // Only prefixes travel: neither addresses nor the links' own network.
+    let routes = first.namespace.ip("-6 route show proto babel");
+    assert_eq!(routes.lines().count(), 2, "{routes}");
+}
+
+#[test]
+fn interfaces_come_and_go_while_babeld_runs() {
+    let (Some(mut hub), Some(mut node)) = (Node::open(1), Node::open(2)) else {
+        return;
+    };
+    assert_eq!(hub.reconcile(), None, "no babeld runs");
+    hub.start_babeld();
+    node.start_babeld();
+    connect(&mut hub, 1, &mut node, 2);
+    eventually("both babeld answer", || {
+        match (hub.reconcile(), node.reconcile()) {
+            (Some(_), Some(_)) => Ok(String::new()),
+            answers => Err(format!("{answers:?} {}", hub.log())),
+        }
+    });
+    assert_eq!(
+        hub.reconcile(),
+        Some(0),
+        "a second time nothing is to be done"
+    );
+    eventually("they reach each other", || node.reaches(2, 1));
+
+    hub.babel.interfaces.clear();
+    assert_eq!(hub.reconcile(), Some(1));
+    let gone = || match hub.namespace.ip("-6 route show proto babel") {
+        routes if routes.is_empty() => Ok(routes),
+        routes => Err(routes),
+    };
+    eventually("the route goes at once", gone);
+}
+
+#[test]
+fn a_neighbour_cannot_announce_what_is_not_of_the_network() {
+    let (Some(mut hub), Some(mut liar)) = (Node::open(1), Node::open(2)) else {
+        return;
+    };
+    connect(&mut hub, 1, &mut liar, 2);
+    // It announces its prefix, the hub's, the links' network and the whole world.
+    for foreign in [
+        "fd12:3456:789a:1::/64",
+        "fd12:3456:789a:ffff::/64",
+        "2001:db8::/32",
+        "::/0",
+    ] {
+        liar.namespace
+            .ip(&format!("-6 route add unreachable {foreign} proto 117"));
+    }
+    hub.start_babeld();
+    let honest = liar.babel.render();
+    let path = liar.folder.path().join("babeld.conf");
+    let lies = honest.replace(
+        "redistribute local deny",
+        "redistribute proto 117 allow\nredistribute local deny",
+    );
+    std::fs::write(&path, lies).unwrap();
+    liar.babeld = Some(liar.namespace.run(move || {
+        Command::new("babeld")
+            .args(["-I", "", "-c", path.to_str().unwrap()])
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }));
+    eventually("the honest prefix arrives", || {
+        match hub.namespace.ip("-6 route show proto babel") {
+            routes if routes.contains("fd12:3456:789a:2::/64") => Ok(routes),
+            routes => Err(routes),
+        }
+    });
+    std::thread::park_timeout(Duration::from_secs(2));
+    let routes = hub.namespace.ip("-6 route show proto babel");
+    assert_eq!(routes.lines().count(), 1, "{routes}");
+}
+
+#[test]
+fn a_babeld_that_was_killed_does_not_keep_the_next_one_out() {
+    let Some(mut node) = Node::open(1) else {
+        return;
+    };
+    let running = |node: &Node| match node.reconcile() {
+        Some(_) => Ok(String::new()),
+        None => Err(node.log()),
+    };
+    node.start_babeld();
+    eventually("babeld answers", || running(&node));
+    let mut babeld = node.babeld.take().unwrap();
+    babeld.kill().unwrap();
+    babeld.wait().unwrap();
+    assert_eq!(node.reconcile(), None);
+    node.start_babeld();
+    eventually("the next babeld answers", || running(&node));
+
+    let socket = node.babel.socket.clone();
+    node.namespace
+        .run_async(async move || babel::stop(socket.as_ref()).await.unwrap());
+    let ended = node.babeld.as_mut().unwrap().wait().unwrap();
+    assert!(ended.success(), "it ends by itself when told to: {ended}");
+}
