@@ -1,0 +1,152 @@
+//! What a node reports of software and instances; the path of the call says which report it is.
+
+use super::{Fields, FormError, Pairs};
+use crate::id::{ComputerId, PartitionId};
+
+/// `buildingSoftwareRelease`, `availableSoftwareRelease`, `destroyedSoftwareRelease`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoftwareForm {
+    /// The release.
+    pub url: String,
+    /// Where.
+    pub computer: ComputerId,
+}
+
+/// `softwareReleaseError`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SoftwareErrorForm {
+    /// Which release where.
+    pub software: SoftwareForm,
+    /// What went wrong.
+    pub log: String,
+}
+
+/// `startedComputerPartition`, `stoppedComputerPartition`, `destroyedComputerPartition`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceForm {
+    /// Where.
+    pub computer: ComputerId,
+    /// Where there.
+    pub partition: PartitionId,
+}
+
+/// `softwareInstanceError`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorForm {
+    /// Which instance.
+    pub instance: InstanceForm,
+    /// What went wrong.
+    pub log: String,
+}
+
+/// `softwareInstanceBang`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BangForm {
+    /// Which instance.
+    pub instance: InstanceForm,
+    /// Why its tree should be looked at again.
+    pub message: String,
+}
+
+impl SoftwareForm {
+    /// Returns the form's fields.
+    pub fn to_pairs(&self) -> Pairs {
+        vec![
+            ("url", self.url.clone()),
+            ("computer_id", self.computer.to_string()),
+        ]
+    }
+
+    /// Reads the form's fields.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FormError> {
+        Self::take(&mut fields)
+    }
+
+    fn take(fields: &mut Fields) -> Result<Self, FormError> {
+        Ok(Self {
+            url: fields.required("url")?,
+            computer: fields.id("computer_id")?,
+        })
+    }
+}
+
+impl SoftwareErrorForm {
+    /// Returns the form's fields.
+    pub fn to_pairs(&self) -> Pairs {
+        let mut pairs = self.software.to_pairs();
+        pairs.push(("error_log", self.log.clone()));
+        pairs
+    }
+
+    /// Reads the form's fields.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FormError> {
+        Ok(Self {
+            software: SoftwareForm::take(&mut fields)?,
+            log: fields.text("error_log"),
+        })
+    }
+}
+
+impl InstanceForm {
+    /// Returns the form's fields.
+    pub fn to_pairs(&self) -> Pairs {
+        vec![
+            ("computer_id", self.computer.to_string()),
+            ("computer_partition_id", self.partition.to_string()),
+        ]
+    }
+
+    /// Reads the form's fields.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FormError> {
+        Self::take(&mut fields)
+    }
+
+    pub(super) fn take(fields: &mut Fields) -> Result<Self, FormError> {
+        Ok(Self {
+            computer: fields.id("computer_id")?,
+            partition: fields.id("computer_partition_id")?,
+        })
+    }
+
+    /// Returns the `Authorization` header that the original client sends with an instance's calls. It proves nothing.
+    pub fn authorization(&self) -> String {
+        format!(
+            "X-SlapPartition computer_id={}, computer_partition_id={}",
+            self.computer, self.partition
+        )
+    }
+}
+
+impl ErrorForm {
+    /// Returns the form's fields.
+    pub fn to_pairs(&self) -> Pairs {
+        let mut pairs = self.instance.to_pairs();
+        pairs.push(("error_log", self.log.clone()));
+        pairs
+    }
+
+    /// Reads the form's fields.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FormError> {
+        Ok(Self {
+            instance: InstanceForm::take(&mut fields)?,
+            log: fields.text("error_log"),
+        })
+    }
+}
+
+impl BangForm {
+    /// Returns the form's fields.
+    pub fn to_pairs(&self) -> Pairs {
+        let mut pairs = self.instance.to_pairs();
+        pairs.push(("message", self.message.clone()));
+        pairs
+    }
+
+    /// Reads the form's fields.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FormError> {
+        Ok(Self {
+            instance: InstanceForm::take(&mut fields)?,
+            message: fields.text("message"),
+        })
+    }
+}
