@@ -15,6 +15,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::accelerator::Accelerator;
 use crate::child::Child;
 use crate::console::Console;
+use crate::eventually::{eventually, seconds};
 use crate::files;
 use crate::product::{Product, Tools};
 use crate::seed::Seed;
@@ -109,7 +110,10 @@ impl Machine {
             &qemu,
             &log,
         )?);
-        Ok(())
+        let awake = eventually(format!("{} has power", self.name), async || {
+            self.monitor().await
+        });
+        awake.within(seconds(20)).await.map(drop)
     }
 
     /// Takes the power away.
@@ -235,4 +239,55 @@ fn run(command: &mut std::process::Command, name: &str) -> Result<()> {
         String::from_utf8_lossy(&output.stderr).trim()
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::detail;
+
+    /// A product without a system on its disk: enough to try the machine itself.
+    fn hollow_product(folder: &Utf8Path) -> Option<Product> {
+        let tools = Tools::find().unwrap();
+        if !tools.exist() {
+            detail("not tried: there is no tools tree, `cargo image tools` makes it");
+            return None;
+        }
+        let image = folder.join("image.raw");
+        files::put(&image, vec![7; 1 << 20]).unwrap();
+        Some(Product {
+            image,
+            demo: folder.join("demo"),
+            tools,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_machine_is_switched_on_gets_a_stick_and_loses_its_power() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = files::utf8(scratch.path().to_owned()).unwrap();
+        let Some(product) = hollow_product(&folder) else {
+            return;
+        };
+        let seed = Seed::malformed();
+        let mut machine = Machine::make(
+            "box",
+            &folder.join("box"),
+            Hardware::small(2),
+            &product,
+            Some(&seed),
+        )
+        .unwrap();
+        machine.alter_byte(4711).unwrap();
+        machine.boot().await.unwrap();
+        let stick = Stick::with(&seed, &folder.join("told.stick"), &product.tools).unwrap();
+        machine.plug(&stick).await.unwrap();
+        machine.pull(&stick).await.unwrap();
+        assert_eq!(stick.document(&product.tools).unwrap(), seed.text());
+        machine.must_run().unwrap();
+        machine.cut_power();
+        assert!(machine.must_run().is_err());
+        machine.boot().await.unwrap();
+        machine.must_run().unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::console::Console;
 use crate::eventually::{eventually, minutes};
-use crate::gpt::load_partitions;
+use crate::gpt::{SUPERBLOCK, load_partitions};
 use crate::machine::Machine;
 use crate::machine::arguments::Hardware;
 use crate::master::Master;
@@ -14,8 +14,6 @@ use crate::product::Product;
 use crate::seed::Seed;
 use crate::stick::Stick;
 
-/// Where erofs keeps what it reads first.
-const SUPERBLOCK: u64 = 1024;
 const SCREEN: &str = "partitions";
 
 /// A box that is or becomes a node.
@@ -61,9 +59,7 @@ impl Node {
     /// Changes one byte at the start of its system, while it is off.
     pub fn alter_one_byte_of_usr(&mut self) -> Result<()> {
         let partitions = load_partitions(self.machine.image())?;
-        let usr = partitions.iter().find(|it| {
-            it.label.contains("usr") && !it.label.contains("verity") && !it.label.starts_with('_')
-        });
+        let usr = partitions.iter().find(|it| it.is_usr());
         let usr = usr.with_context(|| format!("the image has no /usr: {partitions:?}"))?;
         self.machine.alter_byte(usr.start + SUPERBLOCK)
     }

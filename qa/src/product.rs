@@ -32,7 +32,7 @@ impl Product {
         let product = Self {
             image: built.join("vm/slapbox.raw"),
             demo: built.join("demo/demo.oci.tar"),
-            tools: Tools::at(&built.join("tools/tree")),
+            tools: Tools::find()?,
         };
         for (path, command) in [
             (&product.image, "cargo image build --profile vm"),
@@ -48,11 +48,16 @@ impl Product {
 }
 
 impl Tools {
-    /// The tools tree at `root`.
-    pub fn at(root: &Utf8Path) -> Self {
-        Self {
-            root: root.to_owned(),
-        }
+    /// Where `cargo image tools` puts the tree, whether or not it is there.
+    pub fn find() -> Result<Self> {
+        Ok(Self {
+            root: target()?.join("image/tools/exp/out/tree"),
+        })
+    }
+
+    /// Whether the tree is there.
+    pub fn exist(&self) -> bool {
+        self.file("usr/bin/qemu-img").exists()
     }
 
     /// A program of the tree, run with the tree's own libraries.

@@ -59,7 +59,7 @@ pub async fn up(wish: Wish) -> Result<()> {
     if wish.keep { Ok(()) } else { lab.clear() }
 }
 
-async fn build(host: &Host) -> Result<()> {
+pub(crate) async fn build(host: &Host) -> Result<()> {
     for (name, words) in [
         (
             "build the programs",

@@ -1,0 +1,63 @@
+//! What the image weighs and what is in it.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::figures::Figure;
+use crate::gpt::{load_erofs_length, load_partitions};
+use crate::product::Product;
+use crate::story::act;
+
+const MB: f64 = 1e6;
+
+pub(super) fn measure(product: &Product) -> Result<Vec<Figure>> {
+    let partitions = load_partitions(&product.image)?;
+    let usr = partitions
+        .iter()
+        .find(|it| it.is_usr())
+        .context("the image has no /usr")?;
+    #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+    let usr = load_erofs_length(&product.image, usr.start)? as f64 / MB;
+    Ok(vec![
+        Figure::at_most(150.0, "image, zstd", compressed(product)? / MB, "MB"),
+        Figure::at_most(300.0, "/usr", usr, "MB"),
+        Figure::watched("packages in the image", packages(product)?, ""),
+    ])
+}
+
+/// Compresses the image as it is published, without keeping the result.
+fn compressed(product: &Product) -> Result<f64> {
+    act("compress the image");
+    let mut command = Command::new("sh");
+    let zstd = product.tools.command("zstd");
+    command
+        .args(["-c", "\"$@\" | wc -c", "sh"])
+        .arg(zstd.get_program())
+        .args(zstd.get_args());
+    let output = command
+        .args(["-q", "-T0", "-19", "-c", product.image.as_str()])
+        .output()
+        .context("cannot run zstd")?;
+    ensure!(
+        output.status.success(),
+        "zstd failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .parse()
+        .context("wc printed no number")
+}
+
+fn packages(product: &Product) -> Result<f64> {
+    let lock = product.image.with_file_name("packages.lock");
+    let text = std::fs::read_to_string(&lock).with_context(|| format!("cannot read {lock}"))?;
+    let count = text
+        .lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        .count();
+    Ok(f64::from(
+        u32::try_from(count).context("far too many packages")?,
+    ))
+}

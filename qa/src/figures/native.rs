@@ -1,0 +1,48 @@
+//! What 200 partitions cost on this machine itself, without a machine around them.
+
+use anyhow::Result;
+
+use crate::figures::Figure;
+use crate::host::{Host, is_root};
+use crate::namespace::Namespace;
+use crate::partitions::Partitions;
+use crate::product;
+use crate::run::run;
+use crate::story::detail;
+
+pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
+    if !is_root() {
+        detail("200 partitions are not measured natively: that needs root");
+        return Ok(Vec::new());
+    }
+    run(
+        "build the agent",
+        &host.cargo(&[
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "slapbox-agent",
+        ])?,
+        &host.logs,
+    )
+    .await?;
+    let namespace = Namespace::make(&product::target()?.join("qa/bench-native")).await?;
+    let partitions = Partitions::of(&namespace, 200)?;
+    let first = partitions.lay_out()?;
+    let again = partitions.lay_out()?;
+    Ok(vec![
+        Figure::at_most(
+            2.0,
+            "200 partitions natively, first time",
+            first.seconds,
+            "s",
+        ),
+        Figure::at_most(
+            1.0,
+            "200 partitions natively, nothing to change",
+            again.seconds,
+            "s",
+        ),
+    ])
+}
