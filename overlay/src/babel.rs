@@ -33,7 +33,7 @@ const NEVER: &str = "slt0";
 
 /// How babeld treats a tunnel. Links are point to point and dead ones are noticed by others too, so hellos may be
 /// seldom enough to cost nothing; delay decides between ways, as in re6st.
-const TUNNEL: &str = "type tunnel hello-interval 1 update-interval 10 rtt-decay 125 rtt-min 1 rtt-max 500 max-rtt-penalty 5000";
+const TUNNEL: &str = "type tunnel hello-interval 1 update-interval 5 rtt-decay 125 rtt-min 1 rtt-max 500 max-rtt-penalty 5000";
 
 impl Babel {
     /// Returns what babeld reads at its start.

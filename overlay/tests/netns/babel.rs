@@ -51,9 +51,7 @@ impl Node {
                 .unwrap()
                 .to_owned(),
         };
-        namespace.command(
-            "sysctl -q -w net.ipv6.conf.all.forwarding=1 net.ipv6.conf.default.accept_dad=0",
-        );
+        namespace.command("sysctl -q -w net.ipv6.conf.all.forwarding=1");
         namespace.ip(&format!(
             "-6 address add fd12:3456:789a:{index:x}::1/128 dev lo"
         ));

@@ -104,8 +104,12 @@ impl Namespace {
             "link add {here} type veth peer name {there} netns {}",
             other.thread
         ));
-        self.ip(&format!("link set {here} up"));
-        other.ip(&format!("link set {there} up"));
+        for (namespace, end, number) in [(self, here, 1), (other, there, 2)] {
+            // As on our tunnels: a link-local address by hand, usable at once.
+            namespace.ip(&format!("link set {end} addrgenmode none"));
+            namespace.ip(&format!("link set {end} up"));
+            namespace.ip(&format!("-6 address add fe80::{number}/64 dev {end} nodad"));
+        }
     }
 }
 
