@@ -6,6 +6,8 @@
 //! * `client`, a feature: for those who call a master
 #![warn(missing_docs)]
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod comparison;
 pub mod computer;
 pub mod configuration;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::value::{Class, Object, Value};
+use crate::value::{Class, Value};
 
 /// A value that is well formed and not what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,27 +36,29 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(crate) fn of_object(value: Value, class: Class) -> Result<Self, ShapeError> {
-        match value {
-            Value::Object(Object {
-                class: found,
-                state,
-                ..
-            }) if found == class => Ok(Self {
-                of: class.to_string(),
-                entries: state,
-            }),
-            other => Err(expected(class.as_str(), "such an object", &other)),
+        if let Value::Object(object) = value {
+            if object.class == class {
+                return Ok(Self {
+                    of: class.to_string(),
+                    entries: object.state,
+                });
+            }
+            return Err(ShapeError::new(
+                class.as_str(),
+                format!("expected such an object, found one of {}", object.class),
+            ));
         }
+        Err(expected(class.as_str(), "such an object", &value))
     }
 
     pub(crate) fn of_dict(value: Value, of: &str) -> Result<Self, ShapeError> {
-        match value {
-            Value::Dict(entries) => Ok(Self {
-                of: of.to_owned(),
-                entries,
-            }),
-            other => Err(expected(of, "a dictionary", &other)),
-        }
+        let Value::Dict(entries) = value else {
+            return Err(expected(of, "a dictionary", &value));
+        };
+        Ok(Self {
+            of: of.to_owned(),
+            entries,
+        })
     }
 
     pub(crate) fn rest(self) -> BTreeMap<String, Value> {
@@ -122,26 +124,30 @@ impl Fields {
 }
 
 pub(crate) fn items(value: Value, path: &str) -> Result<Vec<Value>, ShapeError> {
-    match value {
-        Value::List(items) | Value::Tuple(items) | Value::Set(items) => Ok(items),
-        other => Err(expected(path, "a list", &other)),
-    }
+    let (Value::List(items) | Value::Tuple(items) | Value::Set(items)) = value else {
+        return Err(expected(path, "a list", &value));
+    };
+    Ok(items)
 }
 
 /// Returns a dictionary of texts; an empty one may come as nothing, and nothing inside as an empty text.
 pub(crate) fn texts(value: Value, path: &str) -> Result<BTreeMap<String, String>, ShapeError> {
-    let text = |(key, value): (String, Value)| match value {
-        Value::None => Ok((key, String::new())),
-        other => match other.scalar_text() {
+    let text = |(key, value): (String, Value)| {
+        if value == Value::None {
+            return Ok((key, String::new()));
+        }
+        match value.scalar_text() {
             Some(text) => Ok((key, text)),
-            None => Err(expected(&format!("{path}.{key}"), "a text", &other)),
-        },
+            None => Err(expected(&format!("{path}.{key}"), "a text", &value)),
+        }
     };
-    match value {
-        Value::None => Ok(BTreeMap::new()),
-        Value::Dict(entries) => entries.into_iter().map(text).collect(),
-        other => Err(expected(path, "a dictionary", &other)),
+    if value == Value::None {
+        return Ok(BTreeMap::new());
     }
+    let Value::Dict(entries) = value else {
+        return Err(expected(path, "a dictionary", &value));
+    };
+    entries.into_iter().map(text).collect()
 }
 
 pub(crate) fn expected(path: &str, what: &str, found: &Value) -> ShapeError {

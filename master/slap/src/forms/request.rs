@@ -105,24 +105,31 @@ fn marshalled<T>(
 }
 
 fn truth(value: Value, field: &str) -> Result<bool, ShapeError> {
-    match value {
-        Value::None => Ok(false),
-        Value::Bool(yes) => Ok(yes),
-        Value::Int(number) => Ok(number != 0),
-        other => Err(expected(field, "a bool", &other)),
+    if let Value::Bool(yes) = value {
+        return Ok(yes);
+    }
+    if value == Value::None {
+        return Ok(false);
+    }
+    match value.scalar_text().as_deref() {
+        Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) | None => Err(expected(field, "a bool", &value)),
     }
 }
 
 fn state(value: Value, field: &str) -> Result<Option<RequestedState>, ShapeError> {
-    match value {
-        Value::None => Ok(None),
-        Value::String(text) => {
-            text.parse()
-                .map(Some)
-                .map_err(|problem: crate::state::StateError| {
-                    ShapeError::new(field, problem.to_string())
-                })
-        }
-        other => Err(expected(field, "a text or nothing", &other)),
+    if value == Value::None {
+        return Ok(None);
+    }
+    let Value::String(text) = value else {
+        return Err(expected(field, "a text or nothing", &value));
+    };
+    match text.parse() {
+        Ok(state) => Ok(Some(state)),
+        Err(problem) => Err(ShapeError::new(
+            field,
+            crate::state::StateError::to_string(&problem),
+        )),
     }
 }

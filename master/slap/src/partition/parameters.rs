@@ -204,10 +204,10 @@ impl InstanceParameters {
 
 /// An empty parameter may come as nothing.
 fn user_text(value: &Value) -> Option<String> {
-    match value {
-        Value::None => Some(String::new()),
-        other => other.scalar_text(),
+    if *value == Value::None {
+        return Some(String::new());
     }
+    value.scalar_text()
 }
 
 fn texts<const N: usize>(value: Value, path: &str) -> Result<[String; N], ShapeError> {

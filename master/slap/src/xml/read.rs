@@ -318,11 +318,13 @@ fn container(
 
 /// Newer Pythons write none for an object without attributes.
 fn attributes(state: Value) -> Result<BTreeMap<String, Value>, XmlError> {
-    match state {
-        Value::Dict(entries) => Ok(entries),
-        Value::None => Ok(BTreeMap::new()),
-        _ => Err(XmlError::BadObject),
+    if state == Value::None {
+        return Ok(BTreeMap::new());
     }
+    let Value::Dict(entries) = state else {
+        return Err(XmlError::BadObject);
+    };
+    Ok(entries)
 }
 
 fn dictionary(

@@ -1,0 +1,132 @@
+//! For those who call a master: TLS that trusts one CA and one name, several addresses tried in order, one function a verb.
+//! It retries nothing: when to call again is the caller's to know.
+
+mod call;
+mod error;
+mod forward;
+mod releases;
+mod tls;
+mod v1;
+mod verbs;
+mod verifier;
+
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use crate::join::{CaPin, JoinBlob};
+
+pub use error::{CallError, SetupError, TlsRefusal};
+pub use forward::Forwarded;
+pub use releases::Download;
+pub use tls::{Clock, Identity, pin_of_pem, pinned, trusting};
+
+/// Whom to believe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The CA with this key: before enrolment, from the join blob.
+    Pin(CaPin),
+    /// The CA with this certificate (PEM): afterwards.
+    Ca(String),
+}
+
+/// What a client is made of.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses of the master, in the order to try.
+    pub urls: Vec<String>,
+    /// Whom to believe there.
+    pub trust: Trust,
+    /// Whether this machine's clock may judge certificates.
+    pub clock: Clock,
+    /// Who calls, once it has a certificate.
+    pub identity: Option<Identity>,
+    /// An HTTP proxy for everything.
+    pub proxy: Option<String>,
+    /// How long a call may take, unless it is one that is meant to be long.
+    pub timeout: Duration,
+}
+
+impl Settings {
+    /// Returns the settings of somebody who has a join blob and nothing else.
+    pub fn joining(join: &JoinBlob) -> Self {
+        Self {
+            urls: join.urls.clone(),
+            trust: Trust::Pin(join.ca),
+            clock: Clock::Trusted,
+            identity: None,
+            proxy: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Returns the settings of somebody who has enrolled.
+    pub fn enrolled(urls: Vec<String>, ca_pem: String, identity: Identity) -> Self {
+        Self {
+            urls,
+            trust: Trust::Ca(ca_pem),
+            clock: Clock::Trusted,
+            identity: Some(identity),
+            proxy: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A client of one master.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    urls: Vec<reqwest::Url>,
+    /// Which of the addresses answered last: it is tried first.
+    last_good: AtomicUsize,
+    trust: Trust,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Makes a client. Nothing is called yet.
+    pub fn new(settings: &Settings) -> Result<Self, SetupError> {
+        if settings.urls.is_empty() {
+            return Err(SetupError::NoUrl);
+        }
+        let identity = settings.identity.as_ref();
+        let tls = match &settings.trust {
+            Trust::Pin(pin) => pinned(*pin, settings.clock, identity)?,
+            Trust::Ca(pem) => trusting(pem, settings.clock, identity)?,
+        };
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            // An upgraded connection, which `forward` needs, is one of HTTP/1.1.
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("slapbox/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10));
+        if let Some(proxy) = &settings.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|err| SetupError::BadProxy {
+                proxy: proxy.clone(),
+                err,
+            })?;
+            builder = builder.proxy(proxy);
+        }
+        Ok(Self {
+            http: builder.build().map_err(SetupError::NoClient)?,
+            urls: settings
+                .urls
+                .iter()
+                .map(|url| parse_url(url))
+                .collect::<Result<_, _>>()?,
+            last_good: AtomicUsize::new(0),
+            trust: settings.trust.clone(),
+            timeout: settings.timeout,
+        })
+    }
+}
+
+fn parse_url(text: &str) -> Result<reqwest::Url, SetupError> {
+    let slashed = format!("{}/", text.trim_end_matches('/'));
+    match reqwest::Url::parse(&slashed) {
+        Ok(url) if url.scheme() == "https" && url.has_host() => Ok(url),
+        _ => Err(SetupError::BadUrl(text.to_owned())),
+    }
+}

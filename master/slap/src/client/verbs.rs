@@ -1,0 +1,162 @@
+//! The verbs of SLAP that nodes and people use.
+
+use std::collections::BTreeMap;
+
+use super::Client;
+use super::call::{Call, bad_answer};
+use super::error::CallError;
+use crate::computer::Computer;
+use crate::configuration::ComputerConfiguration;
+use crate::forms::{
+    BangForm, ConnectionForm, ErrorForm, InstanceForm, RequestForm, SoftwareErrorForm,
+    SoftwareForm, SupplyForm,
+};
+use crate::id::{ComputerId, PartitionId};
+use crate::instance::SoftwareInstance;
+use crate::partition::ComputerPartition;
+use crate::state::{InstanceReport, SoftwareReport};
+
+impl Client {
+    /// `getFullComputerInformation`: everything that shall be on a computer.
+    pub async fn computer(&self, computer: &ComputerId) -> Result<Computer, CallError> {
+        let call = Call::get(["getFullComputerInformation"]).query("computer_id", computer);
+        Computer::from_xml(&self.text(&call).await?).map_err(|err| bad_answer(&call, err))
+    }
+
+    /// `registerComputerPartition`: what shall be in one partition.
+    pub async fn computer_partition(
+        &self,
+        computer: &ComputerId,
+        partition: &PartitionId,
+    ) -> Result<ComputerPartition, CallError> {
+        let call = Call::get(["registerComputerPartition"])
+            .query("computer_reference", computer)
+            .query("computer_partition_reference", partition);
+        ComputerPartition::from_xml(&self.text(&call).await?).map_err(|err| bad_answer(&call, err))
+    }
+
+    /// `loadComputerConfigurationFromXML`: announces the partitions that a computer has; others are gone.
+    pub async fn load_configuration(
+        &self,
+        configuration: &ComputerConfiguration,
+    ) -> Result<(), CallError> {
+        let pairs = vec![("xml", configuration.to_xml())];
+        self.post("loadComputerConfigurationFromXML", pairs).await
+    }
+
+    /// `supplySupply`: a release shall be on a computer, or leave it.
+    pub async fn supply(&self, form: &SupplyForm) -> Result<(), CallError> {
+        self.post("supplySupply", form.to_pairs()).await
+    }
+
+    /// `requestComputerPartition`: there shall be an instance like this. [`CallError::NotReady`] until it has a partition.
+    pub async fn request(&self, form: &RequestForm) -> Result<SoftwareInstance, CallError> {
+        let mut call = Call::form("requestComputerPartition", &form.to_pairs());
+        if let Some(requester) = &form.requester {
+            call = call.header("authorization", &requester.authorization());
+        }
+        SoftwareInstance::from_xml(&self.text(&call).await?).map_err(|err| bad_answer(&call, err))
+    }
+
+    /// Reports how far a release is: `buildingSoftwareRelease`, `availableSoftwareRelease`, `destroyedSoftwareRelease`,
+    /// `softwareReleaseError` with a log.
+    pub async fn report_software(
+        &self,
+        software: SoftwareForm,
+        report: SoftwareReport,
+        log: &str,
+    ) -> Result<(), CallError> {
+        match report {
+            SoftwareReport::Building => {
+                self.post("buildingSoftwareRelease", software.to_pairs())
+                    .await
+            }
+            SoftwareReport::Available => {
+                self.post("availableSoftwareRelease", software.to_pairs())
+                    .await
+            }
+            SoftwareReport::Destroyed => {
+                self.post("destroyedSoftwareRelease", software.to_pairs())
+                    .await
+            }
+            SoftwareReport::Error => {
+                let form = SoftwareErrorForm {
+                    software,
+                    log: log.to_owned(),
+                };
+                self.post("softwareReleaseError", form.to_pairs()).await
+            }
+        }
+    }
+
+    /// Reports how an instance is: `startedComputerPartition`, `stoppedComputerPartition`, `destroyedComputerPartition`,
+    /// `softwareInstanceError` with a log.
+    pub async fn report_instance(
+        &self,
+        instance: InstanceForm,
+        report: InstanceReport,
+        log: &str,
+    ) -> Result<(), CallError> {
+        match report {
+            InstanceReport::Started => {
+                self.post_as("startedComputerPartition", &instance, instance.to_pairs())
+                    .await
+            }
+            InstanceReport::Stopped => {
+                self.post_as("stoppedComputerPartition", &instance, instance.to_pairs())
+                    .await
+            }
+            InstanceReport::Destroyed => {
+                self.post_as("destroyedComputerPartition", &instance, instance.to_pairs())
+                    .await
+            }
+            InstanceReport::Error => {
+                let form = ErrorForm {
+                    instance,
+                    log: log.to_owned(),
+                };
+                self.post_as("softwareInstanceError", &form.instance, form.to_pairs())
+                    .await
+            }
+        }
+    }
+
+    /// `setComputerPartitionConnectionXml`: what an instance publishes, instead of what it published before.
+    pub async fn publish_connection(
+        &self,
+        instance: InstanceForm,
+        connection: BTreeMap<String, String>,
+    ) -> Result<(), CallError> {
+        let form = ConnectionForm {
+            instance,
+            connection,
+            shared: None,
+        };
+        self.post_as(
+            "setComputerPartitionConnectionXml",
+            &form.instance,
+            form.to_pairs(),
+        )
+        .await
+    }
+
+    /// `softwareInstanceBang`: the instance's tree shall be looked at again.
+    pub async fn bang(&self, form: &BangForm) -> Result<(), CallError> {
+        self.post_as("softwareInstanceBang", &form.instance, form.to_pairs())
+            .await
+    }
+
+    async fn post(&self, path: &str, pairs: crate::forms::Pairs) -> Result<(), CallError> {
+        self.send(&Call::form(path, &pairs)).await.map(drop)
+    }
+
+    async fn post_as(
+        &self,
+        path: &str,
+        instance: &InstanceForm,
+        pairs: crate::forms::Pairs,
+    ) -> Result<(), CallError> {
+        let call = Call::form(path, &pairs).header("authorization", &instance.authorization());
+        self.send(&call).await.map(drop)
+    }
+}
