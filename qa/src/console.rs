@@ -4,6 +4,9 @@
 use anyhow::{Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
 
+const SCREEN_BEGINS: &str = "\u{1b}[H";
+const SCREEN_ENDS: &str = "\u{1b}[J";
+
 /// What a machine has said on its serial port since it was switched on.
 #[derive(Debug, Clone)]
 pub struct Console {
@@ -36,18 +39,24 @@ impl Console {
         }
     }
 
-    /// Fails unless the console has said one of `phrases`.
-    pub fn says_one_of(&self, phrases: &[&str]) -> Result<String> {
-        let text = self.text();
-        match phrases
-            .iter()
-            .find_map(|words| text.lines().rev().find(|line| line.contains(words)))
-        {
-            Some(line) => Ok(line.trim().to_owned()),
-            None => bail!(
-                "none of {phrases:?} is on the console; its last line: {}",
-                last_line(&text)
+    /// The screen that the box has drawn last, as far as it is whole.
+    pub fn screen(&self) -> String {
+        let raw = std::fs::read(&self.log).unwrap_or_default();
+        let raw = String::from_utf8_lossy(&raw);
+        let whole = &raw[..raw.rfind(SCREEN_ENDS).unwrap_or(0)];
+        plain(&whole[whole.rfind(SCREEN_BEGINS).unwrap_or(0)..])
+    }
+
+    /// Fails unless the screen shows all of `words`.
+    pub fn shows(&self, words: &[&str]) -> Result<()> {
+        let screen = self.screen();
+        match words.iter().find(|it| !screen.contains(**it)) {
+            None => Ok(()),
+            Some(_) if screen.is_empty() => bail!(
+                "there is no screen yet; the last line: {}",
+                last_line(&self.text())
             ),
+            Some(missing) => bail!("“{missing}” is not on the screen: {}", screen.trim()),
         }
     }
 
@@ -143,5 +152,25 @@ mod tests {
             "the token is refused"
         );
         assert_eq!(console.tail(1), ["two"]);
+    }
+
+    #[test]
+    fn only_the_last_whole_screen_is_the_screen() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Utf8PathBuf::from_path_buf(folder.path().join("console")).unwrap();
+        crate::files::put(
+            &log,
+            "boot\r\n\u{1b}[0m\u{1b}[HState refused\u{1b}[K\u{1b}[J\u{1b}[0m\u{1b}[HState enr",
+        )
+        .unwrap();
+        let console = Console::at(&log);
+        console.shows(&["State", "refused"]).unwrap();
+        assert!(
+            console
+                .shows(&["enr"])
+                .unwrap_err()
+                .to_string()
+                .contains("is not on the screen")
+        );
     }
 }

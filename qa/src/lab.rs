@@ -83,6 +83,15 @@ impl Lab {
         self.boot(name, hardware, Some(seed)).await
     }
 
+    /// The same as `boot_node`, with a place for sticks.
+    pub async fn boot_node_with_slot(&mut self, name: &str, seed: Seed) -> Result<Node> {
+        let hardware = Hardware {
+            takes_sticks: true,
+            ..self.small_box()
+        };
+        self.boot(name, hardware, Some(seed)).await
+    }
+
     /// Makes a node that is told nothing and is switched off.
     pub fn make_node(&mut self, name: &str) -> Result<Node> {
         let hardware = self.small_box();

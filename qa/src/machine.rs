@@ -273,7 +273,10 @@ mod tests {
         let mut machine = Machine::make(
             "box",
             &folder.join("box"),
-            Hardware::small(2),
+            Hardware {
+                takes_sticks: true,
+                ..Hardware::small(2)
+            },
             &product,
             Some(&seed),
         )

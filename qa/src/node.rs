@@ -14,7 +14,8 @@ use crate::product::Product;
 use crate::seed::Seed;
 use crate::stick::Stick;
 
-const SCREEN: &str = "partitions";
+/// The first line of every screen.
+const SCREEN: &str = "Slapbox ";
 
 /// A box that is or becomes a node.
 #[derive(Debug)]
@@ -96,17 +97,30 @@ impl Node {
             .to_owned())
     }
 
-    /// Waits until its console has said one of `phrases`.
-    pub async fn says(&mut self, what: &str, phrases: &[&str]) -> Result<String> {
+    /// Waits until its console has said `words`.
+    pub async fn says(&mut self, what: &str, words: &str) -> Result<String> {
         let machine = &mut self.machine;
         let told = eventually(
             format!("the console of {} says that {what}", machine.name()),
             async || {
                 machine.must_run()?;
-                machine.console().says_one_of(phrases)
+                machine.console().line_with(words)
             },
         );
         told.within(minutes(2)).await
+    }
+
+    /// Waits until its screen shows all of `words`.
+    pub async fn shows(&mut self, what: &str, words: &[&str]) -> Result<()> {
+        let machine = &mut self.machine;
+        let shown = eventually(
+            format!("the screen of {} shows that {what}", machine.name()),
+            async || {
+                machine.must_run()?;
+                machine.console().shows(words)
+            },
+        );
+        shown.within(minutes(2)).await
     }
 
     /// Waits until the master has it enrolled.

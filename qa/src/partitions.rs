@@ -69,6 +69,7 @@ impl<'a> Partitions<'a> {
             &count,
             "--prefix",
             PREFIX,
+            "--json",
         ])?;
         let elapsed = start.elapsed();
         detail(format_args!("after {}: {}", spoken(elapsed), said.trim()));

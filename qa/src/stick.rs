@@ -1,4 +1,4 @@
-//! A USB stick with the label SLAPBOX and a configuration document on it, and a look at what a box has left of the document.
+//! A stick with the label SLAPBOX and a configuration document on it, and a look at what a box has left of the document.
 //! Made with mtools from the image's own tools tree; needs no root and no mount.
 
 use anyhow::{Context as _, Result, ensure};

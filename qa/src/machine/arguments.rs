@@ -16,6 +16,8 @@ pub struct Hardware {
     pub clock: String,
     /// Ports of the host that lead into it.
     pub forwards: Vec<Forward>,
+    /// Whether sticks can be plugged in.
+    pub takes_sticks: bool,
     /// Distinguishes it from the lab's other machines.
     pub number: u8,
 }
@@ -28,6 +30,7 @@ impl Hardware {
             processors: 2,
             clock: "utc".to_owned(),
             forwards: Vec::new(),
+            takes_sticks: false,
             number,
         }
     }
@@ -87,7 +90,10 @@ pub fn arguments(accelerator: Accelerator, hardware: &Hardware, files: &Files<'_
     );
     line.option("-device", "virtio-blk-pci,drive=disk,bootindex=1");
     line.option("-device", "virtio-rng-pci");
-    line.option("-device", "qemu-xhci,id=usb");
+    if hardware.takes_sticks {
+        // Debian's kernel for virtual machines has no USB: a removable SCSI disk is its stick.
+        line.option("-device", "virtio-scsi-pci,id=slot");
+    }
     line.option("-nic", nic(hardware));
     line.option(
         "-chardev",

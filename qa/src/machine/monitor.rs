@@ -28,7 +28,7 @@ impl Monitor {
     pub(super) async fn plug_stick(&mut self, name: &str, image: &Utf8Path) -> Result<()> {
         let drive = json!({"driver": "raw", "node-name": name, "file": {"driver": "file", "filename": image}});
         self.execute("blockdev-add", drive).await?;
-        let stick = json!({"driver": "usb-storage", "id": format!("{name}-stick"), "drive": name, "bus": "usb.0", "removable": true});
+        let stick = json!({"driver": "scsi-hd", "id": format!("{name}-stick"), "drive": name, "bus": "slot.0", "removable": true});
         self.execute("device_add", stick).await
     }
 

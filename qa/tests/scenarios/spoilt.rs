@@ -9,7 +9,7 @@ fn a_box_with_one_byte_of_its_system_altered_refuses_to_boot() -> Result<()> {
         let mut node = lab.make_node("node-1")?;
         node.alter_one_byte_of_usr()?;
         node.boot().await?;
-        node.says("its system is not what was shipped", &["corrupted"])
+        node.says("its system is not what was shipped", "corrupted")
             .await?;
         node.never_gets_to_its_screen().await
     })

@@ -16,24 +16,25 @@ fn a_box_says_why_it_is_refused_and_joins_when_told_better() -> Result<()> {
         let mut other = lab
             .boot_node_at("node-1970", Seed::joining(&used), "1970-01-01T00:01:00")
             .await?;
-        let mut node = lab.boot_node("node-2", Seed::malformed()).await?;
+        let mut node = lab.boot_node_with_slot("node-2", Seed::malformed()).await?;
         other.enrols_with(&master).await?;
         other.cut_power();
 
-        node.says("its document is malformed", &["jion"]).await?;
-        for (what, token) in [
+        node.shows("its document is malformed", &["jion"]).await?;
+        for (why, token) in [
             ("unknown", good.with_token("AAAAAAAAAAAA.made-up")),
             ("expired", expired),
             ("used", used),
         ] {
-            let stick = lab.stick(what, &Seed::joining(&token))?;
+            // The name tells one refusal from the next.
+            let stick = lab.stick(why, &Seed::joining(&token).named(why))?;
             node.plug(&stick).await?;
-            node.says(&format!("the {what} token is refused"), &["refused"])
+            node.shows(&format!("the {why} token is refused"), &[why, "refused"])
                 .await?;
             node.pull(&stick).await?;
         }
 
-        let stick = lab.stick("good", &Seed::joining(&good))?;
+        let stick = lab.stick("good", &Seed::joining(&good).named("node-2"))?;
         node.plug(&stick).await?;
         node.enrols_with(&master).await?;
         lab.token_is_erased_from(&stick).await
