@@ -1,1 +1,10 @@
-//! Table of contents.
+//! Decides what the IPv6 overlay of a network of nodes shall be.
+//!
+//! The registry gives each computer a prefix and a certificate and tells who talks to whom; the node fetches that and
+//! has crate `slapbox-overlay` realise it. A network works without SlapOS: nothing here knows an agent or a master.
+
+pub mod disk;
+pub mod node;
+pub mod reference;
+pub mod registry;
+pub mod wire;

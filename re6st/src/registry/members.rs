@@ -1,0 +1,209 @@
+//! Who is a member and who talks to whom: in this first form a star around one hub.
+//!
+//! Pure: no file, no clock. A refused join changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
+
+use ipnet::Ipv6Net;
+use serde::{Deserialize, Serialize};
+use slapbox_overlay::keys::PublicKey;
+
+use super::prefixes;
+use crate::reference::Reference;
+use crate::wire::{JoinRequest, Peer, View};
+
+/// Why a computer may not join, or is not known.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// No prefix is free.
+    #[error("the network {0} is full: every prefix is taken")]
+    Full(Ipv6Net),
+    /// Two computers with one key could not be told apart.
+    #[error("the WireGuard key belongs to another computer")]
+    KeyTaken,
+    /// The endpoint is not `host:port`.
+    #[error("the endpoint `{0}` is not host:port")]
+    Endpoint(String),
+    /// Nothing listens on port 0.
+    #[error("the port is 0")]
+    Port,
+    /// It never joined, or was released.
+    #[error("the computer is not a member")]
+    Unknown,
+}
+
+/// What a computer says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    wireguard_public_key: PublicKey,
+    port: u16,
+    endpoint: Option<String>,
+}
+
+impl TryFrom<&JoinRequest> for Facts {
+    type Error = Refusal;
+
+    fn try_from(request: &JoinRequest) -> Result<Self, Refusal> {
+        if request.port == 0 {
+            return Err(Refusal::Port);
+        }
+        if let Some(endpoint) = request
+            .endpoint
+            .as_ref()
+            .filter(|endpoint| !is_endpoint(endpoint))
+        {
+            return Err(Refusal::Endpoint(endpoint.clone()));
+        }
+        Ok(Self {
+            wireguard_public_key: request.wireguard_public_key,
+            port: request.port,
+            endpoint: request.endpoint.clone(),
+        })
+    }
+}
+
+fn is_endpoint(text: &str) -> bool {
+    text.len() <= 260
+        && text.rsplit_once(':').is_some_and(|(host, port)| {
+            let bracketed = host.starts_with('[') && host.ends_with(']');
+            let plain = !host.is_empty()
+                && !host.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control());
+            (bracketed || plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Member {
+    index: u32,
+    #[serde(flatten)]
+    facts: Facts,
+}
+
+/// Where a member is in the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) prefix: Ipv6Net,
+    pub(super) link_address: Ipv6Addr,
+}
+
+/// The members of one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Members {
+    pub(super) network: Ipv6Net,
+    /// Moves at every change.
+    pub(super) version: u64,
+    /// The version at which the hub last changed, which is all that the others see.
+    hub_version: u64,
+    hub: Option<Reference>,
+    members: BTreeMap<Reference, Member>,
+}
+
+impl Members {
+    /// Returns a network without members.
+    pub(super) fn new(network: Ipv6Net) -> Self {
+        Self {
+            network,
+            version: 1,
+            hub_version: 1,
+            hub: None,
+            members: BTreeMap::new(),
+        }
+    }
+
+    /// Makes a computer the hub, whether it joined or not.
+    pub(super) fn set_hub(&mut self, hub: Reference) {
+        if self.hub.as_ref() != Some(&hub) {
+            self.hub = Some(hub);
+            self.version += 1;
+            self.hub_version = self.version;
+        }
+    }
+
+    /// Takes a computer in, or what it says of itself anew. Without a hub the first one becomes it.
+    pub(super) fn join(&mut self, computer: &Reference, facts: Facts) -> Result<(), Refusal> {
+        let same_key = |(name, member): (&Reference, &Member)| {
+            name != computer && member.facts.wireguard_public_key == facts.wireguard_public_key
+        };
+        if self.members.iter().any(same_key) {
+            return Err(Refusal::KeyTaken);
+        }
+        let known = self.members.get(computer);
+        if known.is_some_and(|member| member.facts == facts) {
+            return Ok(());
+        }
+        let index = match known {
+            Some(member) => member.index,
+            None => self.free_index().ok_or(Refusal::Full(self.network))?,
+        };
+        self.members
+            .insert(computer.clone(), Member { index, facts });
+        self.hub.get_or_insert_with(|| computer.clone());
+        self.moved(computer);
+        Ok(())
+    }
+
+    /// Puts a computer out and frees its prefix; the name of the hub stays, for it may come back.
+    pub(super) fn release(&mut self, computer: &Reference) {
+        if self.members.remove(computer).is_some() {
+            self.moved(computer);
+        }
+    }
+
+    /// Returns where a member is.
+    pub(super) fn place_of(&self, computer: &Reference) -> Option<Place> {
+        let index = self.members.get(computer)?.index;
+        Some(Place {
+            prefix: prefixes::prefix(self.network, index),
+            link_address: prefixes::link_address(self.network, index),
+        })
+    }
+
+    /// Returns whom a member talks to: the hub to all, the others to the hub.
+    pub(super) fn view(&self, computer: &Reference) -> Option<View> {
+        self.members.get(computer)?;
+        let is_hub = self.hub.as_ref() == Some(computer);
+        let is_peer =
+            |name: &Reference| name != computer && (is_hub || self.hub.as_ref() == Some(name));
+        let peers = self
+            .members
+            .iter()
+            .filter(|(name, _)| is_peer(name))
+            .map(|(name, member)| self.peer(name, member));
+        Some(View {
+            version: if is_hub {
+                self.version
+            } else {
+                self.hub_version
+            },
+            hub: self.hub.clone(),
+            peers: peers.collect(),
+        })
+    }
+
+    fn peer(&self, name: &Reference, member: &Member) -> Peer {
+        Peer {
+            reference: name.clone(),
+            wireguard_public_key: member.facts.wireguard_public_key,
+            endpoint: member.facts.endpoint.clone(),
+            port: member.facts.port,
+            link_address: prefixes::link_address(self.network, member.index),
+            prefix: prefixes::prefix(self.network, member.index),
+        }
+    }
+
+    fn free_index(&self) -> Option<u32> {
+        let taken: BTreeSet<_> = self.members.values().map(|member| member.index).collect();
+        prefixes::smallest_free(self.network, &taken)
+    }
+
+    fn moved(&mut self, computer: &Reference) {
+        self.version += 1;
+        if self.hub.as_ref() == Some(computer) {
+            self.hub_version = self.version;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! What a registry is told: by flags or by a file with the same keys.
+
+use camino::Utf8PathBuf;
+use clap::Args;
+use ipnet::Ipv6Net;
+use serde::Deserialize;
+
+use crate::reference::Reference;
+
+/// What a registry is told.
+#[derive(Args, Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Folder of its store, made at the first start.
+    #[arg(long)]
+    pub state: Utf8PathBuf,
+    /// Unix socket on which it answers.
+    #[arg(long)]
+    pub socket: Utf8PathBuf,
+    /// The overlay's prefix, /48 to /60; a random unique local /48 otherwise.
+    #[arg(long)]
+    pub network: Option<Ipv6Net>,
+    /// The computer that all others are linked to; the first to join otherwise.
+    #[arg(long)]
+    pub hub: Option<Reference>,
+}
+
+/// Parses a settings file.
+pub fn parse_settings(text: &str) -> Result<Settings, toml::de::Error> {
+    toml::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_flags_say() {
+        let settings = parse_settings(
+            "state = \"/a\"\nsocket = \"/b\"\nnetwork = \"fd00:1:2::/48\"\nhub = \"COMP-1\"\n",
+        )
+        .unwrap();
+        assert_eq!(settings.network, Some("fd00:1:2::/48".parse().unwrap()));
+        assert_eq!(settings.hub.as_ref().map(Reference::as_str), Some("COMP-1"));
+        assert!(parse_settings("state = \"/a\"\nsocket = \"/b\"\nspeed = 9\n").is_err());
+    }
+}
