@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::product::{self, Product};
 use crate::seed::Seed;
 use crate::stick::Stick;
-use crate::story::{act, detail};
+use crate::story::act;
 use crate::{evidence, files};
 
 /// Where a scenario happens.
@@ -26,10 +26,7 @@ pub struct Lab {
 pub fn scenario(name: &str, story: impl AsyncFnOnce(&mut Lab) -> Result<()>) -> Result<()> {
     let product = match Product::find() {
         Ok(product) => product,
-        Err(missing) => {
-            detail(format_args!("{name} is not played: {missing:#}"));
-            return Ok(());
-        }
+        Err(missing) => return product::skip(name, &format!("{missing:#}")),
     };
     let mut lab = Lab::open(name, product)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

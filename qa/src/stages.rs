@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::host::Host;
+use crate::product;
 use crate::run::{Job, run};
 use crate::story::{act, detail, spoken};
 
@@ -180,7 +181,8 @@ async fn one(host: &Host, name: &str, words: &[&str]) -> Result<Tally> {
 async fn nextest(host: &Host, name: &str, words: &[impl AsRef<OsStr>]) -> Result<Tally> {
     let mut command = host.cargo(&["nextest", "run", "--locked", "--no-fail-fast"])?;
     let log = host.logs.join(format!("{name}.log"));
-    let ended = run(name, command.args(words), &host.logs).await;
+    command.args(words).env(product::NOTHING_IS_SKIPPED, "1");
+    let ended = run(name, &command, &host.logs).await;
     let said = std::fs::read_to_string(&log).with_context(|| format!("cannot read {log}"))?;
     match (Tally::of_nextest(&said), ended) {
         (Some(tally), Ok(_)) => Ok(tally),

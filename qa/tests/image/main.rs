@@ -7,7 +7,6 @@ use camino::Utf8PathBuf;
 use slapbox_qa::files;
 use slapbox_qa::gpt::load_partitions;
 use slapbox_qa::product::{self, Product};
-use slapbox_qa::story::detail;
 
 /// What only a debug image may have: other ways in, and tools of tests.
 const UNWANTED_PACKAGES: [&str; 10] = [
@@ -31,7 +30,7 @@ const OURS: [&str; 4] = [
 
 #[test]
 fn the_disk_has_an_esp_two_slots_and_a_seed() -> Result<()> {
-    let Some(product) = product() else {
+    let Some(product) = built()? else {
         return Ok(());
     };
     let partitions = load_partitions(&product.image)?;
@@ -57,7 +56,7 @@ fn the_disk_has_an_esp_two_slots_and_a_seed() -> Result<()> {
 
 #[test]
 fn no_package_opens_another_way_in() -> Result<()> {
-    let Some(product) = product() else {
+    let Some(product) = built()? else {
         return Ok(());
     };
     let lock = product.image.with_file_name("packages.lock");
@@ -79,7 +78,7 @@ fn no_package_opens_another_way_in() -> Result<()> {
 
 #[test]
 fn the_system_has_our_programs_and_nobody_can_log_in() -> Result<()> {
-    let Some(product) = product() else {
+    let Some(product) = built()? else {
         return Ok(());
     };
     let usr = extract_usr(&product, "usr-programs")?;
@@ -114,7 +113,7 @@ fn the_system_has_our_programs_and_nobody_can_log_in() -> Result<()> {
 
 #[test]
 fn no_program_gives_its_caller_more_rights() -> Result<()> {
-    let Some(product) = product() else {
+    let Some(product) = built()? else {
         return Ok(());
     };
     let usr = extract_usr(&product, "usr-rights")?;
@@ -126,10 +125,11 @@ fn no_program_gives_its_caller_more_rights() -> Result<()> {
     std::fs::remove_dir_all(&usr).with_context(|| format!("cannot remove {usr}"))
 }
 
-fn product() -> Option<Product> {
-    Product::find()
-        .map_err(|missing| detail(format_args!("not tried: {missing:#}")))
-        .ok()
+fn built() -> Result<Option<Product>> {
+    match Product::find() {
+        Ok(product) => Ok(Some(product)),
+        Err(missing) => product::skip("the image", &format!("{missing:#}")).map(|()| None),
+    }
 }
 
 fn extract_usr(product: &Product, name: &str) -> Result<Utf8PathBuf> {
