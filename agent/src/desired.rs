@@ -4,20 +4,50 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use slap::{Occupant, RequestedState, SupplyState};
 
 /// Everything that the master wants of this node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
     /// The releases that shall be installed, or removed.
-    pub software: BTreeMap<SoftwareUrl, SoftwareState>,
+    pub software: BTreeMap<SoftwareUrl, SupplyState>,
     /// The instances, by the partition they are in.
     pub partitions: BTreeMap<PartitionName, Instance>,
     /// What could not be understood, by partition (or release) as the master named it.
     pub refused: BTreeMap<String, String>,
+}
+
+impl From<&slap::Computer> for Desired {
+    /// Keeps what can be understood; one wrong partition does not stop the others.
+    fn from(computer: &slap::Computer) -> Self {
+        let mut desired = Self::default();
+        for release in &computer.software {
+            let url = SoftwareUrl::new(&release.url);
+            desired.software.insert(url, release.state());
+        }
+        for partition in &computer.partitions {
+            let Some(occupant) = &partition.occupant else {
+                continue;
+            };
+            match partition.id.as_str().parse() {
+                Ok(name) => {
+                    let reference = partition.guid.as_ref().map(|guid| guid.as_str());
+                    let instance = Instance::new(occupant, reference.unwrap_or_default());
+                    desired.partitions.insert(name, instance);
+                }
+                Err(NotAPartition(text)) => {
+                    let reason = NotAPartition(text.clone()).to_string();
+                    desired.refused.insert(text, reason);
+                }
+            }
+        }
+        desired
+    }
 }
 
 /// `slappartN`: which partition, from 0.
@@ -104,27 +134,10 @@ impl fmt::Display for SoftwareUrl {
     }
 }
 
-/// What shall be of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SoftwareState {
-    Available,
-    Destroyed,
-}
-
-/// What shall be of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InstanceState {
-    Started,
-    Stopped,
-    Destroyed,
-}
-
 /// One configured run of a release in a partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
-    pub state: InstanceState,
+    pub state: RequestedState,
     pub software: SoftwareUrl,
     pub software_type: String,
     pub title: String,
@@ -135,10 +148,88 @@ pub struct Instance {
     pub timestamp: String,
     /// What the requester gave it.
     pub parameters: BTreeMap<String, String>,
+    /// Who shares it, with their parameters.
+    pub shared: Vec<BTreeMap<String, String>>,
     /// Its addresses with the interface each is on.
-    pub ip_list: Vec<(String, String)>,
+    pub ip_list: Vec<(String, IpAddr)>,
     /// What the master knows as published.
     pub connection: BTreeMap<String, String>,
+}
+
+impl Instance {
+    fn new(occupant: &Occupant, reference: &str) -> Self {
+        let parameters = &occupant.parameters;
+        let addresses = parameters.addresses.iter();
+        Self {
+            state: occupant.requested_state,
+            software: SoftwareUrl::new(&occupant.software.url),
+            software_type: parameters.software_type.clone(),
+            title: parameters.instance_title.clone(),
+            root_title: parameters.root_instance_title.clone(),
+            reference: reference.to_owned(),
+            timestamp: parameters.timestamp.0.clone(),
+            parameters: parameters.user.clone(),
+            shared: parameters.shared.clone(),
+            ip_list: addresses
+                .map(|one| (one.interface.clone(), one.address))
+                .collect(),
+            connection: occupant.connection.clone(),
+        }
+    }
+
+    /// Returns the document that the instance is configured with: a JSON text.
+    ///
+    /// It does not hold the timestamp, so that equal documents mean equal configurations.
+    pub fn document(&self, partition: PartitionName) -> String {
+        let document = Document {
+            instance_title: &self.title,
+            ip_list: &self.ip_list,
+            parameters: &self.parameters,
+            partition,
+            reference: &self.reference,
+            root_instance_title: &self.root_title,
+            slave_instance_list: &self.shared,
+            software_release_url: &self.software,
+            software_type: &self.software_type,
+        };
+        serde_json::to_string_pretty(&document).expect("texts become JSON")
+    }
+
+    /// Returns what tells this configuration from another one of the same partition, its timestamp aside.
+    pub fn configuration(&self, partition: PartitionName) -> Fingerprint {
+        Fingerprint::of(self.document(partition).as_bytes())
+    }
+
+    /// Returns what tells this order of the master from another one.
+    pub fn order(&self, partition: PartitionName) -> Fingerprint {
+        let document = self.document(partition);
+        Fingerprint::of(format!("{document}\0{}", self.timestamp).as_bytes())
+    }
+
+    /// Returns its first address that is IPv6, and its first that is IPv4.
+    pub fn addresses(&self) -> (Option<Ipv6Addr>, Option<Ipv4Addr>) {
+        let mut found = (None, None);
+        for (_, address) in &self.ip_list {
+            match address {
+                IpAddr::V6(address) => found.0 = found.0.or(Some(*address)),
+                IpAddr::V4(address) => found.1 = found.1.or(Some(*address)),
+            }
+        }
+        found
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    instance_title: &'a str,
+    ip_list: &'a [(String, IpAddr)],
+    parameters: &'a BTreeMap<String, String>,
+    partition: PartitionName,
+    reference: &'a str,
+    root_instance_title: &'a str,
+    slave_instance_list: &'a [BTreeMap<String, String>],
+    software_release_url: &'a SoftwareUrl,
+    software_type: &'a str,
 }
 
 /// Tells two configurations of an instance apart.

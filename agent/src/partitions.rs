@@ -1,16 +1,148 @@
 //! The partitions of the node: users, directories, `.slapos-resource`, network.
+//!
+//! Made in bulk and idempotent: a second run reads, finds nothing to do and writes nothing.
 
+use std::collections::BTreeMap;
+
+use ipnet::Ipv6Net;
+use slap::configuration::PartitionConfiguration;
+use slapbox_overlay::partitions::{self as network, MAX_PARTITIONS, PartitionNetwork};
+
+use crate::desired::PartitionName;
+use crate::workload::Paths;
+
+pub mod directories;
 pub mod document;
+pub mod users;
+
+use directories::{Directory, DirectoryError};
+use users::{Accounts, UsersError};
 
 /// Why the partitions could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PartitionsError {
-    /// Fewer than before, and one that would go is in use.
+    #[error("{0} partitions are wanted, but there is room for {MAX_PARTITIONS} at most")]
+    TooMany(u16),
     #[error(
         "{wanted} partitions are wanted, but {partition} is in use: destroy its instance first"
     )]
     InUse {
         wanted: u16,
-        partition: crate::desired::PartitionName,
+        partition: PartitionName,
     },
+    #[error("failed to make the partitions' users")]
+    Users(#[source] UsersError),
+    #[error("failed to make the partitions' directories")]
+    Directories(#[source] DirectoryError),
+    #[error("failed to write the partitions' directories to the disk")]
+    Sync(#[source] std::io::Error),
+    #[error("failed to make the partitions' network")]
+    Network(#[source] network::Error),
+}
+
+/// The partitions as they are after a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub partitions: Vec<PartitionConfiguration>,
+    pub changed: usize,
+    pub failures: BTreeMap<PartitionName, String>,
+    pub network_failures: Vec<String>,
+}
+
+/// Makes `count` partitions under `prefix`, and removes empty ones beyond.
+pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, PartitionsError> {
+    if count > MAX_PARTITIONS {
+        return Err(PartitionsError::TooMany(count));
+    }
+    let left_over = left_over(paths, count)?;
+    let (accounts, users_made) = users::make(paths, count)
+        .await
+        .map_err(PartitionsError::Users)?;
+    let networks = networks(&accounts, count, prefix);
+    let partitions: Vec<_> = networks
+        .iter()
+        .map(|network| document::partition(paths, prefix, network))
+        .collect();
+    let mut made = Made {
+        partitions,
+        changed: users_made + left_over.len(),
+        failures: BTreeMap::new(),
+        network_failures: Vec::new(),
+    };
+    make_directories(paths, &accounts, &mut made)?;
+    for partition in left_over {
+        directories::remove(paths, partition).map_err(PartitionsError::Directories)?;
+    }
+    let outcome = network::reconcile(&networks)
+        .await
+        .map_err(PartitionsError::Network)?;
+    made.changed += outcome.changed;
+    let failures = outcome.failures.into_iter();
+    made.network_failures = failures
+        .map(|failure| format!("{:#}", anyhow::Error::new(failure)))
+        .collect();
+    Ok(made)
+}
+
+/// Returns the empty partitions beyond `count`; one in use is refused.
+fn left_over(paths: &Paths, count: u16) -> Result<Vec<PartitionName>, PartitionsError> {
+    let beyond = directories::beyond(paths, count).map_err(PartitionsError::Directories)?;
+    match beyond.iter().find(|(_, in_use)| *in_use) {
+        Some((partition, _)) => Err(PartitionsError::InUse {
+            wanted: count,
+            partition: *partition,
+        }),
+        None => Ok(beyond.into_iter().map(|(partition, _)| partition).collect()),
+    }
+}
+
+fn networks(accounts: &Accounts, count: u16, prefix: Ipv6Net) -> Vec<PartitionNetwork> {
+    let partitions = (0..count).map(PartitionName::new);
+    let with_user = partitions.filter_map(|partition| Some((partition, accounts.of(partition)?)));
+    with_user
+        .map(|(partition, ids)| network::network_of(prefix, partition.index(), ids.uid))
+        .collect()
+}
+
+fn make_directories(
+    paths: &Paths,
+    accounts: &Accounts,
+    made: &mut Made,
+) -> Result<(), PartitionsError> {
+    let mut changed = 0;
+    if let Some(software) = accounts.software() {
+        changed +=
+            directories::make_roots(paths, software).map_err(PartitionsError::Directories)?;
+    }
+    for configuration in &made.partitions {
+        let Some(index) = configuration.reference.index() else {
+            continue;
+        };
+        let partition = PartitionName::new(index);
+        let Some(ids) = accounts.of(partition) else {
+            continue;
+        };
+        let directory = Directory {
+            partition,
+            ids,
+            resource: configuration.resource_file(),
+        };
+        match directories::make_one(paths, &directory) {
+            Ok(count) => changed += count,
+            Err(error) => {
+                let message = format!("{:#}", anyhow::Error::new(error));
+                made.failures.insert(partition, message);
+            }
+        }
+    }
+    if changed > 0 {
+        sync(paths).map_err(PartitionsError::Sync)?;
+    }
+    made.changed += changed;
+    Ok(())
+}
+
+/// One sync for all: hundreds of single ones take seconds.
+fn sync(paths: &Paths) -> std::io::Result<()> {
+    crate::inside::Inside::open(&paths.instances)?.sync()
 }

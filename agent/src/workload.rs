@@ -10,11 +10,14 @@ use std::time::{Duration, SystemTime};
 
 use camino::Utf8PathBuf;
 use ipnet::Ipv6Net;
+use slap::configuration::PartitionConfiguration;
+use slap::{ComputerConfiguration, ComputerId};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
-use crate::partitions::PartitionsError;
-use crate::partitions::document::Computer;
+use crate::partitions::document;
+use crate::partitions::{self, PartitionsError};
 use crate::systemd::Systemd;
 
 /// Where things are on the node.
@@ -28,6 +31,13 @@ pub struct Paths {
     pub etc: Utf8PathBuf,
     /// `/run/slapbox`: generated files that need not outlive a boot.
     pub run: Utf8PathBuf,
+}
+
+impl Paths {
+    /// Returns the directory of a partition.
+    pub fn partition(&self, partition: PartitionName) -> Utf8PathBuf {
+        self.instances.join(partition.to_string())
+    }
 }
 
 impl Default for Paths {
@@ -98,12 +108,25 @@ pub enum Report {
 /// What became of `make_partitions`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionsMade {
-    /// What `loadComputerConfigurationFromXML` posts.
-    pub computer: Computer,
+    /// The partitions as they are.
+    pub partitions: Vec<PartitionConfiguration>,
+    paths: Paths,
+    prefix: Ipv6Net,
+    /// What could not be made or repaired, in words; the rest was.
+    pub failures: BTreeMap<PartitionName, String>,
+    /// The same for addresses, routes and taps.
+    pub network_failures: Vec<String>,
     /// How many users, directories, files, addresses and taps were made, repaired or removed.
     pub changed: usize,
     /// How long it took.
     pub seconds: f64,
+}
+
+impl PartitionsMade {
+    /// Returns what `loadComputerConfigurationFromXML` posts for this computer.
+    pub fn configuration(&self, reference: ComputerId) -> ComputerConfiguration {
+        document::computer(reference, &self.paths, self.prefix, self.partitions.clone())
+    }
 }
 
 /// What a pass of `converge` came to.
@@ -162,8 +185,17 @@ impl Workload {
         count: u16,
         prefix: Ipv6Net,
     ) -> Result<PartitionsMade, PartitionsError> {
-        let _ = (count, prefix, &self.paths);
-        std::future::pending().await
+        let begin = Instant::now();
+        let made = partitions::make(&self.paths, count, prefix).await?;
+        Ok(PartitionsMade {
+            partitions: made.partitions,
+            paths: self.paths.clone(),
+            prefix,
+            failures: made.failures,
+            network_failures: made.network_failures,
+            changed: made.changed,
+            seconds: begin.elapsed().as_secs_f64(),
+        })
     }
 
     /// Takes one pass at bringing releases and instances to `desired`, and reports as things happen.

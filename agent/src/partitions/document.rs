@@ -1,166 +1,77 @@
-//! What a node says of its partitions: `.slapos-resource` in each, and the computer's configuration for the master.
-//!
-//! Plain data in the shape SlapOS gave it; fields are in alphabetical order, as both documents are written.
+//! What a node says of its partitions: `.slapos-resource` in each, and its announcement to the master.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
-use serde::Serialize;
+use slap::configuration::{
+    Ipv6Range, PartitionAddress, PartitionConfiguration, PartitionUser, Tap, TapIpv6,
+};
+use slap::{ComputerConfiguration, ComputerId, PartitionId};
 use slapbox_overlay::partitions::PartitionNetwork;
 
+use super::users::{SHELL, SOFTWARE_USER};
 use crate::desired::PartitionName;
 use crate::workload::Paths;
 
-/// The configuration of the computer, as `loadComputerConfigurationFromXML` takes it (marshalled).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Computer {
-    pub address: Ipv6Addr,
-    pub instance_root: String,
-    pub instance_storage_home: Option<String>,
-    pub interface: Option<String>,
-    pub ipv6_interface: Option<String>,
-    pub netmask: Ipv6Addr,
-    pub os_type: String,
-    pub partition_has_ipv6_range: bool,
-    pub partition_list: Vec<Resource>,
-    pub public_ipv4_address: Option<String>,
-    pub python_version: String,
-    pub slapos_version: String,
-    pub software_root: String,
-    pub software_user: String,
-    pub tap_gateway_interface: String,
-    pub tap_ipv6: bool,
-}
-
-/// What a partition has: the content of its `.slapos-resource`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Resource {
-    pub address_list: Vec<Address>,
-    pub external_storage_list: Vec<String>,
-    pub ipv6_range: Range,
-    pub path: String,
-    pub reference: PartitionName,
-    pub tap: Tap,
-    pub tun: Option<String>,
-    pub user: User,
-}
-
-/// An address with the mask it is written with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Address {
-    pub addr: String,
-    pub netmask: String,
-}
-
-/// A range any address of which the partition may bind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
-    pub addr: Ipv6Addr,
-    pub netmask: Ipv6Addr,
-    pub network: String,
-    pub prefixlen: u8,
-}
-
-/// The tap of the partition; it has no IPv4.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Tap {
-    pub ipv4_addr: String,
-    pub ipv4_gateway: String,
-    pub ipv4_netmask: String,
-    pub ipv4_network: String,
-    pub ipv6_addr: Ipv6Addr,
-    pub ipv6_gateway: Ipv6Addr,
-    pub ipv6_netmask: Ipv6Addr,
-    pub ipv6_network: String,
-    pub name: String,
-}
-
-/// The user of the partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct User {
-    pub additional_group_list: Vec<String>,
-    pub name: String,
-    pub path: String,
-    pub shell: String,
-}
-
-/// Returns the configuration of the computer with `prefix` and these partitions.
-pub fn computer(paths: &Paths, prefix: Ipv6Net, networks: &[PartitionNetwork]) -> Computer {
-    let resources = networks
-        .iter()
-        .map(|network| resource(paths, prefix, network));
-    Computer {
-        address: Ipv6Addr::from(u128::from(prefix.network()) + 1),
+/// Returns what `loadComputerConfigurationFromXML` posts for the computer with `prefix` and these partitions.
+pub fn computer(
+    reference: ComputerId,
+    paths: &Paths,
+    prefix: Ipv6Net,
+    partitions: Vec<PartitionConfiguration>,
+) -> ComputerConfiguration {
+    let own = Ipv6Addr::from(u128::from(prefix.network()) + 1);
+    ComputerConfiguration {
+        reference,
+        address: Some(IpAddr::V6(own)),
+        netmask: Some(IpAddr::V6(prefix.netmask())),
         instance_root: paths.instances.to_string(),
-        instance_storage_home: None,
-        interface: None,
-        ipv6_interface: None,
-        netmask: prefix.netmask(),
-        os_type: r#"["Linux", "debian", "13", "Slapbox"]"#.to_owned(),
-        partition_has_ipv6_range: true,
-        partition_list: resources.collect(),
-        public_ipv4_address: None,
-        python_version: String::new(),
-        slapos_version: concat!("slapbox-", env!("CARGO_PKG_VERSION")).to_owned(),
         software_root: paths.software.to_string(),
         software_user: SOFTWARE_USER.to_owned(),
-        tap_gateway_interface: String::new(),
-        tap_ipv6: true,
+        os_type: r#"["Linux", "debian", "13", "Slapbox"]"#.to_owned(),
+        version: concat!("slapbox ", env!("CARGO_PKG_VERSION")).to_owned(),
+        interface: None,
+        partitions,
     }
 }
 
 /// Returns what the partition with this network has.
-pub fn resource(paths: &Paths, prefix: Ipv6Net, network: &PartitionNetwork) -> Resource {
-    let reference = PartitionName::new(network.index);
-    let path = paths.instances.join(reference.to_string()).to_string();
-    let range = network.ipv6_range;
-    Resource {
-        address_list: vec![
-            Address {
-                addr: network.ipv4.to_string(),
-                netmask: Ipv4Addr::BROADCAST.to_string(),
+pub fn partition(
+    paths: &Paths,
+    prefix: Ipv6Net,
+    network: &PartitionNetwork,
+) -> PartitionConfiguration {
+    let name = PartitionName::new(network.index);
+    PartitionConfiguration {
+        reference: PartitionId::indexed(network.index),
+        path: paths.partition(name).to_string(),
+        user: PartitionUser {
+            name: name.user(),
+            shell: SHELL.to_owned(),
+            groups: vec![SOFTWARE_USER.to_owned()],
+        },
+        addresses: vec![
+            PartitionAddress {
+                address: IpAddr::V4(network.ipv4),
+                netmask: IpAddr::V4(Ipv4Addr::BROADCAST),
             },
-            Address {
-                addr: network.ipv6.to_string(),
-                netmask: prefix.netmask().to_string(),
+            PartitionAddress {
+                address: IpAddr::V6(network.ipv6),
+                netmask: IpAddr::V6(prefix.netmask()),
             },
         ],
-        external_storage_list: Vec::new(),
-        ipv6_range: Range {
-            addr: range.network(),
-            netmask: range.netmask(),
-            network: range.to_string(),
-            prefixlen: range.prefix_len(),
+        ipv6_range: Some(Ipv6Range {
+            address: network.ipv6_range.network(),
+            prefix_length: network.ipv6_range.prefix_len(),
+        }),
+        tap: Tap {
+            name: network.tap.name.clone(),
+            ipv4: None,
+            ipv6: Some(TapIpv6 {
+                address: network.tap.address,
+                gateway: network.tap.gateway,
+                prefix_length: network.tap.range.prefix_len(),
+            }),
         },
-        path: path.clone(),
-        reference,
-        tap: tap(&network.tap),
-        tun: None,
-        user: User {
-            additional_group_list: vec![SOFTWARE_USER.to_owned()],
-            name: reference.user(),
-            path,
-            shell: SHELL.to_owned(),
-        },
-    }
-}
-
-/// The user who owns the software releases, and a group of every partition's user.
-pub const SOFTWARE_USER: &str = "slapsoft";
-/// Nobody logs in as a partition.
-pub const SHELL: &str = "/usr/sbin/nologin";
-
-fn tap(tap: &slapbox_overlay::partitions::Tap) -> Tap {
-    Tap {
-        ipv4_addr: String::new(),
-        ipv4_gateway: String::new(),
-        ipv4_netmask: String::new(),
-        ipv4_network: String::new(),
-        ipv6_addr: tap.address,
-        ipv6_gateway: tap.gateway,
-        ipv6_netmask: tap.range.netmask(),
-        // The peer writes the gateway here, not the network; recipes parse it either way.
-        ipv6_network: format!("{}/{}", tap.gateway, tap.range.prefix_len()),
-        name: tap.name.clone(),
     }
 }
