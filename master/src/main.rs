@@ -1,2 +1,95 @@
-//! Starts the program.
-fn main() {}
+//! `slapbox-master`: the command line, the log, and the wait for the end.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use slapbox_master::cli::{Cli, Command};
+use slapbox_master::clock::{Clock, Entropy};
+use slapbox_master::config::{Inputs, check_urls, load_inputs};
+use slapbox_master::minting::Mint;
+use slapbox_master::serve::{World, start};
+use slapbox_master::{chores, local, master, notify};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    log();
+    match cli.command {
+        None => {
+            let file = cli.run.config.as_deref().map(load_inputs).transpose()?;
+            run(Inputs::from(cli.run).or(file.unwrap_or_default())).await
+        }
+        Some(Command::Token {
+            data,
+            kind,
+            uses,
+            lifetime,
+            urls,
+        }) => {
+            let wish = Mint {
+                kind: kind.into(),
+                uses,
+                lifetime,
+                ..Mint::operator()
+            };
+            print(&make_token(&data, wish, urls).await?)
+        }
+        Some(Command::OperatorToken { data, urls }) => {
+            let join = make_token(&data, Mint::operator(), urls).await?;
+            print(&format!("slapbox login {join}"))
+        }
+    }
+}
+
+async fn run(inputs: Inputs) -> anyhow::Result<()> {
+    let world = World {
+        clock: Clock::system(),
+        entropy: Entropy::system(),
+        may_dial: master::is_routable,
+    };
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    let server = start(inputs.check()?, world).await?;
+    tracing::info!(address = %server.address, "the master is ready");
+    notify(&[sd_notify::NotifyState::Ready]);
+    let watchdog = tokio::spawn(chores::keep_watchdog(Arc::clone(&server.master)));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("the master stops");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    watchdog.abort();
+    server.stop().await;
+    Ok(())
+}
+
+async fn make_token(
+    data: &camino::Utf8Path,
+    wish: Mint,
+    urls: Vec<String>,
+) -> anyhow::Result<String> {
+    let (clock, entropy) = (Clock::system(), Entropy::system());
+    Ok(local::make_token(data, wish, check_urls(urls)?, &clock, &entropy).await?)
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("cannot write to standard output")
+}
+
+fn log() {
+    let filter = EnvFilter::try_from_env("SLAPBOX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        // The journal has the time already.
+        log.with_ansi(false).without_time().init();
+    } else {
+        log.init();
+    }
+}

@@ -1,0 +1,31 @@
+//! The routes: SLAP at the root, Slapbox's own under `/v1/`, published releases under `/releases/`.
+//! Handlers turn what is sent into the master's own types at the door; errors become answers in `error` alone.
+
+mod caller;
+mod error;
+mod extract;
+mod forward;
+mod re6st;
+mod releases;
+mod slap;
+mod v1;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::master::Master;
+
+pub use error::ApiError;
+pub(crate) use releases::remove_leftovers;
+
+/// Returns everything that the master serves.
+pub fn router(master: Arc<Master>) -> Router {
+    Router::new()
+        .merge(slap::routes())
+        .merge(v1::routes())
+        .merge(releases::routes())
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .with_state(master)
+}

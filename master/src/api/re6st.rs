@@ -1,0 +1,80 @@
+//! The overlay's registry, reached through the master: it learns who calls from the certificate, never from the caller.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use camino::Utf8Path;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use super::ApiError;
+use super::caller::Node;
+use crate::master::Master;
+
+/// Who calls, as the registry believes it.
+const COMPUTER: HeaderName = HeaderName::from_static("x-slapbox-computer");
+
+/// What is between two neighbours and not passed on.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+pub(super) async fn proxy(
+    State(master): State<Arc<Master>>,
+    Node(computer): Node,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    let socket = master
+        .registry
+        .as_deref()
+        .ok_or_else(|| ApiError::NotFound("this master has no registry".to_owned()))?;
+    remove_hop_by_hop(request.headers_mut());
+    let name =
+        HeaderValue::from_str(computer.as_str()).map_err(|err| ApiError::Internal(err.into()))?;
+    // `insert` replaces whatever the caller put there.
+    request.headers_mut().insert(COMPUTER, name);
+    let mut stopping = master.stopping.clone();
+    tokio::select! {
+        answer = send(socket, request) => answer,
+        _ = stopping.wait_for(|&it| it) => Err(ApiError::Unreachable("the master stops".to_owned())),
+    }
+}
+
+async fn send(socket: &Utf8Path, request: Request) -> Result<Response, ApiError> {
+    let unreachable = |what: &str, cause: &dyn std::error::Error| -> ApiError {
+        tracing::warn!(%socket, error = %cause, "{what}");
+        ApiError::Unreachable("the overlay's registry does not answer".to_owned())
+    };
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|err| unreachable("cannot connect to the registry", &err))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|err| unreachable("cannot talk to the registry", &err))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to the registry broke");
+        }
+    });
+    let mut answer = sender
+        .send_request(request)
+        .await
+        .map_err(|err| unreachable("the registry gave no answer", &err))?;
+    remove_hop_by_hop(answer.headers_mut());
+    Ok(answer.map(Body::new).into_response())
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}

@@ -1,0 +1,67 @@
+//! SLAP itself, at the root, as `slapos.core` speaks it: forms in, marshalled documents or plain text out.
+//! Meanings are those of the original (ERP5) master: 408 for "not yet", timestamps of whole microseconds, statuses `#access …`.
+
+mod computer;
+mod document;
+mod instance;
+mod software;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header;
+use axum::middleware::map_response;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+
+use super::error::in_words;
+use crate::master::Master;
+
+/// Two hundred partitions in a form are 1 MB.
+const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+pub(super) fn routes() -> Router<Arc<Master>> {
+    Router::new()
+        .route("/getFullComputerInformation", get(computer::full))
+        .route("/getComputerInformation", get(computer::full))
+        .route("/registerComputerPartition", get(computer::partition))
+        .route("/loadComputerConfigurationFromXML", post(computer::load))
+        .route("/computerBang", post(computer::bang))
+        .route("/useComputer", post(computer::use_computer))
+        .route("/supplySupply", post(software::supply))
+        .route("/buildingSoftwareRelease", post(software::building))
+        .route("/availableSoftwareRelease", post(software::available))
+        .route("/destroyedSoftwareRelease", post(software::destroyed))
+        .route("/softwareReleaseError", post(software::error))
+        .route("/requestComputerPartition", post(instance::request))
+        .route("/startedComputerPartition", post(instance::started))
+        .route("/stoppedComputerPartition", post(instance::stopped))
+        .route("/destroyedComputerPartition", post(instance::destroyed))
+        .route("/softwareInstanceError", post(instance::error))
+        .route("/softwareInstanceBang", post(instance::bang))
+        .route(
+            "/setComputerPartitionConnectionXml",
+            post(instance::publish),
+        )
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(map_response(in_words))
+}
+
+/// A marshalled answer.
+struct Marshalled(String);
+
+impl IntoResponse for Marshalled {
+    fn into_response(self) -> axum::response::Response {
+        ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], self.0).into_response()
+    }
+}
+
+/// Returns the end of a log, for a status.
+fn last_words(log: &str) -> &str {
+    const LENGTH: usize = 500;
+    let log = log.trim();
+    let start = log.len().saturating_sub(LENGTH);
+    let start = (start..=log.len()).find(|&it| log.is_char_boundary(it));
+    &log[start.unwrap_or(0)..]
+}

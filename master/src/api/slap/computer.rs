@@ -1,0 +1,184 @@
+//! What a computer is told, and what it announces of itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Deserialize;
+use slap::configuration::PartitionConfiguration;
+use slap::{ComputerConfiguration, PartitionId};
+
+use super::{Marshalled, document};
+use crate::api::ApiError;
+use crate::api::caller::Caller;
+use crate::api::error::chain;
+use crate::api::extract::{Fields, Query};
+use crate::identity::ComputerId;
+use crate::instance::Address;
+use crate::master::Master;
+use crate::requests::place_waiting;
+use crate::store::partitions::Announced;
+use crate::store::{computers, instances, partitions, supplies};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OfComputer {
+    computer_id: ComputerId,
+}
+
+pub(super) async fn full(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Query(OfComputer { computer_id }): Query<OfComputer>,
+) -> Result<Marshalled, ApiError> {
+    caller.may_see(&computer_id)?;
+    let mut db = master.store.snapshot().await?;
+    must_exist(&mut db, &computer_id).await?;
+    let computer = document::computer(
+        computer_id.clone(),
+        partitions::partitions(&mut db, &computer_id).await?,
+        instances::instances_on(&mut db, &computer_id).await?,
+        supplies::supplies(&mut db, &computer_id).await?,
+    );
+    Ok(Marshalled(computer.to_xml()))
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OfPartition {
+    computer_reference: ComputerId,
+    computer_partition_reference: PartitionId,
+}
+
+pub(super) async fn partition(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Query(asked): Query<OfPartition>,
+) -> Result<Marshalled, ApiError> {
+    let (computer, partition) = (asked.computer_reference, asked.computer_partition_reference);
+    caller.may_see(&computer)?;
+    let mut db = master.store.snapshot().await?;
+    let instance = instances::instance_at(&mut db, &computer, &partition)
+        .await?
+        .ok_or_else(|| {
+            ApiError::NotFound(format!(
+                "there is no instance in partition `{partition}` of `{computer}`"
+            ))
+        })?;
+    let addresses = instance
+        .place
+        .as_ref()
+        .map(|it| it.addresses.clone())
+        .unwrap_or_default();
+    let document = document::partition(computer, partition, &addresses, Some(instance));
+    Ok(Marshalled(document.to_xml()))
+}
+
+pub(super) async fn load(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(mut fields): Fields,
+) -> Result<&'static str, ApiError> {
+    let xml = fields
+        .required("xml")
+        .map_err(|err| ApiError::BadRequest(chain(&err)))?;
+    let announced =
+        ComputerConfiguration::from_xml(&xml).map_err(|err| ApiError::BadRequest(chain(&err)))?;
+    caller.may_see(&announced.reference)?;
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = announced
+        .partitions
+        .iter()
+        .find(|it| !seen.insert(&it.reference))
+    {
+        let words = format!("partition `{}` is announced twice", twice.reference);
+        return Err(ApiError::BadRequest(words));
+    }
+    let slots: Vec<Announced> = announced.partitions.iter().map(slot).collect();
+    let mut writing = master
+        .store
+        .write(caller.0.to_string(), master.clock.now())
+        .await?;
+    must_exist(writing.db(), &announced.reference).await?;
+    writing.set_partitions(&announced.reference, &slots).await?;
+    place_waiting(&mut writing).await?;
+    writing.commit().await?;
+    Ok("done")
+}
+
+fn slot(partition: &PartitionConfiguration) -> Announced {
+    // Its addresses are called by the tap's name; where there is none, by the partition's.
+    let interface = if partition.tap.name.is_empty() {
+        partition.reference.to_string()
+    } else {
+        partition.tap.name.clone()
+    };
+    Announced {
+        reference: partition.reference.clone(),
+        addresses: partition
+            .addresses
+            .iter()
+            .map(|it| Address {
+                interface: interface.clone(),
+                address: it.address.to_string(),
+            })
+            .collect(),
+    }
+}
+
+pub(super) async fn bang(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(mut fields): Fields,
+) -> Result<&'static str, ApiError> {
+    let computer: ComputerId = fields
+        .id("computer_id")
+        .map_err(|err| ApiError::BadRequest(chain(&err)))?;
+    caller.may_see(&computer)?;
+    let mut writing = master
+        .store
+        .write(caller.0.to_string(), master.clock.now())
+        .await?;
+    must_exist(writing.db(), &computer).await?;
+    for instance in instances::instances_on(writing.db(), &computer)
+        .await?
+        .values()
+    {
+        writing.process_again(&instance.reference).await?;
+    }
+    writing.touch(&computer).await?;
+    writing
+        .note("bang", &computer, fields.text("message"))
+        .await?;
+    writing.commit().await?;
+    Ok("OK")
+}
+
+pub(super) async fn use_computer(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(mut fields): Fields,
+) -> Result<&'static str, ApiError> {
+    let bad = |err: slap::forms::FormError| ApiError::BadRequest(chain(&err));
+    let computer: ComputerId = fields.id("computer_id").map_err(bad)?;
+    let usage = fields.required("use_string").map_err(bad)?;
+    caller.may_see(&computer)?;
+    let mut writing = master
+        .store
+        .write(caller.0.to_string(), master.clock.now())
+        .await?;
+    must_exist(writing.db(), &computer).await?;
+    writing.add_usage(&computer, &usage).await?;
+    writing.commit().await?;
+    Ok("OK")
+}
+
+async fn must_exist(
+    db: &mut crate::store::Connection,
+    computer: &ComputerId,
+) -> Result<(), ApiError> {
+    match computers::generation(db, computer).await? {
+        Some(_) => Ok(()),
+        None => Err(ApiError::NotFound(format!(
+            "there is no computer `{computer}`"
+        ))),
+    }
+}

@@ -1,0 +1,107 @@
+//! The master's own types as SLAP's documents.
+
+use std::collections::BTreeMap;
+
+use slap::partition::{InstanceParameters, NetworkAddress, Timestamp};
+use slap::{Computer, ComputerPartition, Occupant, PartitionId, SoftwareInstance, SoftwareRelease};
+
+use crate::identity::ComputerId;
+use crate::instance::{Address, Instance, Place};
+use crate::store::partitions::Partition;
+use crate::store::supplies::Supply;
+
+/// Returns everything that shall be on a computer.
+pub(super) fn computer(
+    id: ComputerId,
+    partitions: Vec<Partition>,
+    mut instances: BTreeMap<PartitionId, Instance>,
+    supplies: Vec<Supply>,
+) -> Computer {
+    Computer {
+        partitions: partitions
+            .into_iter()
+            .map(|it| {
+                let instance = instances.remove(&it.reference);
+                partition(it.computer, it.reference, &it.addresses, instance)
+            })
+            .collect(),
+        software: supplies
+            .into_iter()
+            .map(|it| SoftwareRelease {
+                url: it.url,
+                computer: it.computer,
+                requested_state: Some(it.requested),
+            })
+            .collect(),
+        id,
+    }
+}
+
+/// Returns a partition with the instance in it, or free.
+pub(super) fn partition(
+    computer: ComputerId,
+    id: PartitionId,
+    addresses: &[Address],
+    instance: Option<Instance>,
+) -> ComputerPartition {
+    let guid = instance.as_ref().map(|it| it.reference.clone());
+    let occupant = instance.map(|it| Occupant {
+        software: SoftwareRelease {
+            url: it.software_url.clone(),
+            computer: computer.clone(),
+            requested_state: None,
+        },
+        requested_state: it.requested,
+        parameters: InstanceParameters {
+            user: it.parameters,
+            instance_title: it.title,
+            root_instance_title: it.tree_title,
+            computer: computer.to_string(),
+            partition: id.to_string(),
+            software_url: it.software_url,
+            software_type: it.software_type,
+            timestamp: Timestamp::from_micros(it.timestamp.micros()),
+            addresses: network(addresses),
+            full_addresses: Vec::new(),
+            shared: Vec::new(),
+        },
+        connection: it.connection,
+        filter: it.sla,
+        access_status: (!it.status.is_empty()).then_some(it.status),
+    });
+    ComputerPartition {
+        computer,
+        id,
+        guid,
+        occupant,
+    }
+}
+
+/// Returns an instance as its requester sees it.
+pub(super) fn instance(instance: Instance, place: Place) -> SoftwareInstance {
+    SoftwareInstance {
+        computer: place.computer,
+        partition: place.partition,
+        guid: Some(instance.reference),
+        requested_state: Some(instance.requested),
+        software_url: instance.software_url,
+        software_type: instance.software_type,
+        parameters: instance.parameters,
+        connection: instance.connection,
+        addresses: network(&place.addresses),
+        instance_title: Some(instance.title),
+        root_instance_title: Some(instance.tree_title),
+    }
+}
+
+fn network(addresses: &[Address]) -> Vec<NetworkAddress> {
+    addresses
+        .iter()
+        .filter_map(|it| {
+            Some(NetworkAddress {
+                interface: it.interface.clone(),
+                address: it.address.parse().ok()?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,48 @@
+//! Slapbox's own interface, in JSON: what SLAP has not. Plain SLAP clients need none of it.
+
+mod computers;
+mod discovery;
+mod enrol;
+mod report;
+pub(super) mod services;
+mod tokens;
+mod watch;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, delete, get, post, put};
+
+use super::{forward, re6st, releases};
+use crate::master::Master;
+
+/// No document of these is larger.
+const BODY_LIMIT: usize = 256 * 1024;
+
+pub(super) fn routes() -> Router<Arc<Master>> {
+    Router::new()
+        .route("/v1/", get(discovery::discover))
+        .route("/v1/ca", get(discovery::ca))
+        .route("/v1/time", get(discovery::time))
+        .route("/v1/enrol", post(enrol::enrol))
+        .route("/v1/renew", post(enrol::renew))
+        .route("/v1/watch", get(watch::watch))
+        .route("/v1/report", post(report::report))
+        .route("/v1/tokens", post(tokens::create).get(tokens::list))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/computers", get(computers::list))
+        .route("/v1/computers/{reference}", get(computers::show))
+        .route(
+            "/v1/computers/{reference}/approve",
+            post(computers::approve),
+        )
+        .route("/v1/computers/{reference}/revoke", post(computers::revoke))
+        .route("/v1/services", get(services::list))
+        .route("/v1/services/{title}", get(services::show))
+        .route("/v1/forward", get(forward::forward))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .route("/v1/releases", get(releases::list))
+        .route("/v1/releases/{name}", put(releases::publish))
+        .route("/v1/re6st/{*path}", any(re6st::proxy))
+}

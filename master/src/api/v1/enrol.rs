@@ -1,0 +1,103 @@
+//! How machines and people get a certificate, and the next one.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use slap::comparison_code;
+use slap::v1::{EnrolReply, EnrolRequest, RenewReply, RenewRequest};
+
+use crate::admission::{self, Admission, AdmissionError, Applicant, Signer};
+use crate::api::ApiError;
+use crate::api::caller::{Caller, From};
+use crate::api::error::chain;
+use crate::api::extract::Json;
+use crate::ca::parse_request;
+use crate::identity::Identity;
+use crate::master::Master;
+
+/// When a computer that waits for approval asks again.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+pub(super) async fn enrol(
+    State(master): State<Arc<Master>>,
+    From(address): From,
+    Json(request): Json<EnrolRequest>,
+) -> Result<Response, ApiError> {
+    let now = master.clock.now();
+    master
+        .refusals
+        .try_once(address, now)
+        .map_err(|wait| ApiError::SlowDown {
+            seconds: wait.as_secs() + 1,
+        })?;
+    let applicant = applicant(&request, address.to_string())?;
+    let signer = Signer {
+        authority: &master.authority,
+        entropy: &master.entropy,
+    };
+    let admission = admission::enrol(&master.store, signer, &applicant, now).await;
+    if !matches!(admission, Err(AdmissionError::Refused(_))) {
+        master.refusals.forgive(address);
+    }
+    let reply = match admission? {
+        Admission::Enrolled {
+            identity,
+            certificate,
+        } => {
+            tracing::info!(%identity, %address, "enrolled");
+            if let Identity::Operator(_) = identity {
+                master.operator_enrolled.notify_one();
+            }
+            EnrolReply::Enrolled {
+                reference: identity.name().to_owned(),
+                certificate,
+                ca: master.authority.pem().to_owned(),
+            }
+        }
+        Admission::Pending { code } => EnrolReply::Pending {
+            code,
+            retry_after_seconds: RETRY_AFTER_SECONDS,
+        },
+    };
+    let status = match reply {
+        EnrolReply::Enrolled { .. } => StatusCode::OK,
+        EnrolReply::Pending { .. } => StatusCode::ACCEPTED,
+    };
+    Ok((status, axum::Json(reply)).into_response())
+}
+
+fn applicant(request: &EnrolRequest, address: String) -> Result<Applicant, ApiError> {
+    let key = parse_request(&request.csr).map_err(|err| ApiError::BadRequest(chain(&err)))?;
+    let inventory = &request.inventory;
+    Ok(Applicant {
+        token_id: request.token.id().to_owned(),
+        secret: request.token.reveal_secret().to_owned(),
+        code: comparison_code(key.spki()),
+        key,
+        smbios_uuid: inventory.smbios_uuid.clone(),
+        serial: inventory.serial.clone(),
+        inventory: serde_json::to_string(inventory)
+            .map_err(|err| ApiError::Internal(err.into()))?,
+        address,
+    })
+}
+
+pub(super) async fn renew(
+    State(master): State<Arc<Master>>,
+    Caller(identity): Caller,
+    Json(request): Json<RenewRequest>,
+) -> Result<axum::Json<RenewReply>, ApiError> {
+    let key = parse_request(&request.csr).map_err(|err| ApiError::BadRequest(chain(&err)))?;
+    let signer = Signer {
+        authority: &master.authority,
+        entropy: &master.entropy,
+    };
+    let now = master.clock.now();
+    let certificate = admission::renew(&master.store, signer, &identity, &key, now).await?;
+    Ok(axum::Json(RenewReply {
+        certificate,
+        ca: master.authority.pem().to_owned(),
+    }))
+}

@@ -1,0 +1,84 @@
+//! The master's certificate authority: one P-256 key that signs computers, operators, the server itself and the time.
+//! The key never leaves its folder; who gets which name is decided elsewhere, never taken from a request.
+
+mod files;
+mod issue;
+mod request;
+
+use camino::Utf8PathBuf;
+use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
+use rustls::pki_types::CertificateDer;
+use slap::join::CaPin;
+
+pub use issue::{Issued, ServerCertificate};
+pub use request::{RequestError, SigningRequest, parse_request};
+
+/// What signs.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    pem: String,
+}
+
+/// What can be wrong with the authority.
+#[derive(Debug, thiserror::Error)]
+pub enum CaError {
+    #[error("failed to read `{path}`")]
+    FailedRead {
+        path: Utf8PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to write `{path}`")]
+    FailedWrite {
+        path: Utf8PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(
+        "the CA's key `{path}` is missing beside its certificate: restore it from a backup, since every box trusts that key alone"
+    )]
+    KeyMissing { path: Utf8PathBuf },
+    #[error("the CA's file `{path}` is corrupted: restore it from a backup")]
+    Corrupted {
+        path: Utf8PathBuf,
+        #[source]
+        source: rcgen::Error,
+    },
+    #[error(
+        "the CA's certificate `{path}` does not belong to its key: restore both from one backup"
+    )]
+    Mismatch { path: Utf8PathBuf },
+    #[error("failed to sign")]
+    FailedSign(#[source] rcgen::Error),
+    #[error("`{0}` cannot be in a certificate")]
+    BadName(String),
+}
+
+impl Authority {
+    /// Returns the CA's certificate as PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Returns the CA's certificate.
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// Returns what join blobs pin.
+    pub fn pin(&self) -> CaPin {
+        CaPin::of_spki(&self.issuer.key().subject_public_key_info())
+    }
+
+    /// Returns the signature (ECDSA P-256, SHA-256, ASN.1) of `message`. The caller separates domains.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CaError> {
+        self.issuer.key().sign(message).map_err(CaError::FailedSign)
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").finish_non_exhaustive()
+    }
+}

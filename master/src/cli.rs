@@ -1,0 +1,142 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Inputs;
+use crate::enrolment::TokenKind;
+
+/// The master of a Slapbox cloud.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub run: Run,
+}
+
+/// What can be done besides running.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a token and print the line that joins with it; works while the master runs
+    Token {
+        #[arg(long, value_name = "DIR")]
+        data: Utf8PathBuf,
+        /// What it makes of its bearer
+        #[arg(long, value_enum, default_value = "node")]
+        kind: Kind,
+        /// How many machines may use it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How long it lives: 90s, 10m, 24h, 7d
+        #[arg(long, default_value = "1h", value_parser = parse_lifetime)]
+        lifetime: Duration,
+        /// How to reach the master, if not by the URLs of its last start
+        #[arg(long = "url", value_name = "URL")]
+        urls: Vec<String>,
+    },
+    /// Make an operator's token and print the command that logs in with it; works while the master runs
+    OperatorToken {
+        #[arg(long, value_name = "DIR")]
+        data: Utf8PathBuf,
+        /// How to reach the master, if not by the URLs of its last start
+        #[arg(long = "url", value_name = "URL")]
+        urls: Vec<String>,
+    },
+}
+
+/// What a token makes of its bearer.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Kind {
+    Node,
+    Operator,
+}
+
+impl From<Kind> for TokenKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Node => Self::Node,
+            Kind::Operator => Self::Operator,
+        }
+    }
+}
+
+/// How to run.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Read what is not said here from a file (TOML: data, listen, urls, `registry_socket`, welcome)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<Utf8PathBuf>,
+    /// Where everything is kept; made at the first start
+    #[arg(long, value_name = "DIR")]
+    data: Option<Utf8PathBuf>,
+    /// How boxes and people reach this master: <https://HOST> or <https://HOST:PORT>; may be repeated
+    #[arg(long = "url", value_name = "URL")]
+    urls: Vec<String>,
+    /// Where to listen [default: [::]:443]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// The socket of the overlay's registry
+    #[arg(long, value_name = "PATH")]
+    registry_socket: Option<Utf8PathBuf>,
+    /// Write how the first operator logs in to this file, and not to standard output
+    #[arg(long, value_name = "FILE")]
+    welcome: Option<Utf8PathBuf>,
+}
+
+impl From<Run> for Inputs {
+    fn from(run: Run) -> Self {
+        Self {
+            data: run.data,
+            listen: run.listen,
+            urls: run.urls,
+            registry_socket: run.registry_socket,
+            welcome: run.welcome,
+        }
+    }
+}
+
+fn parse_lifetime(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time: write 90s, 10m, 24h or 7d");
+    let (number, unit) = text
+        .char_indices()
+        .next_back()
+        .map(|(last, _)| text.split_at(last))
+        .ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn lifetimes_have_a_unit() {
+        assert_eq!(parse_lifetime("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(parse_lifetime("7d"), Ok(Duration::from_hours(7 * 24)));
+        for wrong in ["", "10", "m", "1w", "-1h", "é", "99999999999999999999s"] {
+            assert!(parse_lifetime(wrong).is_err(), "{wrong}");
+        }
+    }
+}

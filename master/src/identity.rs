@@ -1,0 +1,170 @@
+//! Who somebody is, as their certificate says: a computer or an operator, in one SAN URI `urn:slapbox:KIND:NAME`.
+//! Whether the certificate still counts is the store's to say.
+
+use std::fmt;
+use std::str::FromStr;
+
+use x509_parser::extensions::GeneralName;
+
+pub use slap::ComputerId;
+
+use crate::clock::Moment;
+
+/// Whom a certificate names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Identity {
+    Computer(ComputerId),
+    Operator(OperatorName),
+}
+
+/// An operator's name, chosen by the master.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OperatorName(String);
+
+/// Why a certificate or a name is none of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    #[error("the certificate cannot be read")]
+    Unreadable,
+    #[error("the certificate names nobody that this master knows how to name")]
+    Nobody,
+    #[error("`{0}` is no name: 1 to 64 letters, digits, `.`, `_`, `-`")]
+    BadName(String),
+}
+
+/// A certificate that the CA signed, as far as this master reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    pub identity: Identity,
+    /// The certificate's serial number in hexadecimal.
+    pub serial: String,
+    /// When the certificate ends; the connection may last longer.
+    pub not_after: Moment,
+}
+
+impl Credential {
+    /// Reads a certificate (DER) that TLS has verified.
+    pub fn read(der: &[u8]) -> Result<Self, IdentityError> {
+        let (_, certificate) =
+            x509_parser::parse_x509_certificate(der).map_err(|_| IdentityError::Unreadable)?;
+        let names = certificate
+            .subject_alternative_name()
+            .map_err(|_| IdentityError::Unreadable)?
+            .ok_or(IdentityError::Nobody)?;
+        let identity = names
+            .value
+            .general_names
+            .iter()
+            .find_map(|name| match name {
+                GeneralName::URI(uri) => Identity::from_str(uri).ok(),
+                _ => None,
+            })
+            .ok_or(IdentityError::Nobody)?;
+        Ok(Self {
+            identity,
+            serial: serial_text(certificate.raw_serial()),
+            not_after: Moment::from_seconds(certificate.validity().not_after.timestamp()),
+        })
+    }
+}
+
+/// Returns a serial number as it is stored: lower-case hexadecimal without the padding that DER adds.
+pub fn serial_text(bytes: &[u8]) -> String {
+    let bytes = match bytes {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        bytes => bytes,
+    };
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Identity {
+    /// Returns the name alone: the certificate's common name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Computer(computer) => computer.as_str(),
+            Self::Operator(name) => name.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self {
+            Self::Computer(_) => "computer",
+            Self::Operator(_) => "operator",
+        };
+        write!(f, "urn:slapbox:{kind}:{}", self.name())
+    }
+}
+
+impl FromStr for Identity {
+    type Err = IdentityError;
+
+    fn from_str(uri: &str) -> Result<Self, IdentityError> {
+        let named = uri
+            .strip_prefix("urn:slapbox:")
+            .ok_or(IdentityError::Nobody)?;
+        match named.split_once(':') {
+            Some(("computer", name)) => name
+                .parse()
+                .map(Self::Computer)
+                .map_err(|_| IdentityError::BadName(name.to_owned())),
+            Some(("operator", name)) => name.parse().map(Self::Operator),
+            _ => Err(IdentityError::Nobody),
+        }
+    }
+}
+
+impl OperatorName {
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for OperatorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for OperatorName {
+    type Err = IdentityError;
+
+    fn from_str(name: &str) -> Result<Self, IdentityError> {
+        let fits = (1..=64).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        if fits {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(IdentityError::BadName(name.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_survives_its_uri() {
+        for uri in ["urn:slapbox:computer:COMP-2", "urn:slapbox:operator:ann"] {
+            assert_eq!(uri.parse::<Identity>().unwrap().to_string(), uri);
+        }
+    }
+
+    #[test]
+    fn names_of_other_kinds_are_nobody() {
+        for uri in [
+            "urn:slapbox:king:COMP-2",
+            "urn:slapbox:operator:",
+            "urn:slapbox:operator:a:b",
+            "urn:slapbox:computer:",
+            "https://example/",
+        ] {
+            assert!(uri.parse::<Identity>().is_err(), "{uri}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The nouns of what runs where, as this master thinks of them: instances and their places. Types only.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use slap::state::InstanceReport;
+use slap::{InstanceGuid, PartitionId, RequestedState};
+
+use crate::clock::Moment;
+use crate::identity::ComputerId;
+
+/// A reference such as `HOSTSUBS-2`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TreeId(pub String);
+
+impl fmt::Display for TreeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One address of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Address {
+    pub interface: String,
+    pub address: String,
+}
+
+/// The partition that an instance has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub computer: ComputerId,
+    pub partition: PartitionId,
+    pub addresses: Vec<Address>,
+}
+
+/// One configured run of a software release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    pub reference: InstanceGuid,
+    pub tree: TreeId,
+    pub tree_title: String,
+    pub parent: Option<InstanceGuid>,
+    pub title: String,
+    pub software_url: String,
+    pub software_type: String,
+    pub parameters: BTreeMap<String, String>,
+    pub sla: BTreeMap<String, String>,
+    pub shared: bool,
+    pub requested: RequestedState,
+    pub reported: Option<InstanceReport>,
+    pub status: String,
+    pub connection: BTreeMap<String, String>,
+    /// Why it has no partition.
+    pub waiting: String,
+    /// Moves whenever the node has to process the instance again.
+    pub timestamp: Moment,
+    pub place: Option<Place>,
+}
+
+impl Instance {
+    /// Says whether a person requested it, and not another instance.
+    pub fn is_root(&self) -> bool {
+        self.title == self.tree_title
+    }
+}

@@ -1,0 +1,229 @@
+//! Starting and stopping: opens everything in order, serves, and lets held requests end before it goes.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+
+use crate::ca::{Authority, CaError};
+use crate::clock::{Clock, Entropy};
+use crate::config::{Listen, Settings};
+use crate::contacts::Contacts;
+use crate::listener::{Peer, TlsListener};
+use crate::master::Master;
+use crate::refusals::Refusals;
+use crate::store::{Store, StoreError};
+use crate::tls::{ServerIdentity, TlsError};
+use crate::welcome::{self, WelcomeError};
+use crate::{api, chores};
+
+/// How long requests that are under way may take when the master stops.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why the master does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the data folder `{path}` cannot be used: it must belong to this user and be writable")]
+    BadData {
+        path: Utf8PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the CA cannot be used")]
+    Ca(#[from] CaError),
+    #[error("the database cannot be used")]
+    Store(#[from] StoreError),
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+    #[error(
+        "port {port} is in use by another program: stop that one, or give another address by `--listen`"
+    )]
+    PortInUse { port: u16 },
+    #[error(
+        "port {port} needs root or CAP_NET_BIND_SERVICE: give another address by `--listen`, or the capability"
+    )]
+    PortForbidden { port: u16 },
+    #[error("cannot listen on {address}")]
+    FailedListen {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the words for the first operator cannot be given")]
+    Welcome(#[from] WelcomeError),
+}
+
+/// A master that runs.
+#[derive(Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    pub master: Arc<Master>,
+    stop: watch::Sender<bool>,
+    serving: JoinHandle<io::Result<()>>,
+    chores: JoinSet<()>,
+}
+
+/// What differs between a real master and one in a test.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub may_dial: fn(&IpAddr) -> bool,
+}
+
+/// Starts a master. When it returns, the master answers.
+pub async fn start(settings: Settings, world: World) -> Result<Server, StartError> {
+    let bad_data = |path: &Utf8Path, source| StartError::BadData {
+        path: path.to_owned(),
+        source,
+    };
+    let releases = settings.data.join("releases");
+    make_folder(&settings.data).map_err(|err| bad_data(&settings.data, err))?;
+    make_folder(&releases).map_err(|err| bad_data(&releases, err))?;
+    check_writable(&settings.data).map_err(|err| bad_data(&settings.data, err))?;
+    api::remove_leftovers(releases.as_std_path()).map_err(|err| bad_data(&releases, err))?;
+
+    let authority = Arc::new(Authority::open_or_create(&settings.ca())?);
+    let store = Store::open(&settings.database()).await?;
+    let mut writing = store.write("master", world.clock.now()).await?;
+    writing.set_urls(&settings.urls).await?;
+    writing.commit().await?;
+
+    let identity = ServerIdentity::new(
+        Arc::clone(&authority),
+        settings.hosts(),
+        world.clock.clone(),
+        world.entropy.clone(),
+    )?;
+    let acceptor = TlsAcceptor::from(Arc::new(identity.config()?));
+    let listener = listen(settings.listen).await?;
+    let (stop, stopping) = watch::channel(false);
+    let master = Arc::new(Master {
+        store,
+        authority,
+        clock: world.clock,
+        entropy: world.entropy,
+        urls: settings.urls,
+        releases,
+        publishing: Mutex::new(()),
+        registry: settings.registry_socket,
+        may_dial: world.may_dial,
+        refusals: Refusals::default(),
+        contacts: Contacts::default(),
+        operator_enrolled: Notify::new(),
+        stopping,
+    });
+    welcome::greet(&master, settings.welcome.as_deref()).await?;
+    let mut chores = JoinSet::new();
+    chores.spawn(identity.keep_fresh());
+    chores.spawn(chores::keep_contacts(Arc::clone(&master)));
+    chores.spawn(welcome::keep(Arc::clone(&master), settings.welcome));
+    serve(listener, acceptor, master, stop, chores)
+}
+
+fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    master: Arc<Master>,
+    stop: watch::Sender<bool>,
+    chores: JoinSet<()>,
+) -> Result<Server, StartError> {
+    let failed = |source| StartError::FailedListen {
+        address: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        source,
+    };
+    let address = listener.local_addr().map_err(failed)?;
+    let listener = TlsListener::new(listener, acceptor).map_err(failed)?;
+    let service = api::router(Arc::clone(&master)).into_make_service_with_connect_info::<Peer>();
+    let mut stopping = master.stopping.clone();
+    let serving = tokio::spawn(async move {
+        axum::serve(listener, service)
+            .with_graceful_shutdown(async move {
+                // An error means that the server itself is gone: time to stop as well.
+                let _gone = stopping.wait_for(|&it| it).await;
+            })
+            .await
+    });
+    Ok(Server {
+        address,
+        master,
+        stop,
+        serving,
+        chores,
+    })
+}
+
+impl Server {
+    /// Stops: no new connections, held polls are answered, the rest may end.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout(STOP_LIMIT, &mut self.serving)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some requests took too long to end");
+            self.serving.abort();
+        }
+        self.chores.shutdown().await;
+        chores::write_contacts(&self.master).await;
+        self.master.store.close().await;
+    }
+}
+
+/// The folder is this user's alone: it holds the CA's key.
+fn make_folder(folder: &Utf8Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+fn check_writable(folder: &Utf8Path) -> io::Result<()> {
+    let probe = folder.join(".writable");
+    std::fs::File::create(&probe)?;
+    std::fs::remove_file(probe)
+}
+
+async fn listen(listen: Listen) -> Result<TcpListener, StartError> {
+    let everywhere: SocketAddr = crate::config::DEFAULT_LISTEN
+        .parse()
+        .expect("a constant that is an address");
+    let address = match listen {
+        Listen::At(address) => address,
+        Listen::Everywhere => everywhere,
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(err) if listen == Listen::Everywhere && has_no_ipv6(&err) => {
+            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            TcpListener::bind(address)
+                .await
+                .map_err(|err| refused(address, err))
+        }
+        Err(err) => Err(refused(address, err)),
+    }
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.kind() == io::ErrorKind::Unsupported
+        || error.to_string().contains("Address family not supported")
+}
+
+fn refused(address: SocketAddr, source: io::Error) -> StartError {
+    let port = address.port();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "io::ErrorKind has many")]
+    match source.kind() {
+        io::ErrorKind::AddrInUse => StartError::PortInUse { port },
+        io::ErrorKind::PermissionDenied => StartError::PortForbidden { port },
+        _ => StartError::FailedListen { address, source },
+    }
+}

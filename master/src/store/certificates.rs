@@ -1,0 +1,90 @@
+//! Certificates that the CA issued, and whether they still count: asked at every request, so that a revocation acts at once.
+
+use super::{Connection, StoreError, Writing};
+use crate::clock::Moment;
+use crate::identity::{Credential, Identity};
+
+/// Where the bearer of a certificate stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Good,
+    Revoked,
+    /// This master does not know it: another master's database, or one restored from before it enrolled.
+    Unknown,
+}
+
+/// Returns where the bearer of this certificate stands.
+pub async fn standing(
+    db: &mut Connection,
+    credential: &Credential,
+) -> Result<Standing, StoreError> {
+    let state: Option<String> = match &credential.identity {
+        Identity::Computer(computer) => {
+            sqlx::query_scalar("SELECT state FROM computers WHERE reference = $1")
+                .bind(computer.as_str())
+                .fetch_optional(&mut *db)
+                .await?
+        }
+        Identity::Operator(name) => {
+            sqlx::query_scalar("SELECT state FROM operators WHERE name = $1")
+                .bind(name.as_str())
+                .fetch_optional(&mut *db)
+                .await?
+        }
+    };
+    match state.as_deref() {
+        None => return Ok(Standing::Unknown),
+        Some("revoked") => return Ok(Standing::Revoked),
+        Some(_) => {}
+    }
+    // A certificate that is not on record is of a database older than it: what counts then is who it names.
+    let revoked: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT revoked_at FROM certificates WHERE serial = $1")
+            .bind(&credential.serial)
+            .fetch_optional(db)
+            .await?;
+    Ok(match revoked {
+        Some(Some(_)) => Standing::Revoked,
+        Some(None) | None => Standing::Good,
+    })
+}
+
+impl Writing {
+    /// Records a certificate, and forgets those of the same bearer that have ended.
+    pub async fn record_certificate(
+        &mut self,
+        serial: &str,
+        identity: &Identity,
+        not_after: Moment,
+    ) -> Result<(), StoreError> {
+        let (identity, now) = (identity.to_string(), self.now().micros());
+        sqlx::query("DELETE FROM certificates WHERE identity = $1 AND not_after < $2")
+            .bind(&identity)
+            .bind(now)
+            .execute(self.db())
+            .await?;
+        sqlx::query(
+            "INSERT INTO certificates (serial, identity, issued_at, not_after) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(serial)
+        .bind(&identity)
+        .bind(now)
+        .bind(not_after.micros())
+        .execute(self.db())
+        .await?;
+        self.note("issue certificate", identity, serial).await
+    }
+
+    /// Revokes every certificate of somebody.
+    pub async fn revoke_certificates(&mut self, identity: &Identity) -> Result<(), StoreError> {
+        let now = self.now().micros();
+        sqlx::query(
+            "UPDATE certificates SET revoked_at = $2 WHERE identity = $1 AND revoked_at IS NULL",
+        )
+        .bind(identity.to_string())
+        .bind(now)
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+}

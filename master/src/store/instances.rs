@@ -1,0 +1,287 @@
+//! Instances as rows: read them, add them, change what they shall be and what is said of them.
+
+mod row;
+
+use std::collections::BTreeMap;
+
+use slap::state::InstanceReport;
+use slap::{InstanceGuid, PartitionId, RequestedState};
+use sqlx::AssertSqlSafe;
+
+use super::{Connection, StoreError, Writing, to_json};
+use crate::identity::ComputerId;
+use crate::instance::{Instance, TreeId};
+use row::{Row, SELECT};
+
+/// An instance that is not there yet.
+#[derive(Debug)]
+pub struct NewInstance<'a> {
+    pub tree: &'a TreeId,
+    pub parent: Option<&'a InstanceGuid>,
+    pub title: &'a str,
+    pub wanted: &'a Wanted,
+}
+
+/// What somebody wants an instance to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub software_url: String,
+    pub software_type: String,
+    pub parameters: BTreeMap<String, String>,
+    pub sla: BTreeMap<String, String>,
+    pub shared: bool,
+    pub state: RequestedState,
+}
+
+async fn select(
+    db: &mut Connection,
+    condition: &str,
+    values: &[&str],
+) -> Result<Vec<Instance>, StoreError> {
+    let mut query = sqlx::query_as::<_, Row>(AssertSqlSafe(format!("{SELECT} {condition}")));
+    for value in values {
+        query = query.bind((*value).to_owned());
+    }
+    let rows = query.fetch_all(db).await?;
+    rows.into_iter().map(Instance::try_from).collect()
+}
+
+/// Returns one instance.
+pub async fn instance(
+    db: &mut Connection,
+    reference: &InstanceGuid,
+) -> Result<Option<Instance>, StoreError> {
+    let found = select(db, "WHERE i.reference = $1", &[reference.as_str()]).await?;
+    Ok(found.into_iter().next())
+}
+
+/// Returns the instance of this title in a tree.
+pub async fn instance_in_tree(
+    db: &mut Connection,
+    tree: &TreeId,
+    title: &str,
+) -> Result<Option<Instance>, StoreError> {
+    let found = select(db, "WHERE i.tree = $1 AND i.title = $2", &[&tree.0, title]).await?;
+    Ok(found.into_iter().next())
+}
+
+/// Returns the instances in a computer's partitions, by partition.
+pub async fn instances_on(
+    db: &mut Connection,
+    computer: &ComputerId,
+) -> Result<BTreeMap<PartitionId, Instance>, StoreError> {
+    let found = select(db, "WHERE p.computer = $1", &[computer.as_str()]).await?;
+    Ok(found
+        .into_iter()
+        .filter_map(|it| Some((it.place.as_ref()?.partition.clone(), it)))
+        .collect())
+}
+
+/// Returns the instance in one partition.
+pub async fn instance_at(
+    db: &mut Connection,
+    computer: &ComputerId,
+    partition: &PartitionId,
+) -> Result<Option<Instance>, StoreError> {
+    let found = select(
+        db,
+        "WHERE p.computer = $1 AND p.reference = $2",
+        &[computer.as_str(), partition.as_str()],
+    )
+    .await?;
+    Ok(found.into_iter().next())
+}
+
+/// Returns the root of every tree, by title.
+pub async fn roots(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
+    select(db, "WHERE i.title = t.title ORDER BY i.title", &[]).await
+}
+
+/// Returns the instances that wait for a partition, those that came first before the others.
+pub async fn waiting(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
+    select(
+        db,
+        "WHERE p.reference IS NULL AND i.requested_state <> 'destroyed' ORDER BY i.created_at, i.reference",
+        &[],
+    )
+    .await
+}
+
+/// Returns the instances of a tree.
+pub async fn members(db: &mut Connection, tree: &TreeId) -> Result<Vec<Instance>, StoreError> {
+    select(db, "WHERE i.tree = $1 ORDER BY i.reference", &[&tree.0]).await
+}
+
+impl Writing {
+    /// Adds an instance under the next number.
+    pub async fn add_instance(
+        &mut self,
+        new: &NewInstance<'_>,
+    ) -> Result<InstanceGuid, StoreError> {
+        let reference = InstanceGuid::numbered(self.next_number("SOFTINST").await?);
+        let now = self.now().micros();
+        sqlx::query(
+            "INSERT INTO instances (reference, tree, parent, title, software_url, software_type, parameters, sla,
+                                    shared, requested_state, processing_timestamp, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
+        )
+        .bind(reference.as_str())
+        .bind(&new.tree.0)
+        .bind(new.parent.map(InstanceGuid::as_str))
+        .bind(new.title)
+        .bind(&new.wanted.software_url)
+        .bind(&new.wanted.software_type)
+        .bind(to_json(&new.wanted.parameters))
+        .bind(to_json(&new.wanted.sla))
+        .bind(new.wanted.shared)
+        .bind(new.wanted.state.as_str())
+        .bind(now)
+        .execute(self.db())
+        .await?;
+        self.note("request", &reference, new.title).await?;
+        Ok(reference)
+    }
+
+    /// Changes what an instance shall be, and has it processed again.
+    pub async fn set_wanted(
+        &mut self,
+        instance: &InstanceGuid,
+        wanted: &Wanted,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE instances SET software_url = $2, software_type = $3, parameters = $4, sla = $5, shared = $6,
+                                  requested_state = $7
+             WHERE reference = $1",
+        )
+        .bind(instance.as_str())
+        .bind(&wanted.software_url)
+        .bind(&wanted.software_type)
+        .bind(to_json(&wanted.parameters))
+        .bind(to_json(&wanted.sla))
+        .bind(wanted.shared)
+        .bind(wanted.state.as_str())
+        .execute(self.db())
+        .await?;
+        self.note("request", instance, wanted.state).await?;
+        self.process_again(instance).await
+    }
+
+    /// Makes the instances of a tree what its root shall be, when that is less than started.
+    pub async fn set_tree_state(
+        &mut self,
+        tree: &TreeId,
+        state: RequestedState,
+    ) -> Result<(), StoreError> {
+        for member in members(self.db(), tree).await? {
+            if member.requested == state || member.requested == RequestedState::Destroyed {
+                continue;
+            }
+            sqlx::query("UPDATE instances SET requested_state = $2 WHERE reference = $1")
+                .bind(member.reference.as_str())
+                .bind(state.as_str())
+                .execute(self.db())
+                .await?;
+            self.process_again(&member.reference).await?;
+        }
+        Ok(())
+    }
+
+    /// Hangs an instance under another requester.
+    pub async fn set_parent(
+        &mut self,
+        instance: &InstanceGuid,
+        parent: &InstanceGuid,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE instances SET parent = $2 WHERE reference = $1")
+            .bind(instance.as_str())
+            .bind(parent.as_str())
+            .execute(self.db())
+            .await?;
+        Ok(())
+    }
+
+    /// Moves an instance's timestamp, always forwards, and wakes its node.
+    pub async fn process_again(&mut self, instance: &InstanceGuid) -> Result<(), StoreError> {
+        let now = self.now().micros();
+        sqlx::query(
+            "UPDATE instances SET processing_timestamp =
+                 CASE WHEN processing_timestamp < $2 THEN $2 ELSE processing_timestamp + 1 END
+             WHERE reference = $1",
+        )
+        .bind(instance.as_str())
+        .bind(now)
+        .execute(self.db())
+        .await?;
+        let computer: Option<String> =
+            sqlx::query_scalar("SELECT computer FROM partitions WHERE instance = $1")
+                .bind(instance.as_str())
+                .fetch_optional(self.db())
+                .await?;
+        match computer {
+            Some(computer) => {
+                let computer = super::computers::reference(&computer)?;
+                self.touch(&computer).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Records why an instance has no partition; empty when it has one.
+    pub async fn set_waiting(
+        &mut self,
+        instance: &InstanceGuid,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE instances SET waiting = $2 WHERE reference = $1 AND waiting <> $2")
+            .bind(instance.as_str())
+            .bind(reason)
+            .execute(self.db())
+            .await?;
+        Ok(())
+    }
+
+    /// Records what a node says of an instance.
+    pub async fn report_instance(
+        &mut self,
+        instance: &InstanceGuid,
+        report: InstanceReport,
+        status: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE instances SET reported_state = $2, status = $3 WHERE reference = $1")
+            .bind(instance.as_str())
+            .bind(report.as_str())
+            .bind(status)
+            .execute(self.db())
+            .await?;
+        Ok(())
+    }
+
+    /// Records what an instance publishes.
+    pub async fn set_connection(
+        &mut self,
+        instance: &InstanceGuid,
+        connection: &BTreeMap<String, String>,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE instances SET connection = $2 WHERE reference = $1")
+            .bind(instance.as_str())
+            .bind(to_json(connection))
+            .execute(self.db())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets an instance that has no partition any more. Those it requested stay, without it.
+    pub async fn remove_instance(&mut self, instance: &Instance) -> Result<(), StoreError> {
+        sqlx::query("UPDATE instances SET parent = NULL WHERE parent = $1")
+            .bind(instance.reference.as_str())
+            .execute(self.db())
+            .await?;
+        sqlx::query("DELETE FROM instances WHERE reference = $1")
+            .bind(instance.reference.as_str())
+            .execute(self.db())
+            .await?;
+        self.remove_empty_tree(&instance.tree).await?;
+        self.note("remove", &instance.reference, &instance.title)
+            .await
+    }
+}

@@ -1,0 +1,26 @@
+//! What the master remembers about itself between runs.
+
+use super::{Connection, StoreError, Writing, from_json, to_json};
+
+/// Returns the URLs at which boxes reach this master, as its last start said.
+pub async fn urls(db: &mut Connection) -> Result<Vec<String>, StoreError> {
+    let value: Option<String> =
+        sqlx::query_scalar("SELECT value FROM settings WHERE name = 'urls'")
+            .fetch_optional(db)
+            .await?;
+    value.map_or(Ok(Vec::new()), |text| from_json("the master's URLs", &text))
+}
+
+impl Writing {
+    /// Remembers the URLs at which boxes reach this master.
+    pub async fn set_urls(&mut self, urls: &[String]) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ('urls', $1)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )
+        .bind(to_json(&urls))
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+//! Instance trees: what one request of a person grew into. A tree lives as long as any of its instances.
+
+use super::{Connection, StoreError, Writing};
+use crate::instance::TreeId;
+
+/// Returns the tree of this title in a project.
+pub async fn tree(
+    db: &mut Connection,
+    project: &str,
+    title: &str,
+) -> Result<Option<TreeId>, StoreError> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT reference FROM trees WHERE project = $1 AND title = $2")
+            .bind(project)
+            .bind(title)
+            .fetch_optional(db)
+            .await?;
+    Ok(found.map(TreeId))
+}
+
+impl Writing {
+    /// Adds a tree under the next number, in the name of this transaction's actor.
+    pub async fn add_tree(&mut self, project: &str, title: &str) -> Result<TreeId, StoreError> {
+        let reference = format!("HOSTSUBS-{}", self.next_number("HOSTSUBS").await?);
+        let (now, actor) = (self.now().micros(), self.actor.clone());
+        sqlx::query(
+            "INSERT INTO trees (reference, project, title, created_at, created_by) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(&reference)
+        .bind(project)
+        .bind(title)
+        .bind(now)
+        .bind(actor)
+        .execute(self.db())
+        .await?;
+        Ok(TreeId(reference))
+    }
+
+    /// Forgets a tree whose last instance is gone.
+    pub async fn remove_empty_tree(&mut self, tree: &TreeId) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM trees WHERE reference = $1
+             AND NOT EXISTS (SELECT 1 FROM instances WHERE tree = $1)",
+        )
+        .bind(&tree.0)
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+}

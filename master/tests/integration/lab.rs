@@ -1,0 +1,261 @@
+//! A master in a folder of its own, with a clock that can be moved, and those who call it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use slap::client::{Client, Identity, Settings as ClientSettings};
+use slap::configuration::{PartitionAddress, PartitionConfiguration, PartitionUser, Tap};
+use slap::v1::{EnrolReply, EnrolRequest, Inventory, NewToken, TokenRequest};
+use slap::{ComputerConfiguration, ComputerId, JoinBlob, PartitionId};
+use slapbox_master::clock::{Clock, Entropy};
+use slapbox_master::config::{Inputs, Settings};
+use slapbox_master::local;
+use slapbox_master::minting::Mint;
+use slapbox_master::serve::{Server, StartError, World, start};
+
+pub(crate) struct Lab {
+    folder: tempfile::TempDir,
+    server: Option<Server>,
+    ahead_seconds: Arc<AtomicI64>,
+    registry: Option<Utf8PathBuf>,
+}
+
+/// Somebody's key.
+pub(crate) struct Key(KeyPair);
+
+/// A computer that has enrolled.
+pub(crate) struct Node {
+    pub(crate) client: Client,
+    pub(crate) id: ComputerId,
+    pub(crate) identity: Identity,
+}
+
+impl Key {
+    pub(crate) fn new() -> Self {
+        Self(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap())
+    }
+
+    pub(crate) fn csr(&self) -> String {
+        let params = CertificateParams::new(["whatever".to_owned()]).unwrap();
+        params.serialize_request(&self.0).unwrap().pem().unwrap()
+    }
+
+    pub(crate) fn identity(&self, certificate_pem: String) -> Identity {
+        Identity {
+            certificate_pem,
+            key_pem: self.0.serialize_pem(),
+        }
+    }
+}
+
+impl Lab {
+    pub(crate) async fn open() -> Self {
+        let mut lab = Self {
+            folder: tempfile::tempdir().unwrap(),
+            server: None,
+            ahead_seconds: Arc::default(),
+            registry: None,
+        };
+        lab.start().await.unwrap();
+        lab
+    }
+
+    pub(crate) async fn open_with_registry(socket: &Utf8Path) -> Self {
+        let mut lab = Self::open().await;
+        lab.registry = Some(socket.to_owned());
+        lab.restart().await;
+        lab
+    }
+
+    pub(crate) fn folder(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.folder.path()).unwrap()
+    }
+
+    pub(crate) fn data(&self) -> Utf8PathBuf {
+        self.folder().join("data")
+    }
+
+    pub(crate) fn welcome(&self) -> Utf8PathBuf {
+        self.folder().join("welcome.json")
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Inputs {
+            data: Some(self.data()),
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            urls: vec!["https://127.0.0.1:1".to_owned()],
+            registry_socket: self.registry.clone(),
+            welcome: Some(self.welcome()),
+        }
+        .check()
+        .unwrap()
+    }
+
+    pub(crate) fn world(&self) -> World {
+        let ahead = Arc::clone(&self.ahead_seconds);
+        let system = Clock::system();
+        World {
+            clock: Clock::new(move || {
+                let seconds = u64::try_from(ahead.load(Ordering::Relaxed)).unwrap();
+                system.now().plus(Duration::from_secs(seconds))
+            }),
+            entropy: Entropy::system(),
+            // Services in these tests live on this machine.
+            may_dial: |_| true,
+        }
+    }
+
+    pub(crate) async fn start(&mut self) -> Result<(), StartError> {
+        self.server = Some(start(self.settings(), self.world()).await?);
+        Ok(())
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        self.server.take().unwrap().stop().await;
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.stop().await;
+        self.start().await.unwrap();
+    }
+
+    pub(crate) fn let_pass(&self, seconds: i64) {
+        self.ahead_seconds.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("https://{}", self.server.as_ref().unwrap().address)
+    }
+
+    pub(crate) fn ca(&self) -> String {
+        std::fs::read_to_string(self.data().join("ca/ca.pem")).unwrap()
+    }
+
+    /// A client without a certificate.
+    pub(crate) fn stranger(&self, join: &JoinBlob) -> Client {
+        let settings = ClientSettings {
+            urls: vec![self.url()],
+            ..ClientSettings::joining(join)
+        };
+        Client::new(&settings).unwrap()
+    }
+
+    pub(crate) fn client(&self, identity: Identity) -> Client {
+        let settings = ClientSettings::enrolled(vec![self.url()], self.ca(), identity);
+        Client::new(&settings).unwrap()
+    }
+
+    /// A token made by whoever owns the master's files.
+    pub(crate) async fn local_token(&self, wish: Mint) -> JoinBlob {
+        let world = self.world();
+        local::make_token(&self.data(), wish, Vec::new(), &world.clock, &world.entropy)
+            .await
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    pub(crate) async fn operator(&self) -> Client {
+        let join = self.local_token(Mint::operator()).await;
+        let key = Key::new();
+        let (_, certificate) = enrolled(self.enrol(&join, &key, Inventory::default()).await);
+        self.client(key.identity(certificate))
+    }
+
+    pub(crate) async fn enrol(
+        &self,
+        join: &JoinBlob,
+        key: &Key,
+        inventory: Inventory,
+    ) -> Result<EnrolReply, slap::client::CallError> {
+        let request = EnrolRequest {
+            token: join.token.clone(),
+            csr: key.csr(),
+            inventory,
+        };
+        self.stranger(join).enrol(&request).await
+    }
+
+    pub(crate) async fn node(&self, operator: &Client) -> Node {
+        let join = token(operator, TokenRequest::default()).await;
+        let key = Key::new();
+        let (reference, certificate) =
+            enrolled(self.enrol(&join, &key, Inventory::default()).await);
+        let identity = key.identity(certificate);
+        Node {
+            client: self.client(identity.clone()),
+            id: reference.parse().unwrap(),
+            identity,
+        }
+    }
+}
+
+impl Node {
+    pub(crate) async fn announce(&self, count: u16) {
+        let configuration = configuration(&self.id, count);
+        self.client
+            .load_configuration(&configuration)
+            .await
+            .unwrap();
+    }
+}
+
+pub(crate) async fn token(operator: &Client, request: TokenRequest) -> JoinBlob {
+    let NewToken { join, .. } = operator.create_token(&request).await.unwrap();
+    join.0.parse().unwrap()
+}
+
+/// The reference and the certificate of somebody who was let in.
+pub(crate) fn enrolled(reply: Result<EnrolReply, slap::client::CallError>) -> (String, String) {
+    match reply.unwrap() {
+        EnrolReply::Enrolled {
+            reference,
+            certificate,
+            ..
+        } => (reference, certificate),
+        pending @ EnrolReply::Pending { .. } => panic!("{pending:?}"),
+    }
+}
+
+/// What a node with so many partitions announces. All of them have this machine's address.
+pub(crate) fn configuration(id: &ComputerId, count: u16) -> ComputerConfiguration {
+    let partition = |index| PartitionConfiguration {
+        reference: PartitionId::indexed(index),
+        path: format!("/srv/slapgrid/slappart{index}"),
+        user: PartitionUser {
+            name: format!("slapuser{index}"),
+            shell: "/bin/false".into(),
+            groups: Vec::new(),
+        },
+        addresses: vec![
+            PartitionAddress {
+                address: format!("10.0.0.{}", index + 2).parse().unwrap(),
+                netmask: "255.255.255.255".parse().unwrap(),
+            },
+            PartitionAddress {
+                address: "::1".parse().unwrap(),
+                netmask: "ffff::".parse().unwrap(),
+            },
+        ],
+        ipv6_range: None,
+        tap: Tap {
+            name: format!("slaptap{index}"),
+            ..Tap::default()
+        },
+    };
+    ComputerConfiguration {
+        reference: id.clone(),
+        address: None,
+        netmask: None,
+        instance_root: "/srv/slapgrid".into(),
+        software_root: "/srv/slapgrid/software".into(),
+        software_user: "root".into(),
+        os_type: "[]".into(),
+        version: "1".into(),
+        interface: None,
+        partitions: (0..count).map(partition).collect(),
+    }
+}
