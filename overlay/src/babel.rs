@@ -6,6 +6,7 @@ mod control;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
@@ -20,6 +21,8 @@ pub struct Babel {
     pub network: Ipv6Net,
     /// The node's own prefix: the one thing that it announces.
     pub prefix: Ipv6Net,
+    /// The node's own address, from which it speaks to others.
+    pub address: Ipv6Addr,
     /// The addresses of the links themselves, never learned from others.
     pub link_network: Ipv6Net,
     /// The tunnels to speak on.
@@ -52,6 +55,7 @@ impl Babel {
         let Self {
             network,
             prefix,
+            address,
             link_network,
             socket,
             ..
@@ -72,6 +76,7 @@ in ip {link_network} deny
 in ip {prefix} deny
 in ip {network} ge {} le 64 allow
 in deny
+install pref-src {address} allow
 interface {NEVER}
 ",
             prefix.prefix_len(),
@@ -101,6 +106,7 @@ mod tests {
         Babel {
             network: "fd12:3456:789a::/48".parse().unwrap(),
             prefix: "fd12:3456:789a:1::/64".parse().unwrap(),
+            address: "fd12:3456:789a:1::1".parse().unwrap(),
             link_network: "fd12:3456:789a:ffff::/64".parse().unwrap(),
             interfaces: interfaces.iter().map(ToString::to_string).collect(),
             socket: "/run/slapbox-re6st/babeld.sock".to_owned(),
