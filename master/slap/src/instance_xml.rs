@@ -101,3 +101,42 @@ fn add(parameters: &mut BTreeMap<String, Option<String>>, id: Option<String>, te
         })
         .or_insert(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(document: &str) -> Vec<(String, Option<String>)> {
+        read(document).unwrap().into_iter().collect()
+    }
+
+    #[test]
+    fn an_empty_document_has_no_parameters() {
+        for document in ["", "  \n", "<instance/>", "<instance>\n</instance>"] {
+            assert_eq!(known(document), []);
+        }
+        assert_eq!(
+            write(&BTreeMap::new()),
+            "<?xml version='1.0' encoding='utf-8'?>\n<instance/>\n"
+        );
+    }
+
+    #[test]
+    fn only_direct_parameters_count_and_doubles_are_joined() {
+        let document = "<instance><parameter id='a'>1</parameter><other id='b'>x</other><x><parameter id='c'>x</parameter></x>\
+                        <parameter id='a'>2</parameter><parameter id='d'/><parameter>x</parameter></instance>";
+        assert_eq!(
+            known(document),
+            [
+                ("a".to_owned(), Some("1 2".to_owned())),
+                ("d".to_owned(), None)
+            ]
+        );
+    }
+
+    #[test]
+    fn another_document_is_refused() {
+        assert!(read("<marshal/>").is_err());
+        assert!(read("<instance>").is_err());
+    }
+}

@@ -21,3 +21,6 @@ pub enum DocumentError {
     #[error("the document is not what was expected")]
     Unexpected(#[from] ShapeError),
 }
+
+#[cfg(test)]
+mod tests;

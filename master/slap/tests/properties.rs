@@ -1,0 +1,104 @@
+//! The codec against any value and any text: what is written is read again, and nothing that is read makes it panic.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use slap::value::{Class, Object};
+use slap::{Value, instance_xml, xml};
+
+/// What XML can carry, with the characters that need care more often than chance has them.
+fn text() -> impl Strategy<Value = String> + Clone {
+    let awkward = prop::sample::select(vec![
+        "&", "<", ">", "&amp;", "&lt;", "&#13;", "]]>", "\r", "\r\n", "\"", "'", "\u{7f}",
+        "\u{85}", "é", "😀", " ", "\n",
+    ]);
+    let any = any::<char>().prop_filter("XML can carry it", |c| {
+        matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+    });
+    prop::collection::vec(
+        prop_oneof![awkward.prop_map(str::to_owned), any.prop_map(String::from)],
+        0..8,
+    )
+    .prop_map(|parts| parts.concat())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::None),
+        any::<bool>().prop_map(Value::Bool),
+        any::<i64>().prop_map(Value::Int),
+        any::<f64>()
+            .prop_filter("equal to itself", |n| !n.is_nan())
+            .prop_map(Value::Float),
+        text().prop_map(Value::String),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        let items = prop::collection::vec(inner.clone(), 0..5);
+        let entries = prop::collection::btree_map(text(), inner, 0..5);
+        let class = prop::sample::select(vec![
+            Class::Computer,
+            Class::ComputerPartition,
+            Class::SoftwareRelease,
+            Class::SoftwareInstance,
+        ]);
+        prop_oneof![
+            items.clone().prop_map(Value::Tuple),
+            items.clone().prop_map(Value::List),
+            items.clone().prop_map(Value::Set),
+            entries.clone().prop_map(Value::Dict),
+            (class, items, entries).prop_map(|(class, init, state)| Value::Object(Object {
+                class,
+                init,
+                state
+            })),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(value in value()) {
+        let document = xml::write(&value);
+        prop_assert!(document.is_ascii());
+        prop_assert_eq!(xml::read(&document).unwrap(), value);
+    }
+
+    #[test]
+    fn a_text_that_xml_cannot_carry_harms_nothing_else(text in any::<String>(), other in text()) {
+        let value = Value::List(vec![Value::String(text), Value::String(other.clone())]);
+        let Value::List(items) = xml::read(&xml::write(&value)).unwrap() else { panic!("no list") };
+        prop_assert_eq!(&items[1], &Value::String(other));
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(text in any::<String>()) {
+        let _ = xml::read(&text);
+        let _ = xml::read(&format!("<marshal>{text}</marshal>"));
+        let _ = instance_xml::read(&text);
+    }
+
+    #[test]
+    fn no_mixture_of_marks_makes_the_reader_panic(marks in prop::collection::vec(prop::sample::select(vec![
+        "<marshal>", "</marshal>", "<list id=\"i2\">", "</list>", "<dictionary id=\"i3\">", "</dictionary>", "<tuple>", "</tuple>",
+        "<object id=\"i4\" module=\"slapos.slap.slap\" class=\"Computer\">", "</object>", "<reference id=\"i2\"/>", "<reference id=\"i3\"/>",
+        "<string>", "</string>", "<int>", "</int>", "<none/>", "7", "&amp;", "&", "<", "\"",
+    ]), 0..24)) {
+        let _ = xml::read(&marks.concat());
+    }
+
+    #[test]
+    fn a_damaged_document_is_an_error_or_a_value(value in value(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut document = xml::write(&value).into_bytes();
+        let at = at.index(document.len());
+        document[at] = byte;
+        if let Ok(document) = std::str::from_utf8(&document) {
+            let _ = xml::read(document);
+        }
+    }
+
+    #[test]
+    fn instance_xml_keeps_texts(parameters in prop::collection::btree_map(text(), text(), 0..5)) {
+        let expected: BTreeMap<_, _> = parameters.iter().map(|(key, text)| (key.clone(), Some(text.clone()).filter(|t| !t.is_empty()))).collect();
+        prop_assert_eq!(instance_xml::read(&instance_xml::write(&parameters)).unwrap(), expected);
+    }
+}
