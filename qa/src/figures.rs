@@ -76,7 +76,7 @@ pub async fn bench(json: bool) -> Result<()> {
     let product = Product::find()?;
     let mut figures = image::measure(&product)?;
     act("the image is measured; next is what it does on this machine and in machines");
-    figures.extend(native::measure(&host).await?);
+    figures.extend(native::measure().await?);
     figures.extend(boots::measure(product).await?);
     print(&figures, json)
 }

@@ -105,18 +105,22 @@ impl Tools {
 
 /// Cargo's target folder, seen from the running program, which lies in it.
 pub fn target() -> Result<Utf8PathBuf> {
-    let folder = programs()?;
-    Ok(folder
-        .parent()
+    let running = files::utf8(std::env::current_exe().context("cannot find the running program")?)?;
+    let place = running
+        .ancestors()
+        .skip(1)
+        .find(|folder| !folder.ends_with("deps"));
+    let target = place.and_then(Utf8Path::parent);
+    Ok(target
         .context("the bench does not lie in a target folder")?
         .to_owned())
 }
 
-/// A program of the workspace that was built together with the bench.
+/// A program as it lies in the image: what is tested is what is shipped.
 pub fn program(name: &str) -> Result<Utf8PathBuf> {
-    let path = programs()?.join(name);
+    let path = target()?.join("image/cargo/release").join(name);
     if !path.exists() {
-        bail!("{path} is not there: `cargo build --workspace --bins` makes it");
+        bail!("{path} is not there: `cargo image build` makes it");
     }
     Ok(path)
 }
@@ -128,17 +132,4 @@ pub fn workspace() -> Result<Utf8PathBuf> {
         .parent()
         .context("qa does not lie in the workspace")?
         .to_owned())
-}
-
-fn programs() -> Result<Utf8PathBuf> {
-    let running = files::utf8(std::env::current_exe().context("cannot find the running program")?)?;
-    let folder = running
-        .parent()
-        .context("the running program lies in no folder")?;
-    let folder = if folder.ends_with("deps") {
-        folder.parent().unwrap_or(folder)
-    } else {
-        folder
-    };
-    Ok(folder.to_owned())
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use camino::Utf8Path;
 
 use crate::child::Child;
+use crate::console::plain;
 use crate::story::{act, detail, shortened, spoken};
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
@@ -51,7 +52,7 @@ impl Job {
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         };
-        let said = self.child.said();
+        let said = plain(&self.child.said());
         if verdict {
             return Ok(said);
         }

@@ -27,10 +27,10 @@ pub enum Stage {
     Doc,
     /// The tests that need no machine, the tidy test among them.
     Units,
-    /// What needs root and namespaces of its own: 200 partitions on this machine.
-    Namespaces,
     /// The image is built and holds what it shall, and nothing else.
     Image,
+    /// What needs root and namespaces of its own: 200 partitions on this machine.
+    Namespaces,
     /// Machines boot, and the product works.
     Scenarios,
 }
@@ -108,20 +108,9 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
             host.has_babeld().await?;
             nextest(host, "units", &["--workspace"]).await
         }
-        Stage::Namespaces => {
-            one(host, "programs", &PROGRAMS).await?;
-            nextest(host, "namespaces", &only("namespaces")).await
-        }
+        Stage::Namespaces => nextest(host, "namespaces", &only("namespaces")).await,
         Stage::Image => image(host).await,
-        Stage::Scenarios => {
-            one(host, "programs", &PROGRAMS).await?;
-            nextest(
-                host,
-                "scenarios",
-                &["--package", "slapbox-qa", "--profile", "qa"],
-            )
-            .await
-        }
+        Stage::Scenarios => nextest(host, "scenarios", &SCENARIOS).await,
     }
 }
 
@@ -141,7 +130,7 @@ const DOC: [&str; 5] = [
     "--no-deps",
     "--document-private-items",
 ];
-const PROGRAMS: [&str; 4] = ["build", "--locked", "--workspace", "--bins"];
+const SCENARIOS: [&str; 4] = ["--package", "slapbox-qa", "--profile", "qa"];
 
 /// The tests of one of the bench's own binaries.
 fn only(binary: &str) -> [String; 5] {

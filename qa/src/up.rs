@@ -61,11 +61,7 @@ pub async fn up(wish: Wish) -> Result<()> {
 
 pub(crate) async fn build(host: &Host) -> Result<()> {
     for (name, words) in [
-        (
-            "build the programs",
-            &["build", "--locked", "--package", "slapbox"][..],
-        ),
-        ("set up the tools tree", &["image", "tools"]),
+        ("set up the tools tree", &["image", "tools"][..]),
         ("build the image", &["image", "build", "--profile", "vm"]),
         ("build the demo release", &["image", "demo"]),
     ] {

@@ -3,30 +3,17 @@
 use anyhow::Result;
 
 use crate::figures::Figure;
-use crate::host::{Host, is_root};
+use crate::host::is_root;
 use crate::namespace::Namespace;
 use crate::partitions::Partitions;
 use crate::product;
-use crate::run::run;
 use crate::story::detail;
 
-pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
+pub(super) async fn measure() -> Result<Vec<Figure>> {
     if !is_root() {
         detail("200 partitions are not measured natively: that needs root");
         return Ok(Vec::new());
     }
-    run(
-        "build the agent",
-        &host.cargo(&[
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "slapbox-agent",
-        ])?,
-        &host.logs,
-    )
-    .await?;
     let namespace = Namespace::make(&product::target()?.join("qa/bench-native")).await?;
     let partitions = Partitions::of(&namespace, 200)?;
     let first = partitions.lay_out()?;

@@ -35,12 +35,15 @@ fn the_disk_has_an_esp_two_slots_and_a_seed() -> Result<()> {
     };
     let partitions = load_partitions(&product.image)?;
     let labels: Vec<&str> = partitions.iter().map(|it| it.label.as_str()).collect();
-    let ours = |label: &str| label.starts_with("slapbox_");
-    let [esp, usr, verity, "_empty", "_empty", "slapbox-seed"] = labels[..] else {
+    let [esp, usr, verity, "_empty", "_empty", seed] = labels[..] else {
         anyhow::bail!("the partitions are {labels:?}")
     };
     ensure!(
-        esp == "esp" && ours(usr) && usr == verity,
+        (esp, seed) == ("esp", "slapbox-seed"),
+        "the partitions are {labels:?}"
+    );
+    ensure!(
+        usr.starts_with("slapbox_") && verity == format!("{usr}_verity"),
         "the partitions are {labels:?}"
     );
     ensure!(
