@@ -1,2 +1,33 @@
-//! Starts the program.
-fn main() {}
+//! `cargo image …`: builds, stamps and verifies the Slapbox image. The root file system itself is in `mkosi.extra/`
+//! and the settings in `mkosi.*`; this program fetches the tools, renders what varies and runs mkosi.
+
+mod apt;
+mod artifacts;
+mod assemble;
+mod binaries;
+mod cli;
+mod demo;
+mod disk;
+mod exec;
+mod gpt;
+mod host;
+mod inputs;
+mod layout;
+mod lock;
+mod mirror;
+mod mkosi;
+mod oci;
+mod profile;
+mod progress;
+mod render;
+mod revision;
+mod stamp;
+mod tools;
+mod verify;
+mod workspace;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,80 @@
+//! The programs of the image, compiled so that the path of the sources leaves no trace in them.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use camino::Utf8PathBuf;
+
+use crate::exec;
+use crate::progress::Step;
+use crate::workspace::Workspace;
+
+/// Packages, each with one program of the same name.
+const PROGRAMS: [&str; 4] = [
+    "slapbox",
+    "slapbox-agent",
+    "slapbox-master",
+    "slapbox-re6st",
+];
+
+/// Compiles the programs and returns their files.
+pub(crate) fn compile(workspace: &Workspace) -> Result<Vec<Utf8PathBuf>> {
+    let root = workspace.root();
+    let target = workspace.target().join("cargo");
+    let mut step = Step::begin("compiling the programs");
+    let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
+    command.args([
+        "build",
+        "--release",
+        "--locked",
+        "--target-dir",
+        target.as_str(),
+    ]);
+    command.args(PROGRAMS.iter().map(|it| format!("--package={it}")));
+    command.current_dir(root);
+    let home = cargo_home()?;
+    let rust = [
+        format!("--remap-path-prefix={root}=/slapbox"),
+        format!("--remap-path-prefix={home}=/cargo"),
+        "-Clink-arg=-Wl,--build-id=none".to_owned(),
+    ];
+    // C code inside of crates is compiled with the same care.
+    let c = format!("-ffile-prefix-map={root}=/slapbox -ffile-prefix-map={home}=/cargo");
+    command
+        .env("CARGO_ENCODED_RUSTFLAGS", rust.join("\u{1f}"))
+        .env("CFLAGS", &c)
+        .env("CXXFLAGS", &c)
+        .env("CARGO_INCREMENTAL", "0")
+        .env("LC_ALL", "C.UTF-8");
+    for leak in [
+        "RUSTFLAGS",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_PKG_NAME",
+        "CARGO_PKG_VERSION",
+        "CARGO_TARGET_DIR",
+    ] {
+        command.env_remove(leak);
+    }
+    exec::run(
+        &mut command,
+        &workspace.target().join("cargo.log"),
+        |line| step.at(line.trim()),
+    )
+    .context("cannot compile the programs of the image")?;
+    step.done();
+    Ok(PROGRAMS
+        .iter()
+        .map(|it| target.join("release").join(it))
+        .collect())
+}
+
+fn cargo_home() -> Result<Utf8PathBuf> {
+    match std::env::var("CARGO_HOME") {
+        Ok(home) => Ok(home.into()),
+        Err(_) => {
+            let home = std::env::var("HOME")
+                .context("cannot tell where cargo keeps its files: set HOME")?;
+            Ok(Utf8PathBuf::from(home).join(".cargo"))
+        }
+    }
+}

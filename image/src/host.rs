@@ -1,0 +1,121 @@
+//! What the building machine must have: root, room, a few programs; and what to do when it has not.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::exec;
+use crate::progress::Step;
+
+/// Programs that fetching and unpacking mkosi and its tools needs, each with its Debian package.
+const PROGRAMS: [(&str, &str); 10] = [
+    ("apt-get", "apt"),
+    ("dpkg-deb", "dpkg"),
+    ("gpgv", "gpgv"),
+    ("python3", "python3"),
+    ("tar", "tar"),
+    ("cp", "coreutils"),
+    ("bash", "bash"),
+    ("find", "findutils"),
+    ("setpriv", "util-linux"),
+    ("git", "git"),
+];
+
+/// Refuses to go on without the rights, the room and the programs that a build needs.
+pub(crate) fn check(target: &Utf8Path, gibibytes: u64) -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!(
+            "an image is built by root: run it as root, or as `sudo -E env \"PATH=$PATH\" cargo image …`"
+        );
+    }
+    crate::disk::make(target)?;
+    check_room(target, gibibytes)?;
+    let mut missing: Vec<&str> = missing().collect();
+    if !Utf8Path::new(crate::mirror::KEYRING).is_file() {
+        missing.push("debian-archive-keyring");
+    }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        install(target, &missing)
+    }
+}
+
+fn check_room(target: &Utf8Path, gibibytes: u64) -> Result<()> {
+    let found = nix::sys::statvfs::statvfs(target.as_std_path())
+        .with_context(|| format!("cannot tell how much room `{target}` has"))?;
+    let free = found
+        .blocks_available()
+        .saturating_mul(found.fragment_size());
+    let gib = 1 << 30;
+    if free < gibibytes * gib {
+        bail!(
+            "`{target}` has {:.1} GiB free, the build needs {gibibytes} GiB: make room, or link `target` to a larger disk",
+            free as f64 / gib as f64
+        );
+    }
+    Ok(())
+}
+
+fn missing() -> impl Iterator<Item = &'static str> {
+    PROGRAMS
+        .into_iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, package)| package)
+}
+
+fn install(target: &Utf8Path, packages: &[&str]) -> Result<()> {
+    if find("apt-get").is_none() {
+        bail!("this machine lacks `apt-get`: build on Debian 12 or 13, or in a container of it");
+    }
+    let mut step = Step::begin(format!(
+        "installing {} on this machine",
+        packages.join(", ")
+    ));
+    let log = target.join("host.log");
+    let advice = || {
+        format!(
+            "cannot install what the build needs: run `apt-get update && apt-get install {}`",
+            packages.join(" ")
+        )
+    };
+    let apt = |args: &[&str], step: &mut Step| {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+        exec::run(&mut command, &log, |line| step.at(line)).with_context(advice)
+    };
+    apt(&["update"], &mut step)?;
+    let mut args = vec!["install", "--yes", "--no-install-recommends"];
+    args.extend(packages);
+    apt(&args, &mut step)?;
+    step.done();
+    Ok(())
+}
+
+/// Finds a program as the shell does.
+pub(crate) fn find(program: &str) -> Option<Utf8PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let folders = path
+        .split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .map(Utf8Path::new);
+    folders
+        .map(|folder| folder.join(program))
+        .find(|it| it.is_file())
+}
+
+/// The Python that mkosi runs with: Debian's own, whatever version managers put before it.
+pub(crate) fn python() -> Utf8PathBuf {
+    let own = Utf8Path::new("/usr/bin/python3");
+    if own.is_file() {
+        own.to_owned()
+    } else {
+        "python3".into()
+    }
+}
+
+/// Reads a file that a person named.
+pub(crate) fn read(path: &Utf8Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))
+}
