@@ -8,3 +8,4 @@ pub mod node;
 pub mod reference;
 pub mod registry;
 pub mod wire;
+mod words;

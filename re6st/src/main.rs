@@ -1,2 +1,140 @@
-//! Starts the program.
-fn main() {}
+//! Starts the registry or the node, and ends either at a signal; links stay as they are.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use aws_lc_rs::rand;
+use camino::Utf8PathBuf;
+use clap::{Args, Parser};
+use sd_notify::NotifyState;
+use slapbox_re6st::node::{self, Folders, Linux, Source};
+use slapbox_re6st::registry::{self, Moment, Registry, Settings, parse_settings};
+use time::OffsetDateTime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The overlay of a Slapbox network.
+#[derive(Debug, Parser)]
+#[command(version)]
+enum Arguments {
+    /// Gives computers their prefix and tells them whom to talk to.
+    Registry(RegistryArguments),
+    /// Keeps this computer in the overlay.
+    Node(NodeArguments),
+}
+
+#[derive(Args, Debug)]
+struct RegistryArguments {
+    /// File with the keys that the flags have.
+    #[arg(long, conflicts_with_all = ["state", "socket", "network", "hub"])]
+    config: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    settings: Option<Settings>,
+}
+
+#[derive(Args, Debug)]
+struct NodeArguments {
+    /// Folder with key.pem, certificate.pem, ca.pem and master.json.
+    #[arg(
+        long,
+        env = "CREDENTIALS_DIRECTORY",
+        default_value = "/var/lib/slapbox/identity"
+    )]
+    identity: Utf8PathBuf,
+    /// Folder for keys and the last document.
+    #[arg(
+        long,
+        env = "STATE_DIRECTORY",
+        default_value = "/var/lib/slapbox-re6st"
+    )]
+    state: Utf8PathBuf,
+    /// Folder for node.json, babeld.conf and babeld's socket.
+    #[arg(long, env = "RUNTIME_DIRECTORY", default_value = "/run/slapbox-re6st")]
+    run: Utf8PathBuf,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(terminal)
+        .with_writer(std::io::stderr)
+        .init();
+    // The only provider in the tree; a second installation is the one way to fail.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("failed to start")?;
+    runtime.block_on(async {
+        let mut terminate =
+            signal(SignalKind::terminate()).context("failed to wait for signals")?;
+        tokio::select! {
+            ended = start(arguments) => ended,
+            _ = terminate.recv() => Ok(()),
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    })
+}
+
+async fn start(arguments: Arguments) -> Result<()> {
+    match arguments {
+        Arguments::Registry(arguments) => keep_registry(settings(arguments)?).await,
+        Arguments::Node(NodeArguments {
+            identity,
+            state,
+            run,
+        }) => node::run(Source::Identity(identity), &Folders { state, run }, Linux)
+            .await
+            .context("the node stopped"),
+    }
+}
+
+fn settings(arguments: RegistryArguments) -> Result<Settings> {
+    match (arguments.config, arguments.settings) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(&path)
+                .with_context(|| format!("failed to read `{path}`"))?;
+            parse_settings(&text).with_context(|| format!("failed to parse `{path}`"))
+        }
+        (None, Some(settings)) => Ok(settings),
+        (None, None) => anyhow::bail!("either --config or --state and --socket must be given"),
+    }
+}
+
+async fn keep_registry(settings: Settings) -> Result<()> {
+    let (mut random, mut serial) = ([0; 5], [0; 16]);
+    rand::fill(&mut random)
+        .and_then(|()| rand::fill(&mut serial))
+        .ok()
+        .context("the machine has no randomness")?;
+    let moment = Moment {
+        now: OffsetDateTime::now_utc(),
+        serial,
+    };
+    let registry =
+        Registry::open(&settings, random, moment).context("failed to open the registry")?;
+    let network = registry.network();
+    tracing::info!(%network, socket = %settings.socket, "the registry is open");
+    let _ = sd_notify::notify(&[
+        NotifyState::Ready,
+        NotifyState::Status(&format!("serves {network}")),
+    ]);
+    tokio::select! {
+        served = registry::serve(Arc::new(registry), &settings.socket) => served.context("failed to serve"),
+        () = watch() => Ok(()),
+    }
+}
+
+/// Tells systemd that the loop turns, for ever.
+async fn watch() {
+    let interval = sd_notify::watchdog_enabled().unwrap_or(Duration::from_secs(90)) / 3;
+    loop {
+        let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        tokio::time::sleep(interval).await;
+    }
+}

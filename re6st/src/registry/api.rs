@@ -24,6 +24,7 @@ use super::members::Refusal;
 use super::{Error, Moment, Registry};
 use crate::reference::Reference;
 use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, View};
+use crate::words::words;
 
 /// How long a question for news is held.
 const HOLD: Duration = Duration::from_secs(50);
@@ -147,7 +148,7 @@ impl IntoResponse for Error {
                 answer(StatusCode::BAD_REQUEST, "bad_request", &err.to_string())
             }
             Self::Store(_) | Self::OtherNetwork { .. } | Self::Network(_) | Self::Authority(_) => {
-                tracing::error!(error = %chain(&self), "a request failed");
+                tracing::error!(error = %words(&self), "a request failed");
                 answer(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
@@ -164,12 +165,6 @@ fn answer(status: StatusCode, error: &str, message: &str) -> Response {
         message: message.to_owned(),
     };
     (status, Json(body)).into_response()
-}
-
-/// Returns an error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

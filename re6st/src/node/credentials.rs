@@ -1,0 +1,134 @@
+//! Who the node is for its master, and where that is: files that somebody else keeps, read anew for each attempt.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
+
+use super::client::{Client, Error as ClientError};
+use crate::disk;
+use crate::reference::Reference;
+
+/// `master.json`; what is unknown in it is for others.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Master {
+    /// Addresses of the master.
+    pub urls: Vec<String>,
+    /// How the master calls this computer.
+    pub reference: Reference,
+    /// This computer's end of the overlay.
+    pub overlay: Overlay,
+}
+
+/// A computer's end of the overlay.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Overlay {
+    /// UDP port of WireGuard.
+    pub port: u16,
+    /// `host:port` at which others reach it, if it is told.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+}
+
+/// Where the registry is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Through a master, with the identity of this folder.
+    Identity(Utf8PathBuf),
+    /// On this machine, without a master.
+    Socket {
+        /// The registry's socket.
+        socket: Utf8PathBuf,
+        /// Who this computer is; its URLs tell where the hub is.
+        master: Master,
+    },
+}
+
+/// What keeps the node from calling its registry.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// A file of the identity cannot be read.
+    #[error("failed to read the identity")]
+    Read(#[source] disk::Error),
+    /// A file of the identity is not there.
+    #[error("the identity lacks `{0}`")]
+    Missing(Utf8PathBuf),
+    /// `master.json` is not what it should be.
+    #[error("failed to parse `master.json`")]
+    Parse(#[source] serde_json::Error),
+    /// It names no master.
+    #[error("`master.json` names no URL")]
+    NoUrl,
+    /// No client can be made of it.
+    #[error("failed to prepare calls to the registry")]
+    Client(#[source] ClientError),
+}
+
+/// A registry to call, and who calls.
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) client: Client,
+    pub(super) master: Master,
+    /// The master's URL that is used this time.
+    pub(super) url: String,
+}
+
+impl Source {
+    /// Reads the credentials and prepares calls; each attempt takes the next of the master's URLs.
+    pub(super) fn open(&self, attempt: usize) -> Result<Registry, Error> {
+        let master = match self {
+            Self::Identity(folder) => serde_json::from_str(&required(&folder.join("master.json"))?)
+                .map_err(Error::Parse)?,
+            Self::Socket { master, .. } => master.clone(),
+        };
+        let Master { urls, .. } = &master;
+        let url = urls
+            .get(attempt % urls.len().max(1))
+            .ok_or(Error::NoUrl)?
+            .clone();
+        let client = match self {
+            Self::Identity(folder) => {
+                let read = |name| required(&folder.join(name));
+                let identity = read("certificate.pem")? + "\n" + &read("key.pem")?;
+                Client::through_master(&url, &read("ca.pem")?, &identity)
+            }
+            Self::Socket { socket, master } => Client::on_socket(socket, &master.reference),
+        };
+        Ok(Registry {
+            client: client.map_err(Error::Client)?,
+            master,
+            url,
+        })
+    }
+}
+
+fn required(path: &Utf8Path) -> Result<String, Error> {
+    disk::read(path)
+        .map_err(Error::Read)?
+        .ok_or_else(|| Error::Missing(path.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_put_into_the_file_does_not_matter() {
+        let text = r#"{"urls":["https://a"],"reference":"COMP-2","overlay":{"port":6326,"endpoint":null},"proxy":"x"}"#;
+        let master: Master = serde_json::from_str(text).unwrap();
+        assert_eq!(master.reference.as_str(), "COMP-2");
+        assert_eq!(
+            master.overlay,
+            Overlay {
+                port: 6326,
+                endpoint: None
+            }
+        );
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source::Identity(folder.path().to_path_buf().try_into().unwrap());
+        let err = source.open(0).unwrap_err();
+        assert!(err.to_string().ends_with("master.json`"), "{err}");
+    }
+}

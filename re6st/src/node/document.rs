@@ -1,0 +1,79 @@
+//! What the registry last said, and what it was told for it: all that links need. Pure.
+
+use serde::{Deserialize, Serialize};
+use slapbox_overlay::keys::PublicKey;
+use time::OffsetDateTime;
+use x509_parser::pem::parse_x509_pem;
+
+use crate::reference::Reference;
+use crate::wire::{JoinReply, JoinRequest, View};
+
+/// What the node says of itself when it joins; when this changes, it joins again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// How the master calls this computer.
+    pub reference: Reference,
+    /// Its WireGuard key.
+    pub wireguard_public_key: PublicKey,
+    /// The UDP port it listens on.
+    pub port: u16,
+    /// `host:port` at which others reach it, if it is told.
+    pub endpoint: Option<String>,
+}
+
+impl Facts {
+    /// Returns the request to join with them.
+    pub fn request(&self, csr: String) -> JoinRequest {
+        JoinRequest {
+            csr,
+            wireguard_public_key: self.wireguard_public_key,
+            port: self.port,
+            endpoint: self.endpoint.clone(),
+        }
+    }
+}
+
+/// A membership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// What the node said.
+    pub facts: Facts,
+    /// The URL of the master that answered: its host is where the hub is, unless the hub says otherwise.
+    pub url: String,
+    /// What the registry said.
+    pub joined: JoinReply,
+}
+
+impl Document {
+    /// Returns the document with another view.
+    pub fn with_view(&self, view: View) -> Self {
+        let joined = JoinReply {
+            view,
+            ..self.joined.clone()
+        };
+        Self {
+            joined,
+            ..self.clone()
+        }
+    }
+
+    /// Says whether this computer is the one that all others are linked to.
+    pub fn is_hub(&self) -> bool {
+        self.joined.view.hub.as_ref() == Some(&self.facts.reference)
+    }
+
+    /// Returns when the certificate is at half its life; a certificate that cannot be read is.
+    pub fn renew_at(&self) -> OffsetDateTime {
+        let middle = |pem: &str| {
+            let (_, pem) = parse_x509_pem(pem.as_bytes()).ok()?;
+            let certificate = pem.parse_x509().ok()?;
+            let validity = certificate.validity();
+            let (from, to) = (
+                validity.not_before.to_datetime(),
+                validity.not_after.to_datetime(),
+            );
+            Some(from + (to - from) / 2)
+        };
+        middle(&self.joined.certificate).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+}
