@@ -2,7 +2,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 
 use atomic_write_file::AtomicWriteFile;
 use camino::{Utf8Path, Utf8PathBuf};
@@ -43,11 +45,15 @@ pub fn replace_private(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
 fn replace_with_mode(path: &Utf8Path, content: &[u8], mode: u32) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let mut file = AtomicWriteFile::options().open(path)?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(content)?;
         file.commit()
     };
-    write().map_err(|source| Error::Write { path: path.to_owned(), source })
+    write().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Reads a file; nothing if it does not exist.
@@ -55,27 +61,39 @@ pub fn read(path: &Utf8Path) -> Result<Option<Vec<u8>>, Error> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+        Err(source) => Err(Error::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
 /// Reads a text; nothing if it does not exist.
 pub fn read_text(path: &Utf8Path) -> Result<Option<String>, Error> {
     let bytes = read(path)?;
-    bytes.map(String::from_utf8).transpose().map_err(|error| Error::Read {
-        path: path.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
-    })
+    bytes
+        .map(String::from_utf8)
+        .transpose()
+        .map_err(|error| Error::Read {
+            path: path.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+        })
 }
 
 /// Writes over the bytes where they lie, since what they held must be gone from the medium.
 pub fn overwrite(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
     let write = || -> io::Result<()> {
-        let file = OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+        let file = OpenOptions::new()
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(path)?;
         file.write_all_at(content, 0)?;
         file.sync_all()
     };
-    write().map_err(|source| Error::Write { path: path.to_owned(), source })
+    write().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Makes a folder, and those above it, that only its owner may enter.
@@ -84,7 +102,10 @@ pub fn private_folder(path: &Utf8Path) -> Result<(), Error> {
         .recursive(true)
         .mode(0o700)
         .create(path)
-        .map_err(|source| Error::Write { path: path.to_owned(), source })
+        .map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 /// Removes a file; one that is not there is removed already. The folder is synced.
@@ -97,7 +118,10 @@ pub fn remove(path: &Utf8Path) -> Result<(), Error> {
             None => Ok(()),
         },
     };
-    remove().map_err(|source| Error::Write { path: path.to_owned(), source })
+    remove().map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Puts a file that does not parse aside, so that it is neither used nor lost.
@@ -105,7 +129,10 @@ pub fn set_aside(path: &Utf8Path) -> Result<Utf8PathBuf, Error> {
     let aside = Utf8PathBuf::from(format!("{path}.unreadable"));
     match fs::rename(path, &aside) {
         Ok(()) => Ok(aside),
-        Err(source) => Err(Error::Write { path: path.to_owned(), source }),
+        Err(source) => Err(Error::Write {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -126,7 +153,10 @@ mod tests {
         replace_private(&path, b"one").unwrap();
         replace_private(&path, b"two").unwrap();
         assert_eq!(read_text(&path).unwrap().as_deref(), Some("two"));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     }
 
@@ -144,6 +174,9 @@ mod tests {
         let path = folder.join("stick");
         replace(&path, b"join = secret\nrest").unwrap();
         overwrite(&path, b"# erased     \n").unwrap();
-        assert_eq!(read_text(&path).unwrap().as_deref(), Some("# erased     \nrest"));
+        assert_eq!(
+            read_text(&path).unwrap().as_deref(),
+            Some("# erased     \nrest")
+        );
     }
 }

@@ -18,6 +18,8 @@ use crate::partitions::users::Ids;
 
 mod wipe;
 
+pub(crate) use wipe::{remove_folder, wipe as empty_folder};
+
 /// The directory of a partition, held open.
 #[derive(Debug)]
 pub struct Inside {
@@ -182,7 +184,7 @@ impl Inside {
         give(file.as_fd(), wanted)?;
         match renameat(&folder, temporary.as_str(), &folder, name) {
             Err(Errno::EISDIR) => {
-                wipe::remove_folder(&folder, name)?;
+                remove_folder(&folder, std::path::Path::new(name))?;
                 renameat(&folder, temporary.as_str(), &folder, name)?;
             }
             other => other?,
@@ -220,7 +222,7 @@ impl Inside {
 
     /// Removes everything in the directory.
     pub fn wipe(&self) -> io::Result<()> {
-        wipe::wipe(&self.root)
+        empty_folder(&self.root)
     }
 
     fn at(&self, path: &str, flags: OFlag) -> io::Result<OwnedFd> {

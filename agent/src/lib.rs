@@ -1,9 +1,29 @@
-//! Table of contents.
+//! The daemon of a node, as a library so that tests reach its parts: `command` is what the program runs.
+//!
+//! A box's life (`life`): a document (`provision`, `config`), an identity (`enrol`, `identity`), a role (`roles`), then the
+//! loop (`reconcile`) between its master (`master`) and its workload (`workload`). `status` is what `console` shows.
 
+pub mod addresses;
+pub mod causes;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod console;
 pub mod desired;
 pub mod disk;
+pub mod enrol;
 pub mod format;
+pub mod identity;
 pub mod inside;
+pub mod life;
+pub mod master;
+pub mod notify;
 pub mod partitions;
+pub mod places;
+pub mod provision;
+pub mod reconcile;
+pub mod report;
+pub mod roles;
+pub mod status;
 pub mod systemd;
 pub mod workload;

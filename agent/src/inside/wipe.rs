@@ -4,6 +4,8 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
@@ -17,13 +19,13 @@ const DEEPEST: usize = 32;
 const PART: usize = 1024;
 
 /// Removes everything in the folder.
-pub(super) fn wipe(root: &OwnedFd) -> io::Result<()> {
+pub(crate) fn wipe(root: &OwnedFd) -> io::Result<()> {
     empty(root, root, 0, &mut 0)
 }
 
 /// Removes a folder with everything in it.
-pub(super) fn remove_folder(parent: &OwnedFd, name: &str) -> io::Result<()> {
-    let name = CString::new(name)?;
+pub(crate) fn remove_folder(parent: &OwnedFd, name: &Path) -> io::Result<()> {
+    let name = CString::new(name.as_os_str().as_bytes())?;
     wipe(&open_folder(parent, &name)?)?;
     unlink(parent, &name, UnlinkatFlags::RemoveDir)
 }

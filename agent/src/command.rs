@@ -1,0 +1,152 @@
+//! What is typed: the daemon itself, and commands that look without touching.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use aws_lc_rs::rand::fill;
+use camino::Utf8PathBuf;
+use clap::{Parser, Subcommand};
+
+use crate::life::{self, Life};
+use crate::places::Places;
+use crate::status::{Board, Status};
+use crate::{addresses, config, console, notify, status};
+
+/// The daemon of a Slapbox node.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Arguments {
+    /// How much to say: error, warn, info, debug, trace
+    #[arg(long, default_value = "info", env = "SLAPBOX_LOG", global = true)]
+    pub log: tracing::Level,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Provision, enrol and keep this node as its master wants it (the default)
+    Run,
+    /// Print what would be done next, without doing it
+    Plan,
+    /// Make the partitions once, without a master
+    Format(crate::format::Format),
+    /// Say whether a configuration document is good
+    CheckConfig {
+        /// The document, as it would be put on a stick
+        file: Utf8PathBuf,
+    },
+}
+
+/// Does what was typed.
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok()
+        .context("another TLS provider is installed already")?;
+    match arguments.command.unwrap_or(Command::Run) {
+        Command::Run => block_on(daemon()),
+        Command::Plan => block_on(plan()),
+        Command::Format(format) => block_on(async {
+            format.run().await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::CheckConfig { file } => check_config(&file),
+    }
+}
+
+/// Two threads: one may be busy with a handshake while the other feeds the watchdog.
+fn block_on(task: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(4)
+        .thread_stack_size(1024 * 1024)
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?
+        .block_on(task)
+}
+
+async fn daemon() -> anyhow::Result<ExitCode> {
+    let credentials = std::env::var("CREDENTIALS_DIRECTORY")
+        .ok()
+        .map(Utf8PathBuf::from);
+    let places = Places::of_box(credentials);
+    let version = version(&places);
+    let board = Board::new(Status {
+        version: version.clone(),
+        ..Status::default()
+    });
+    let life = Life {
+        places,
+        board,
+        version,
+        now: SystemTime::now,
+        nonce,
+        chance,
+    };
+    let (places, board) = (&life.places, &life.board);
+    notify::ready();
+    tokio::select! {
+        end = life::live(&life) => {
+            let end = end?;
+            tracing::info!("{end}");
+            Ok(ExitCode::SUCCESS)
+        }
+        () = console::run(places, board.follow(), life.now) => anyhow::bail!("the console ended"),
+        () = notify::run(board.follow()) => anyhow::bail!("the watchdog ended"),
+        () = addresses::follow(board) => anyhow::bail!("the addresses ended"),
+        () = status::publish(places, board.follow()) => anyhow::bail!("the status ended"),
+    }
+}
+
+async fn plan() -> anyhow::Result<ExitCode> {
+    let places = Places::of_box(None);
+    let text = life::plan(&places).await?;
+    say(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_config(file: &Utf8PathBuf) -> anyhow::Result<ExitCode> {
+    let bytes = std::fs::read(file).with_context(|| format!("{file} cannot be read"))?;
+    match config::text(&bytes).and_then(config::parse) {
+        Ok(settings) => {
+            say(&format!("{file}: good, for a {}\n", settings.role.name()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistake) => {
+            say(&format!("{file}: {mistake}\n"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("nobody listens")
+}
+
+/// The image's version, or this program's where there is no image.
+fn version(places: &Places) -> String {
+    let release = std::fs::read_to_string(places.at("usr/lib/os-release")).unwrap_or_default();
+    let named = release
+        .lines()
+        .find_map(|line| line.strip_prefix("IMAGE_VERSION="));
+    named
+        .map_or(env!("CARGO_PKG_VERSION"), |value| value.trim_matches('"'))
+        .to_owned()
+}
+
+fn nonce() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    fill(&mut bytes).expect("the system always has randomness");
+    bytes
+}
+
+fn chance() -> f64 {
+    let [a, b, ..] = nonce();
+    f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX)
+}

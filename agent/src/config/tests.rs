@@ -1,0 +1,180 @@
+use super::*;
+use slap::join::{CaPin, Token};
+
+fn blob() -> String {
+    let urls = vec!["https://192.0.2.1".to_owned()];
+    let token = Token::from_random([7; 12], [7; 32]);
+    JoinBlob {
+        urls,
+        ca: CaPin::of_spki(b""),
+        token,
+    }
+    .reveal()
+}
+
+fn node(rest: &str) -> String {
+    format!("join = \"{}\"\n{rest}", blob())
+}
+
+fn mistake(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_join_line_is_all_that_a_node_needs() {
+    let settings = parse(&node("")).unwrap();
+    assert_eq!(settings.role, Role::Node(Some(blob().parse().unwrap())));
+    assert_eq!(settings.partitions, 200);
+    assert_eq!(
+        settings.overlay,
+        Overlay {
+            port: 6326,
+            endpoint: None
+        }
+    );
+    assert_eq!((settings.name, settings.proxy), (None, None));
+}
+
+#[test]
+fn everything_that_can_be_said_is_understood() {
+    let text = node(
+        "role = \"node\"\nname = \"edge-1\"\npartitions = 20\nproxy = \"http://[2001:db8::1]:3128\"\n\
+         [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n",
+    );
+    let settings = parse(&text).unwrap();
+    assert_eq!(settings.name.as_deref(), Some("edge-1"));
+    assert_eq!(settings.partitions, 20);
+    assert_eq!(settings.proxy.as_deref(), Some("http://[2001:db8::1]:3128"));
+    let endpoint = Some("[2001:db8::7]:6326".to_owned());
+    assert_eq!(
+        settings.overlay,
+        Overlay {
+            port: 7000,
+            endpoint
+        }
+    );
+}
+
+#[test]
+fn a_master_needs_to_know_how_it_is_reached() {
+    let text = "role = \"master\"\n[master]\nurls = [\"https://203.0.113.7/\", \"https://[2001:db8::7]:8443\"]\n\
+                listen = \"0.0.0.0:8443\"\nnetwork = \"fd12:3456:789a::/48\"\n";
+    let Role::Master(master) = parse(text).unwrap().role else {
+        panic!("not a master")
+    };
+    assert_eq!(
+        master.urls,
+        ["https://203.0.113.7", "https://[2001:db8::7]:8443"]
+    );
+    assert_eq!(master.listen, "0.0.0.0:8443".parse().unwrap());
+    assert_eq!(master.network, "fd12:3456:789a::/48".parse().ok());
+    let text = "role = \"master\"\n[master]\nurls = [\"https://203.0.113.7\"]\n";
+    let Role::Master(master) = parse(text).unwrap().role else {
+        panic!("not a master")
+    };
+    assert_eq!(master.listen, "[::]:443".parse().unwrap());
+}
+
+#[test]
+fn each_mistake_is_said_with_its_place_and_what_to_do() {
+    let master = |rest: &str| format!("role = \"master\"\n[master]\n{rest}");
+    let cases = [
+        String::new(),
+        "role = \"node\"\njion = \"slapbox1.abc\"\n".into(),
+        node("colour = \"blue\"\n"),
+        node("partitions = \"many\"\n"),
+        node("partitions = 0\n"),
+        node("partitions = 100000\n"),
+        node("name = \"two words\"\n"),
+        node("name = 7\n"),
+        node("proxy = \"socks5://192.0.2.1\"\n"),
+        node("role = \"king\"\n"),
+        node("overlay = 7\n"),
+        node("[overlay]\nport = 0\n"),
+        node("[overlay]\nendpoint = \"203.0.113.7\"\n"),
+        node("[overlay]\nprot = 7\n"),
+        node("[master]\nurls = [\"https://203.0.113.7\"]\n"),
+        node("name = \"a\"\nname = \"b\"\n"),
+        "join = slapbox1.abc\n".into(),
+        "join = \"slapbox1.abc".into(),
+        "join = \"slapbox2.abc\"\n".into(),
+        "join = \"slapbox1.!!!\"\n".into(),
+        "{\"role\": \"node\"}".into(),
+        "role = \"master\"\n".into(),
+        format!("role = \"master\"\n{}", node("")),
+        master(""),
+        master("urls = \"https://203.0.113.7\"\n"),
+        master("urls = [\"http://203.0.113.7\"]\n"),
+        master("urls = [\"https://203.0.113.7/slap\"]\n"),
+        master("urls = [\"203.0.113.7\"]\n"),
+        master("urls = [\"https://203.0.113.7\"]\nlisten = \"443\"\n"),
+        master("urls = [\"https://203.0.113.7\"]\nnetwork = \"10.0.0.0/8\"\n"),
+        master("urls = [\"https://203.0.113.7\"]\nnetwork = \"fd12:3456:789a:1::/48\"\n"),
+    ];
+    let mut table = String::new();
+    for text in cases {
+        let shown = text.replace(&blob(), "slapbox1.…").replace('\n', "⏎");
+        table.push_str(&format!("{shown}\n    {}\n", mistake(&text)));
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn a_mistake_never_repeats_what_may_be_a_secret() {
+    let secret = blob();
+    for text in [
+        format!("partitions = \"{secret}\"\n"),
+        format!("name = \"{secret}\"\n"),
+        format!("role = \"{secret}\"\n"),
+        format!("proxy = \"{secret}\"\n"),
+        format!("{secret} = 1\n"),
+        format!("join = {secret}\n"),
+        format!("join = \"{secret}\njoin = \"{secret}\"\n"),
+        format!("[master]\nurls = \"{secret}\"\n"),
+        format!("join = \"{}x\"\n", secret.replace("slapbox1", "slapbox9")),
+    ] {
+        let words = mistake(&text);
+        let tail = secret.split_once('.').unwrap().1;
+        assert!(!words.contains(&tail[..40]), "{words}");
+    }
+}
+
+#[test]
+fn a_document_from_another_system_is_read_all_the_same() {
+    let windows = format!("\u{feff}role = \"node\"\r\njoin = \"{}\"\r\n", blob());
+    assert!(parse(&windows).is_ok());
+    assert_eq!(
+        text(b"join = \"\xff\"").unwrap_err().to_string(),
+        "the document is not UTF-8 text: save it as plain text in UTF-8"
+    );
+}
+
+#[test]
+fn a_used_token_is_blanked_where_it_stands() {
+    for text in [
+        node("name = \"edge-1\"\n"),
+        format!("name = \"edge-1\"\njoin = \"{}\"   # from Bob", blob()),
+        format!("\u{feff}join = '{}'\r\nname = \"é\"\r\n", blob()),
+        format!("join = \"\"\"\n{}\"\"\"\npartitions = 7\n", blob()),
+    ] {
+        let blank = without_join(&text).unwrap();
+        assert_eq!(blank.len(), text.len());
+        assert!(!blank.contains("slapbox1"), "{blank}");
+        let before = parse_kept(&text).unwrap();
+        let after = parse_kept(&blank).unwrap();
+        assert_eq!(
+            after,
+            Settings {
+                role: Role::Node(None),
+                ..before
+            }
+        );
+        assert_eq!(without_join(&blank), None);
+        assert!(
+            parse(&blank)
+                .unwrap_err()
+                .to_string()
+                .starts_with("there is no `join` line")
+        );
+    }
+}

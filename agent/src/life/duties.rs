@@ -1,0 +1,213 @@
+//! What an enrolled box does all the time, side by side: the loop and what wakes it, reports, renewal, another document.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use slap::ComputerId;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::{End, Life};
+use crate::config::{Role, Settings};
+use crate::console::unix_seconds;
+use crate::enrol::{Renewal, Retry, renewal};
+use crate::identity::{self, Identity};
+use crate::master::{self, Master};
+use crate::provision;
+use crate::reconcile::{self, Upstream as _, Wanted};
+use crate::report::{self, Facts, node_report};
+use crate::roles::{self, Services};
+use crate::status::Enrolment;
+use crate::systemd::Systemd;
+use crate::workload::{Fetcher, Paths, Workload};
+
+const WAKES: usize = 16;
+const REPORTS: usize = 64;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Does all duties until another document ends this life.
+pub(super) async fn run(
+    life: &Life,
+    systemd: Systemd,
+    settings: Settings,
+    identity: Identity,
+    reference: ComputerId,
+) -> anyhow::Result<End> {
+    let (places, board) = (&life.places, &life.board);
+    let master = Master::new(
+        &identity,
+        reference.clone(),
+        places.clone(),
+        life.now,
+        life.nonce,
+    )
+    .context("no client of the master can be made")?;
+    let master = Arc::new(master);
+    let fetcher = fetcher(&master, &settings);
+    let workload = Workload::new(Paths::default(), fetcher, systemd.clone(), life.now);
+    let (wake, wakes) = mpsc::channel(WAKES);
+    let (report, reports) = mpsc::channel(REPORTS);
+    let wanted = Wanted {
+        partitions: settings.partitions,
+        reference,
+    };
+    if let Err(error) = master.keep_time().await {
+        tracing::warn!("the time is not known: {}", master::reason(&error));
+    }
+    tokio::select! {
+        () = reconcile::run(&workload, &*master, places, board, wanted, life.now, wakes, report) => {
+            anyhow::bail!("the loop ended")
+        }
+        () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
+        () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
+        () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
+        () = forever(reconcile::follow_master(&*master, wake, life.chance)) => anyhow::bail!("unreachable"),
+        () = report::send(&*master, reports, board, life.chance) => anyhow::bail!("the reports ended"),
+        () = report_node(life, &master) => anyhow::bail!("unreachable"),
+        () = renew(life, &systemd, &master, identity) => anyhow::bail!("unreachable"),
+        () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
+        end = another_document(life, &settings) => end,
+    }
+}
+
+/// A source that has nothing more to say does not end the others.
+async fn forever(source: impl Future<Output = ()>) {
+    source.await;
+    std::future::pending().await
+}
+
+/// The master's releases are fetched as this box from whoever shows the master's CA, all others from whom the world trusts.
+fn fetcher(master: &Arc<Master>, settings: &Settings) -> Fetcher {
+    let master = Arc::clone(master);
+    let mut own: Vec<reqwest::Url> = Vec::new();
+    if let Role::Master(role) = &settings.role {
+        own.extend(
+            role.urls
+                .iter()
+                .filter_map(|url| reqwest::Url::parse(url).ok()),
+        );
+    }
+    let proxy = settings.proxy.clone();
+    Fetcher::new(move |url| {
+        let client = if master.client().serves(url.as_str())
+            || own.iter().any(|known| known.origin() == url.origin())
+        {
+            master::fetching(&master.settings())
+        } else {
+            master::fetching_from_anyone(proxy.as_deref())
+        };
+        client.unwrap_or_else(|error| {
+            tracing::error!("the client for {url} cannot be made as it should: {error:#}");
+            reqwest::Client::new()
+        })
+    })
+}
+
+/// Tells the master each minute, and after changes, how the node is.
+async fn report_node(life: &Life, master: &Master) {
+    let mut follow = life.board.follow();
+    let mut retry = Retry::default();
+    loop {
+        let status = follow.borrow_and_update().clone();
+        let report = node_report(&status, &Facts::read(&life.places));
+        match master.node_report(&report).await {
+            Ok(()) => retry.succeeded(),
+            Err(error) => {
+                tracing::debug!("the node report is not taken: {error}");
+                sleep(retry.failed((life.chance)())).await;
+                continue;
+            }
+        }
+        sleep(Duration::from_secs(2)).await;
+        let told = (status.partitions, status.overlay, status.failures);
+        let changed = follow.wait_for(|now| {
+            told.0 != now.partitions || told.1 != now.overlay || told.2 != now.failures
+        });
+        // Whether something changed or a minute is over: it is time again.
+        let _ = tokio::time::timeout(MINUTE, changed).await;
+    }
+}
+
+/// Renews the certificate when half of its life is over, and has the overlay's daemon take the new one.
+async fn renew(life: &Life, services: &impl Services, master: &Master, mut identity: Identity) {
+    let mut retry = Retry::default();
+    loop {
+        let now = unix_seconds((life.now)());
+        if renewal(&identity.certificate, now) == Renewal::NotYet {
+            sleep(MINUTE).await;
+            continue;
+        }
+        match renew_once(life, services, master, &identity).await {
+            Ok(renewed) => {
+                retry.succeeded();
+                identity = renewed;
+            }
+            Err(error) => {
+                tracing::error!("the certificate cannot be renewed: {error:#}");
+                if renewal(&identity.certificate, now) == Renewal::Expired {
+                    let why = format!(
+                        "the certificate of this box has expired and cannot be renewed: {error:#}"
+                    );
+                    life.board.update(|status| status.notices = vec![why]);
+                }
+                sleep(retry.failed((life.chance)()) + Duration::from_secs(10)).await;
+            }
+        }
+    }
+}
+
+async fn renew_once(
+    life: &Life,
+    services: &impl Services,
+    master: &Master,
+    identity: &Identity,
+) -> anyhow::Result<Identity> {
+    let csr = identity.key.request()?;
+    let csr = csr.as_str();
+    let reply = master
+        .call(|client| async move { client.renew(csr).await })
+        .await
+        .map_err(|error| anyhow::anyhow!("{}", master::reason(&error)))?;
+    let renewed = identity::assemble(
+        identity.key.clone(),
+        reply.certificate,
+        reply.ca,
+        identity.master.clone(),
+    )?;
+    anyhow::ensure!(
+        renewed.pin == identity.pin,
+        "the master gave another CA than its own"
+    );
+    identity::store(&life.places.identity(), &renewed)?;
+    master.renewed(&renewed)?;
+    tracing::info!("the certificate is renewed");
+    if let Err(error) = services.restart(roles::OVERLAY).await {
+        tracing::error!("{} cannot be restarted: {error:#}", roles::OVERLAY);
+    }
+    Ok(renewed)
+}
+
+/// Shows how the first operator of a new master logs in, as long as nobody has.
+async fn follow_login(life: &Life, settings: &Settings) {
+    if !matches!(settings.role, Role::Master(_)) {
+        return std::future::pending().await;
+    }
+    loop {
+        let login = roles::login_line(&life.places);
+        life.board.update(|status| status.login = login);
+        sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// A stick brings other settings, or a new token to a box that its master does not know any more: the next life has them.
+async fn another_document(life: &Life, settings: &Settings) -> anyhow::Result<End> {
+    let is_known = || !matches!(life.board.now().enrolment, Enrolment::Revoked { .. });
+    let (provided, _) = provision::another(&life.places, &life.board, settings, is_known).await;
+    tracing::info!("the configuration on {} is accepted", provided.channel);
+    provision::accept(&life.places, &provided, is_known())?;
+    if !is_known() {
+        identity::set_aside(&life.places.identity())?;
+    }
+    Ok(End::OtherDocument)
+}

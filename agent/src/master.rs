@@ -1,0 +1,197 @@
+//! The calls to the master, through `slap`'s client: who calls is renewed while others are calling, a clock that makes TLS
+//! fail is set and the call made again. Failures leave as words. Decides nothing about what the answers mean.
+
+mod upstream;
+mod words;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use slap::ComputerId;
+use slap::client::{self, CallError, Client, SetupError};
+use tokio::sync::OnceCell;
+
+use crate::clock;
+use crate::console::unix_seconds;
+use crate::identity::Identity;
+use crate::places::Places;
+
+pub use words::{code_of, reason};
+
+/// Nothing that a node asks of its master is long, watching apart.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Chance, of which everything below `main` is told: bytes nobody can guess.
+pub type Nonce = fn() -> [u8; 32];
+
+/// The master of an enrolled box.
+#[derive(Debug)]
+pub struct Master {
+    computer: ComputerId,
+    client: RwLock<Arc<Client>>,
+    settings: RwLock<client::Settings>,
+    extensions: OnceCell<Vec<String>>,
+    places: Places,
+    now: fn() -> SystemTime,
+    nonce: Nonce,
+}
+
+impl Master {
+    /// A master that is called as this box; nothing is called yet.
+    pub fn new(
+        identity: &Identity,
+        computer: ComputerId,
+        places: Places,
+        now: fn() -> SystemTime,
+        nonce: Nonce,
+    ) -> Result<Self, SetupError> {
+        let settings = settings(identity);
+        let client = Client::new(&settings)?;
+        Ok(Self {
+            computer,
+            client: RwLock::new(Arc::new(client)),
+            settings: RwLock::new(settings),
+            extensions: OnceCell::new(),
+            places,
+            now,
+            nonce,
+        })
+    }
+
+    /// Calls with another certificate from now on.
+    pub fn renewed(&self, identity: &Identity) -> Result<(), SetupError> {
+        let settings = settings(identity);
+        let client = Client::new(&settings)?;
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
+    }
+
+    /// The client to call with.
+    pub fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The client's settings, for those who need a client of their own.
+    pub fn settings(&self) -> client::Settings {
+        self.settings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Makes a call; makes it again if the clock was what made it fail.
+    pub async fn call<T, Answer: Future<Output = Result<T, CallError>>>(
+        &self,
+        make: impl Fn(Arc<Client>) -> Answer,
+    ) -> Result<T, CallError> {
+        match make(self.client()).await {
+            Err(error) if words::is_clock(&error) => {
+                self.keep_time().await?;
+                make(self.client()).await
+            }
+            other => other,
+        }
+    }
+
+    /// Sets the clock if the master's CA says that it is wrong.
+    pub async fn keep_time(&self) -> Result<(), CallError> {
+        let settings = self.settings();
+        keep_time(&settings, &self.places, self.now, self.nonce).await
+    }
+}
+
+/// Asks for the time that the CA signs, whatever the own clock thinks of its certificates, and sets the clock if it is wrong.
+pub async fn keep_time(
+    settings: &client::Settings,
+    places: &Places,
+    now: fn() -> SystemTime,
+    nonce: Nonce,
+) -> Result<(), CallError> {
+    let doubting = client::Settings {
+        clock: client::Clock::Wrong,
+        identity: None,
+        timeout: Duration::from_secs(20),
+        ..settings.clone()
+    };
+    let client = match Client::new(&doubting) {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!("no client can be made to ask for the time: {error}");
+            return Ok(());
+        }
+    };
+    let signed = match client.time(&nonce()).await {
+        Err(CallError::NotFound(_)) => return Ok(()),
+        answer => answer?,
+    };
+    let local = unix_seconds(now());
+    let Some(right) = clock::correction(local, signed) else {
+        return Ok(());
+    };
+    if clock::is_synchronized(places) && local >= clock::image_time(places) {
+        tracing::warn!(
+            "the master's time is {} s from NTP's; NTP is believed",
+            signed - local
+        );
+        return Ok(());
+    }
+    match clock::set(right) {
+        Ok(()) => tracing::warn!(
+            "the clock was {} s wrong, it is set to the master's",
+            local - right
+        ),
+        Err(error) => tracing::error!(
+            "the clock is {} s wrong and cannot be set: {error}",
+            local - right
+        ),
+    }
+    Ok(())
+}
+
+fn settings(identity: &Identity) -> client::Settings {
+    let own = client::Identity {
+        certificate_pem: identity.certificate.pem.clone(),
+        key_pem: identity.key.reveal().to_owned(),
+    };
+    let master = &identity.master;
+    let settings = client::Settings::enrolled(master.urls.clone(), identity.ca.clone(), own);
+    client::Settings {
+        proxy: master.proxy.clone(),
+        timeout: TIMEOUT,
+        ..settings
+    }
+}
+
+/// A client for what the master serves, as this box.
+pub fn fetching(settings: &client::Settings) -> anyhow::Result<reqwest::Client> {
+    let identity = settings.identity.as_ref();
+    let tls = match &settings.trust {
+        client::Trust::Pin(pin) => client::pinned(*pin, settings.clock, identity)?,
+        client::Trust::Ca(ca) => client::trusting(ca, settings.clock, identity)?,
+    };
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
+    fetching_through(builder, settings.proxy.as_deref())
+}
+
+/// A client for what anybody serves, as nobody.
+pub fn fetching_from_anyone(proxy: Option<&str>) -> anyhow::Result<reqwest::Client> {
+    fetching_through(reqwest::Client::builder(), proxy)
+}
+
+fn fetching_through(
+    builder: reqwest::ClientBuilder,
+    proxy: Option<&str>,
+) -> anyhow::Result<reqwest::Client> {
+    let builder = builder
+        .no_proxy()
+        .https_only(true)
+        .connect_timeout(Duration::from_secs(10));
+    Ok(match proxy {
+        Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?).build()?,
+        None => builder.build()?,
+    })
+}

@@ -1,0 +1,166 @@
+//! The master as the loop knows it: our types in, SLAP's verbs out.
+
+use std::sync::Arc;
+
+use slap::client::{CallError, Client};
+use slap::forms::{InstanceForm, SoftwareForm};
+use slap::state::{InstanceReport, SoftwareReport};
+use slap::v1::NodeReport;
+use slap::{ComputerConfiguration, PartitionId};
+
+use super::{Master, words};
+use crate::desired::{Desired, PartitionName, SoftwareUrl};
+use crate::reconcile::{Kind, Upstream, UpstreamError};
+use crate::workload::Report;
+
+impl Upstream for Master {
+    async fn desired(&self) -> Result<Desired, UpstreamError> {
+        let answer = self
+            .call(|client| async move { client.computer(&self.computer).await })
+            .await;
+        let computer = answer.map_err(said)?;
+        Ok(Desired::from(&computer))
+    }
+
+    async fn announce(&self, computer: &ComputerConfiguration) -> Result<(), UpstreamError> {
+        self.call(|client| async move { client.load_configuration(computer).await })
+            .await
+            .map_err(said)
+    }
+
+    async fn report(&self, report: &Report) -> Result<(), UpstreamError> {
+        match report {
+            Report::SoftwareBuilding { url } => {
+                self.software(url, SoftwareReport::Building, "").await
+            }
+            Report::SoftwareAvailable { url } => {
+                self.software(url, SoftwareReport::Available, "").await
+            }
+            Report::SoftwareDestroyed { url } => {
+                self.software(url, SoftwareReport::Destroyed, "").await
+            }
+            Report::SoftwareError { url, log } => {
+                self.software(url, SoftwareReport::Error, log).await
+            }
+            Report::Started { partition } => {
+                self.instance(*partition, InstanceReport::Started, "").await
+            }
+            Report::Stopped { partition } => {
+                self.instance(*partition, InstanceReport::Stopped, "").await
+            }
+            Report::Destroyed { partition } => {
+                self.instance(*partition, InstanceReport::Destroyed, "")
+                    .await
+            }
+            Report::InstanceError { partition, message } => {
+                self.instance(*partition, InstanceReport::Error, message)
+                    .await
+            }
+            Report::Connection {
+                partition,
+                parameters,
+            } => {
+                let call = |client: Arc<Client>| async move {
+                    client
+                        .publish_connection(self.form(*partition), parameters.clone())
+                        .await
+                };
+                self.call(call).await.map_err(said)
+            }
+        }
+    }
+
+    async fn node_report(&self, report: &NodeReport) -> Result<(), UpstreamError> {
+        if !self.has("report").await? {
+            return Ok(());
+        }
+        self.call(|client| async move { client.report(report).await })
+            .await
+            .map_err(said)
+    }
+
+    async fn watch(&self, since: u64) -> Result<Option<u64>, UpstreamError> {
+        if !self.has("watch").await? {
+            return Ok(None);
+        }
+        let answer = self
+            .call(|client| async move { client.watch(&self.computer, since).await })
+            .await;
+        answer.map(Some).map_err(said)
+    }
+}
+
+impl Master {
+    /// Whether the master has an extension. A plain SLAP master has none.
+    async fn has(&self, extension: &str) -> Result<bool, UpstreamError> {
+        let known = self
+            .extensions
+            .get_or_try_init(async || {
+                match self
+                    .call(|client| async move { client.discover().await })
+                    .await
+                {
+                    Ok(discovery) => Ok(discovery.endpoints),
+                    Err(CallError::NotFound(_) | CallError::BadAnswer { .. }) => Ok(Vec::new()),
+                    Err(error) => Err(said(error)),
+                }
+            })
+            .await?;
+        Ok(known.iter().any(|known| known == extension))
+    }
+
+    async fn software(
+        &self,
+        url: &SoftwareUrl,
+        report: SoftwareReport,
+        log: &str,
+    ) -> Result<(), UpstreamError> {
+        let call = |client: Arc<Client>| async move {
+            let form = SoftwareForm {
+                url: url.as_str().to_owned(),
+                computer: self.computer.clone(),
+            };
+            client.report_software(form, report, log).await
+        };
+        self.call(call).await.map_err(said)
+    }
+
+    async fn instance(
+        &self,
+        partition: PartitionName,
+        report: InstanceReport,
+        log: &str,
+    ) -> Result<(), UpstreamError> {
+        let call = |client: Arc<Client>| async move {
+            client
+                .report_instance(self.form(partition), report, log)
+                .await
+        };
+        self.call(call).await.map_err(said)
+    }
+
+    fn form(&self, partition: PartitionName) -> InstanceForm {
+        let partition = PartitionId::indexed(partition.index());
+        InstanceForm {
+            computer: self.computer.clone(),
+            partition,
+        }
+    }
+}
+
+/// The failure in words, with what it means for the next try.
+pub(super) fn said(error: CallError) -> UpstreamError {
+    let kind = if words::is_clock(&error) {
+        Kind::Clock
+    } else if words::is_revoked(&error) {
+        Kind::Revoked
+    } else if words::is_final(&error) {
+        Kind::Never
+    } else {
+        Kind::Later
+    };
+    UpstreamError {
+        reason: words::reason(&error),
+        kind,
+    }
+}

@@ -1,0 +1,154 @@
+//! What an OCI image says of itself: which of a layout's images is for this machine, its layers, and what it runs.
+
+use serde::Deserialize;
+
+use super::archive::{Archive, ArchiveError, Descriptor, Platform};
+
+/// How deep an index may name other indexes.
+const DEEPEST_INDEX: usize = 3;
+
+/// An image of a layout.
+pub(super) struct Image {
+    /// The configuration as it was written.
+    pub(super) configuration: Vec<u8>,
+    /// From the lowest up.
+    pub(super) layers: Vec<Descriptor>,
+}
+
+/// What an image runs: the part of its configuration that we use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Runs {
+    #[serde(deserialize_with = "null_is_empty")]
+    pub entrypoint: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub cmd: Vec<String>,
+    /// `NAME=value`.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub env: Vec<String>,
+    #[serde(deserialize_with = "null_is_empty")]
+    pub working_dir: String,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    config: Option<Runs>,
+}
+
+impl Runs {
+    /// Reads an image's configuration.
+    pub fn parse(configuration: &[u8]) -> Result<Self, serde_json::Error> {
+        let configuration: Configuration = serde_json::from_slice(configuration)?;
+        Ok(configuration.config.unwrap_or_default())
+    }
+
+    /// Returns the one program of an image that says nothing else.
+    pub fn command(&self) -> Vec<String> {
+        self.entrypoint.iter().chain(&self.cmd).cloned().collect()
+    }
+}
+
+/// Finds the layout's image for `architecture`.
+pub(super) fn find(archive: &Archive, architecture: &str) -> Result<Image, ArchiveError> {
+    let index = parse(&archive.index, "index.json")?;
+    let mut seen = Vec::new();
+    match search(archive, index, architecture, DEEPEST_INDEX, &mut seen)? {
+        Some(image) => Ok(image),
+        None => Err(ArchiveError::NoPlatform {
+            wanted: format!("linux/{architecture}"),
+            has: match seen.is_empty() {
+                true => "none".to_owned(),
+                false => seen.join(", "),
+            },
+        }),
+    }
+}
+
+/// Returns this machine's architecture in the words of Go, as images have it.
+pub(super) fn own_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn search(
+    archive: &Archive,
+    index: Index,
+    architecture: &str,
+    depth: usize,
+    seen: &mut Vec<String>,
+) -> Result<Option<Image>, ArchiveError> {
+    for descriptor in index.manifests {
+        if let Some(Platform { os, architecture: its }) = &descriptor.platform
+            && !(os == "linux" && its == architecture)
+        {
+            seen.push(format!("{os}/{its}"));
+            continue;
+        }
+        let text = archive.document(&descriptor)?;
+        let found = if is_index(&descriptor) {
+            if depth == 0 {
+                continue;
+            }
+            search(archive, parse(&text, "index")?, architecture, depth - 1, seen)?
+        } else {
+            image(archive, parse(&text, "manifest")?, architecture, seen)?
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+fn image(
+    archive: &Archive,
+    manifest: Manifest,
+    architecture: &str,
+    seen: &mut Vec<String>,
+) -> Result<Option<Image>, ArchiveError> {
+    let text = archive.document(&manifest.config)?;
+    let configuration: Configuration = parse(&text, "image configuration")?;
+    if configuration.os != "linux" || configuration.architecture != architecture {
+        let Configuration { os, architecture, .. } = configuration;
+        seen.push(format!("{os}/{architecture}"));
+        return Ok(None);
+    }
+    Ok(Some(Image {
+        configuration: text,
+        layers: manifest.layers,
+    }))
+}
+
+fn is_index(descriptor: &Descriptor) -> bool {
+    let kind = descriptor.media_type.as_str();
+    kind.ends_with(".image.index.v1+json") || kind.ends_with(".manifest.list.v2+json")
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a [u8], what: &'static str) -> Result<T, ArchiveError> {
+    serde_json::from_slice(text).map_err(|source| ArchiveError::Document { what, source })
+}
+
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}

@@ -1,0 +1,142 @@
+//! Installs and removes releases in the background, one at a time, and remembers what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::desired::SoftwareUrl;
+use crate::observed::Software;
+use crate::workload::Fetcher;
+
+const FIRST_REST: Duration = Duration::from_secs(30);
+const LONGEST_REST: Duration = Duration::from_secs(1800);
+
+/// The background work on releases.
+#[derive(Clone, Debug)]
+pub struct Installer {
+    fetcher: Fetcher,
+    folder: Utf8PathBuf,
+    one_at_a_time: Arc<Semaphore>,
+    works: Arc<Mutex<BTreeMap<SoftwareUrl, Work>>>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Work {
+    Installing,
+    Removing,
+    Failed {
+        log: String,
+        attempts: u32,
+        again: Instant,
+    },
+}
+
+impl Installer {
+    /// Works in `folder`; moves `changes` after each piece of work.
+    pub fn new(fetcher: Fetcher, folder: Utf8PathBuf, changes: watch::Sender<u64>) -> Self {
+        Self {
+            fetcher,
+            folder,
+            one_at_a_time: Arc::new(Semaphore::new(1)),
+            works: Arc::default(),
+            changes,
+        }
+    }
+
+    /// Returns what a release is at this moment.
+    pub fn observe(&self, url: &SoftwareUrl) -> Software {
+        match self.lock().get(url) {
+            Some(Work::Installing) => Software::Installing,
+            Some(Work::Removing) => Software::Removing,
+            _ if super::is_installed(&self.folder, url) => Software::Available,
+            Some(Work::Failed { log, again, .. }) => Software::Failed {
+                log: log.clone(),
+                resting: Instant::now() < *again,
+            },
+            None => Software::Absent,
+        }
+    }
+
+    /// Returns when the next failed release shall be tried again.
+    pub fn next_try(&self) -> Option<Duration> {
+        let works = self.lock();
+        let resting = works.values().filter_map(|work| match work {
+            Work::Failed { again, .. } => Some(again.saturating_duration_since(Instant::now())),
+            Work::Installing | Work::Removing => None,
+        });
+        resting.min()
+    }
+
+    /// Begins to install a release, unless work on it is going on.
+    pub fn install(&self, url: &SoftwareUrl) {
+        self.begin(url, Work::Installing);
+    }
+
+    /// Begins to remove a release, unless work on it is going on.
+    pub fn remove(&self, url: &SoftwareUrl) {
+        self.begin(url, Work::Removing);
+    }
+
+    /// Forgets failures of releases that nobody wants any more.
+    pub fn retain(&self, wanted: impl Fn(&SoftwareUrl) -> bool) {
+        self.lock()
+            .retain(|url, work| wanted(url) || !matches!(work, Work::Failed { .. }));
+    }
+
+    fn begin(&self, url: &SoftwareUrl, work: Work) {
+        let attempts = {
+            let mut works = self.lock();
+            let attempts = match works.get(url) {
+                Some(Work::Installing | Work::Removing) => return,
+                Some(Work::Failed { attempts, .. }) => *attempts,
+                None => 0,
+            };
+            works.insert(url.clone(), work.clone());
+            attempts
+        };
+        let (installer, url) = (self.clone(), url.clone());
+        tokio::spawn(async move { installer.run(url, work, attempts).await });
+    }
+
+    async fn run(self, url: SoftwareUrl, work: Work, attempts: u32) {
+        let result = {
+            let _turn = self.one_at_a_time.acquire().await;
+            match work {
+                Work::Removing => super::remove(&self.folder, &url).await,
+                Work::Installing | Work::Failed { .. } => {
+                    super::install(&self.fetcher, &self.folder, &url).await
+                }
+            }
+        };
+        let mut works = self.lock();
+        match result {
+            Ok(()) => {
+                works.remove(&url);
+            }
+            Err(error) => {
+                let log = format!("{:#}", anyhow::Error::new(error));
+                tracing::warn!(%url, "{log}");
+                let rest = FIRST_REST.saturating_mul(1 << attempts.min(10));
+                works.insert(
+                    url,
+                    Work::Failed {
+                        log,
+                        attempts: attempts + 1,
+                        again: Instant::now() + rest.min(LONGEST_REST),
+                    },
+                );
+            }
+        }
+        drop(works);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SoftwareUrl, Work>> {
+        self.works.lock().unwrap_or_else(|broken| broken.into_inner())
+    }
+}

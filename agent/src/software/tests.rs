@@ -1,0 +1,1 @@
+//! Archives as people make them, and as an enemy does.
