@@ -59,6 +59,7 @@ pub async fn up(wish: Wish) -> Result<()> {
     if wish.keep { Ok(()) } else { lab.clear() }
 }
 
+/// Builds what is missing of the product; what is there already costs a moment.
 pub(crate) async fn build(host: &Host) -> Result<()> {
     for (name, words) in [
         ("set up the tools tree", &["image", "tools"][..]),

@@ -1,9 +1,13 @@
-//! A machine as QEMU's command line. Pure: no file, no clock, no process.
+//! A machine as QEMU's command line. No file, no clock, no process.
 
 use camino::Utf8Path;
 
 use crate::accelerator::Accelerator;
 use crate::network::Forward;
+
+/// Set by somebody who looks for a fault: boxes log to their consoles.
+const TALKATIVE: &str = "SLAPBOX_QA_TALKATIVE";
+const TALK: &str = "systemd.journald.forward_to_console=1 systemd.journald.max_level_console=info systemd.show_status=1 loglevel=6";
 
 /// What a machine is made of.
 #[derive(Debug, Clone)]
@@ -18,6 +22,8 @@ pub struct Hardware {
     pub forwards: Vec<Forward>,
     /// Whether sticks can be plugged in.
     pub takes_sticks: bool,
+    /// Whether its system shall log to the console, for somebody who looks for a fault.
+    pub talkative: bool,
     /// Distinguishes it from the lab's other machines.
     pub number: u8,
 }
@@ -31,6 +37,7 @@ impl Hardware {
             clock: "utc".to_owned(),
             forwards: Vec::new(),
             takes_sticks: false,
+            talkative: std::env::var_os(TALKATIVE).is_some(),
             number,
         }
     }
@@ -106,6 +113,12 @@ pub fn arguments(accelerator: Accelerator, hardware: &Hardware, files: &Files<'_
     );
     if let Some(credential) = files.credential {
         line.option("-smbios", format_args!("type=11,path={credential}"));
+    }
+    if hardware.talkative {
+        line.option(
+            "-smbios",
+            format_args!("type=11,value=io.systemd.stub.kernel-cmdline-extra={TALK}"),
+        );
     }
     line.0
 }
