@@ -244,16 +244,20 @@ fn decode(body: &str) -> Vec<(String, String)> {
             plain.push(match byte {
                 b'+' => b' ',
                 b'%' => {
-                    let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                    let digits = [
+                        bytes.next().expect("a digit"),
+                        bytes.next().expect("a digit"),
+                    ];
+                    u8::from_str_radix(std::str::from_utf8(&digits).expect("ASCII"), 16)
+                        .expect("digits")
                 }
                 other => other,
             });
         }
-        String::from_utf8(plain).unwrap()
+        String::from_utf8(plain).expect("UTF-8")
     };
     body.split('&')
-        .map(|pair| pair.split_once('=').unwrap())
+        .map(|pair| pair.split_once('=').expect("a pair"))
         .map(|(key, value)| (text(key), text(value)))
         .collect()
 }

@@ -116,72 +116,75 @@ fn no_foreign_object_is_made() {
     );
 }
 
+/// Documents and why each is none.
+const NO_DOCUMENTS: &[(&str, &str)] = &[
+    ("", "not one marshalled value in `<marshal>`"),
+    ("<marshal/>", "not one marshalled value in `<marshal>`"),
+    (
+        "<marshal><none/><none/></marshal>",
+        "not one marshalled value in `<marshal>`",
+    ),
+    (
+        "<marshal><none/></marshal><marshal/>",
+        "not one marshalled value in `<marshal>`",
+    ),
+    ("<marshal><list>", "not one marshalled value in `<marshal>`"),
+    ("<other><none/></other>", "unknown element `other`"),
+    (
+        "<marshal><code>x</code></marshal>",
+        "unknown element `code`",
+    ),
+    (
+        "<marshal><string><b/></string></marshal>",
+        "unknown element `b`",
+    ),
+    (
+        "<marshal><int>x</int></marshal>",
+        "`x` is no int of 64 bits",
+    ),
+    (
+        "<marshal><int>9223372036854775808</int></marshal>",
+        "`9223372036854775808` is no int of 64 bits",
+    ),
+    ("<marshal><bool>yes</bool></marshal>", "`yes` is no bool"),
+    (
+        "<marshal><dictionary><string>k</string></dictionary></marshal>",
+        "a dictionary has a key without a value, or a key that is no text",
+    ),
+    (
+        "<marshal><dictionary><list/><none/></dictionary></marshal>",
+        "a dictionary has a key without a value, or a key that is no text",
+    ),
+    (
+        "<marshal><object module=\"slapos.slap.slap\" class=\"Computer\"><tuple/></object></marshal>",
+        "an object is not a tuple and a dictionary",
+    ),
+    (
+        "<!DOCTYPE x [<!ENTITY e \"y\">]><marshal><string>&e;</string></marshal>",
+        "a document type or an entity is declared or used",
+    ),
+    (
+        "<marshal><string>&e;</string></marshal>",
+        "a document type or an entity is declared or used",
+    ),
+    (
+        "<marshal><string>&#0;</string></marshal>",
+        "a document type or an entity is declared or used",
+    ),
+    (
+        "<marshal><string>&#1;</string></marshal>",
+        "character 0x1 is none of XML",
+    ),
+    (
+        "<marshal><string>\u{1}</string></marshal>",
+        "character 0x1 is none of XML",
+    ),
+];
+
 #[test]
 fn what_is_no_marshalled_value_is_refused_in_words() {
-    for (document, why) in [
-        ("", "not one marshalled value in `<marshal>`"),
-        ("<marshal/>", "not one marshalled value in `<marshal>`"),
-        (
-            "<marshal><none/><none/></marshal>",
-            "not one marshalled value in `<marshal>`",
-        ),
-        (
-            "<marshal><none/></marshal><marshal/>",
-            "not one marshalled value in `<marshal>`",
-        ),
-        ("<marshal><list>", "not one marshalled value in `<marshal>`"),
-        ("<other><none/></other>", "unknown element `other`"),
-        (
-            "<marshal><code>x</code></marshal>",
-            "unknown element `code`",
-        ),
-        (
-            "<marshal><string><b/></string></marshal>",
-            "unknown element `b`",
-        ),
-        (
-            "<marshal><int>x</int></marshal>",
-            "`x` is no int of 64 bits",
-        ),
-        (
-            "<marshal><int>9223372036854775808</int></marshal>",
-            "`9223372036854775808` is no int of 64 bits",
-        ),
-        ("<marshal><bool>yes</bool></marshal>", "`yes` is no bool"),
-        (
-            "<marshal><dictionary><string>k</string></dictionary></marshal>",
-            "a dictionary has a key without a value, or a key that is no text",
-        ),
-        (
-            "<marshal><dictionary><list/><none/></dictionary></marshal>",
-            "a dictionary has a key without a value, or a key that is no text",
-        ),
-        (
-            "<marshal><object module=\"slapos.slap.slap\" class=\"Computer\"><tuple/></object></marshal>",
-            "an object is not a tuple and a dictionary",
-        ),
-        (
-            "<!DOCTYPE x [<!ENTITY e \"y\">]><marshal><string>&e;</string></marshal>",
-            "a document type or an entity is declared or used",
-        ),
-        (
-            "<marshal><string>&e;</string></marshal>",
-            "a document type or an entity is declared or used",
-        ),
-        (
-            "<marshal><string>&#0;</string></marshal>",
-            "a document type or an entity is declared or used",
-        ),
-        (
-            "<marshal><string>&#1;</string></marshal>",
-            "character 0x1 is none of XML",
-        ),
-        (
-            "<marshal><string>\u{1}</string></marshal>",
-            "character 0x1 is none of XML",
-        ),
-    ] {
-        assert_eq!(words(document), why, "{document}");
+    for (document, why) in NO_DOCUMENTS {
+        assert_eq!(words(document), *why, "{document}");
     }
     assert!(words("<marshal><none></marshal>").starts_with("not well formed at byte"));
 }
