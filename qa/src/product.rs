@@ -64,7 +64,7 @@ impl Tools {
     /// Where `cargo image tools` puts the tree, whether or not it is there.
     pub fn find() -> Result<Self> {
         Ok(Self {
-            root: target()?.join("image/tools/exp/out/tree"),
+            root: target()?.join("image/tools/tree"),
         })
     }
 
