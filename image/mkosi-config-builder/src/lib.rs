@@ -12,6 +12,7 @@ pub mod repart;
 mod section;
 mod setting;
 mod size;
+mod specifier;
 pub mod sysupdate;
 mod text;
 pub mod tree;

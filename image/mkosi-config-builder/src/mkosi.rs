@@ -6,6 +6,7 @@ mod read;
 mod runtime;
 mod sections;
 mod validate;
+mod validate_build;
 mod value;
 
 use std::fmt;

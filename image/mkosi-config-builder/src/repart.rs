@@ -5,7 +5,9 @@ mod error;
 mod kind;
 mod layout;
 mod validate;
+mod validate_flags;
 mod validate_layout;
+mod validate_verity;
 mod value;
 
 use std::fmt;
@@ -17,7 +19,7 @@ pub use layout::{Layout, Stem};
 pub use value::{CopyBlocks, CopyFiles, Flags, Label, PartitionUuid, SplitName, Symlink};
 
 use crate::path::ImagePath;
-use crate::section::{Layout as Lines, Sectioned, print, section};
+use crate::section::{Layout as Lines, Section, Sectioned, print, section};
 use crate::{Item, Name, Size, Text};
 
 section! {
@@ -98,6 +100,11 @@ impl Partition {
             size_max: Some(size),
             ..self
         }
+    }
+
+    /// Returns the one section of the file.
+    pub fn section(&self) -> Section {
+        Sectioned::section(self)
     }
 
     /// Prints the file with a comment before it that says what the partition holds and who writes it.

@@ -12,6 +12,14 @@ pub struct Section {
     pub entries: Vec<(&'static str, Vec<String>)>,
 }
 
+impl Section {
+    /// Returns each value with its setting.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let entries = self.entries.iter();
+        entries.flat_map(|(key, values)| values.iter().map(move |value| (*key, value.as_str())))
+    }
+}
+
 /// How a setting with many values is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {

@@ -3,6 +3,7 @@
 mod choice;
 mod error;
 mod pattern;
+mod slots;
 mod validate;
 mod value;
 

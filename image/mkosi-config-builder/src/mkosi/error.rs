@@ -28,6 +28,11 @@ pub enum Error {
         setting: String,
         remedy: &'static str,
     },
+    /// A `%` that mkosi would drop.
+    #[error(
+        "{setting} holds the specifier `{specifier}`, which mkosi does not know and would drop: write `%%` for a percent sign"
+    )]
+    Specifier { setting: String, specifier: String },
     #[error("line {line} is neither a [Section], a comment nor `Name=value`: {text:?}")]
     Line { line: usize, text: String },
     #[error("`{name}=` on line {line} stands before any [Section]")]

@@ -1,6 +1,6 @@
-//! Settings of `mkosi.conf` that cannot all be meant. Pure.
+//! Settings of `mkosi.conf` for the image that cannot all be meant. Pure.
 
-use super::{Artifact, Bootloader, Compression, Config, Error, Feature, Format, ToolsTree};
+use super::{Artifact, Bootloader, Compression, Config, Error, Feature, Format};
 
 impl Config {
     /// Refuses settings that contradict each other or lack one they need.
@@ -12,7 +12,8 @@ impl Config {
         self.check_form()?;
         self.check_content()?;
         self.check_keys()?;
-        self.check_build()
+        self.check_build()?;
+        self.check_specifiers()
     }
 
     fn check_boot(&self) -> Result<(), Error> {
@@ -195,87 +196,13 @@ impl Config {
         }
         Ok(())
     }
-
-    fn check_keys(&self) -> Result<(), Error> {
-        let it = &self.validation;
-        let pairs = [
-            (
-                it.secure_boot == Some(true),
-                "SecureBoot=yes",
-                it.secure_boot_key.is_some(),
-                "SecureBootKey=",
-            ),
-            (
-                it.secure_boot == Some(true),
-                "SecureBoot=yes",
-                it.secure_boot_certificate.is_some(),
-                "SecureBootCertificate=",
-            ),
-            (
-                it.verity == Some(Feature::Enabled),
-                "Verity=enabled",
-                it.verity_key.is_some(),
-                "VerityKey=",
-            ),
-            (
-                it.verity == Some(Feature::Enabled),
-                "Verity=enabled",
-                it.verity_certificate.is_some(),
-                "VerityCertificate=",
-            ),
-            (
-                it.sign_expected_pcr == Some(Feature::Enabled),
-                "SignExpectedPcr=enabled",
-                it.sign_expected_pcr_key.is_some(),
-                "SignExpectedPcrKey=",
-            ),
-            (
-                it.sign_expected_pcr == Some(Feature::Enabled),
-                "SignExpectedPcr=enabled",
-                it.sign_expected_pcr_certificate.is_some(),
-                "SignExpectedPcrCertificate=",
-            ),
-            (
-                it.sign == Some(true),
-                "Sign=yes",
-                it.checksum != Some(false),
-                "Checksum=yes",
-            ),
-        ];
-        for (wanted, setting, there, what) in pairs {
-            if wanted && !there {
-                return missing(setting, what, "set it, or switch the signature off");
-            }
-        }
-        Ok(())
-    }
-
-    fn check_build(&self) -> Result<(), Error> {
-        let build = &self.build;
-        let shaped = build.tools_tree_distribution.is_some()
-            || build.tools_tree_release.is_some()
-            || build.tools_tree_mirror.is_some()
-            || !build.tools_tree_packages.is_empty()
-            || !build.tools_tree_sandbox_trees.is_empty();
-        if shaped && build.tools_tree != Some(ToolsTree::Default) {
-            return missing(
-                "ToolsTreeDistribution=, ToolsTreeRelease= and the like",
-                "ToolsTree=default",
-                "set it: only a tree that mkosi builds itself has a shape",
-            );
-        }
-        if build.proxy_client_key.is_some() && build.proxy_client_certificate.is_none() {
-            return missing(
-                "ProxyClientKey=",
-                "ProxyClientCertificate=",
-                "set it, or drop the key",
-            );
-        }
-        Ok(())
-    }
 }
 
-fn missing(setting: &str, missing: &'static str, remedy: &'static str) -> Result<(), Error> {
+pub(super) fn missing(
+    setting: &str,
+    missing: &'static str,
+    remedy: &'static str,
+) -> Result<(), Error> {
     Err(Error::Missing {
         setting: setting.to_owned(),
         missing,
@@ -283,7 +210,11 @@ fn missing(setting: &str, missing: &'static str, remedy: &'static str) -> Result
     })
 }
 
-fn contradiction(these: &str, reason: &'static str, remedy: &'static str) -> Result<(), Error> {
+pub(super) fn contradiction(
+    these: &str,
+    reason: &'static str,
+    remedy: &'static str,
+) -> Result<(), Error> {
     Err(Error::Contradiction {
         these: these.to_owned(),
         reason,

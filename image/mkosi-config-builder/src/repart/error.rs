@@ -36,17 +36,32 @@ pub enum Error {
         second: Stem,
         label: String,
     },
-    /// A file that another one names and that is not there.
-    #[error("`{stem}` is SupplementFor={name}, but there is no partition of that name")]
-    NoTarget { stem: Stem, name: String },
-    /// An ESP that firmware cannot read.
+    /// A partition that is a supplement, or has one, in a way systemd-repart does not do.
+    #[error("SupplementFor={name} of `{stem}` cannot be: {reason}")]
+    Supplement {
+        stem: Stem,
+        name: String,
+        reason: &'static str,
+    },
+    /// An ESP that firmware may not read.
     #[error(
-        "{setting} of the ESP `{stem}` is too small for FAT32 with sectors of {sector} bytes (too few clusters): use {least} or more"
+        "{setting} of the ESP `{stem}` is too small: FAT32 with sectors of {sector} bytes has too few clusters for firmware; use {least} or more"
     )]
     SmallEsp {
         stem: Stem,
         setting: String,
         sector: u64,
+        least: crate::Size,
+    },
+    /// A partition of hashes that its data may outgrow.
+    #[error(
+        "SizeMaxBytes={max} of `{hash}` holds no hashes of `{data}` at its SizeMaxBytes={size}: use {least} or more"
+    )]
+    SmallHash {
+        hash: Stem,
+        data: Stem,
+        max: crate::Size,
+        size: crate::Size,
         least: crate::Size,
     },
     /// What is wrong with one file of the layout.

@@ -74,6 +74,36 @@ impl PartitionType {
         )
     }
 
+    /// Returns whether `NoAuto=` means something; `None` when the type is known by its UUID alone.
+    pub fn knows_no_auto(self) -> Option<bool> {
+        match self {
+            Self::Uuid(_) => None,
+            Self::Esp | Self::LinuxGeneric => Some(false),
+            Self::RootVeritySignature(_) | Self::UsrVeritySignature(_) => Some(false),
+            Self::Xbootldr
+            | Self::Swap
+            | Self::Home
+            | Self::Srv
+            | Self::Var
+            | Self::Tmp
+            | Self::Root(_)
+            | Self::RootVerity(_)
+            | Self::Usr(_)
+            | Self::UsrVerity(_) => Some(true),
+        }
+    }
+
+    /// Returns whether `ReadOnly=` means something; `None` when the type is known by its UUID alone.
+    pub fn knows_read_only(self) -> Option<bool> {
+        self.knows_no_auto().map(|it| it && self != Self::Swap)
+    }
+
+    /// Returns whether `GrowFileSystem=` means something; `None` when the type is known by its UUID alone.
+    pub fn knows_grow_file_system(self) -> Option<bool> {
+        self.knows_read_only()
+            .map(|it| it && !self.is_verity_hash())
+    }
+
     /// Splits a type into base, processor and suffix; `None` for the types without a processor.
     const fn parts(self) -> Option<(&'static str, Cpu, &'static str)> {
         match self {

@@ -67,10 +67,10 @@ impl FromStr for Stem {
 ///
 /// ```
 /// use mkosi_config_builder::Size;
-/// use mkosi_config_builder::repart::{Layout, Partition, PartitionType, Stem};
+/// use mkosi_config_builder::repart::{Layout, Partition, PartitionType};
 /// let mut layout = Layout::default();
 /// let esp = Partition::new(PartitionType::Esp).sized(Size::mib(256));
-/// layout.add(Stem::new(10, "esp")?, "the boot loader and the kernels; mkosi writes it".parse()?, esp);
+/// layout.place(10, "esp", "the boot loader and the kernels; mkosi writes it", esp)?;
 /// let error = layout.validate().unwrap_err();
 /// assert!(error.to_string().contains("use 512M or more"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -87,6 +87,18 @@ impl Layout {
     /// Adds a partition; one of the same name is replaced.
     pub fn add(&mut self, stem: Stem, comment: Text, partition: Partition) {
         self.partitions.insert(stem, (comment, partition));
+    }
+
+    /// Adds a partition by the parts of its file's name; one of the same name is replaced.
+    pub fn place(
+        &mut self,
+        number: u8,
+        name: &str,
+        comment: &str,
+        partition: Partition,
+    ) -> Result<(), ValueError> {
+        self.add(Stem::new(number, name)?, comment.parse()?, partition);
+        Ok(())
     }
 
     /// Returns the files, each `NN-name.conf` in `folder`.

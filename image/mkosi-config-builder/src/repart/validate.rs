@@ -1,16 +1,21 @@
 //! Settings of one partition that cannot all be meant. Pure.
 
-use super::{Encrypt, Error, FileSystem, Minimize, Partition, PartitionType, Verity};
+use super::{Error, FileSystem, Minimize, Partition, PartitionType, Verity};
 use crate::Size;
 
 impl Partition {
     /// Refuses settings that contradict each other or lack one they need.
     pub fn validate(&self) -> Result<(), Error> {
+        if self.r#type.is_none() {
+            return missing("a partition", "Type=", "systemd-repart takes none without");
+        }
         self.check_sizes()?;
         self.check_content()?;
         self.check_format()?;
+        self.check_flags()?;
         self.check_verity()?;
-        self.check_compression()
+        self.check_compression()?;
+        self.check_specifiers()
     }
 
     fn check_sizes(&self) -> Result<(), Error> {
@@ -93,101 +98,24 @@ impl Partition {
                 "use Format=vfat",
             );
         }
-        let read_only = self.format.is_some_and(FileSystem::is_read_only);
-        if read_only && self.grow_file_system == Some(true) {
-            return contradiction(
-                "GrowFileSystem=yes and Format=",
-                "a read-only file system does not grow",
-                "drop GrowFileSystem=",
+        let subvolumes = !self.subvolumes.is_empty() || self.default_subvolume.is_some();
+        if subvolumes && self.format != Some(FileSystem::Btrfs) {
+            return missing(
+                "Subvolumes= or DefaultSubvolume=",
+                "Format=btrfs",
+                "no other file system has subvolumes",
             );
         }
-        if self.read_only == Some(true) && self.grow_file_system == Some(true) {
-            return contradiction(
-                "GrowFileSystem=yes and ReadOnly=yes",
-                "what is mounted read-only does not grow",
-                "drop one of the two",
+        if let Some(default) = &self.default_subvolume
+            && !self.subvolumes.contains(default)
+        {
+            return missing(
+                &format!("DefaultSubvolume={default}"),
+                "the same path in Subvolumes=",
+                "add it there",
             );
         }
         Ok(())
-    }
-
-    fn check_verity(&self) -> Result<(), Error> {
-        let verity = self.verity.filter(|it| *it != Verity::Off);
-        let Some(verity) = verity else {
-            return match &self.verity_match_key {
-                Some(key) => missing(
-                    &format!("VerityMatchKey={key}"),
-                    "Verity=data, hash or signature",
-                    "set it, or drop the key",
-                ),
-                None => Ok(()),
-            };
-        };
-        if self.verity_match_key.is_none() {
-            return missing(
-                &format!("Verity={verity}"),
-                "VerityMatchKey=",
-                "the same on data, hash and signature",
-            );
-        }
-        if self.encrypt.is_some_and(|it| it != Encrypt::Off) {
-            return contradiction(
-                &format!("Verity={verity} and Encrypt="),
-                "systemd-repart does not do both",
-                "drop Encrypt=",
-            );
-        }
-        let filled =
-            !self.copy_files.is_empty() || self.copy_blocks.is_some() || self.format.is_some();
-        if verity == Verity::Data && !filled {
-            return missing(
-                "Verity=data",
-                "Format= with CopyFiles=, or CopyBlocks=",
-                "there is nothing to hash",
-            );
-        }
-        if verity != Verity::Data && filled {
-            return contradiction(
-                &format!("Verity={verity} and Format=, CopyFiles= or CopyBlocks="),
-                "the partition is filled from its data partition",
-                "drop what fills it",
-            );
-        }
-        for (name, size) in [
-            ("VerityDataBlockSizeBytes", self.verity_data_block_size),
-            ("VerityHashBlockSizeBytes", self.verity_hash_block_size),
-        ] {
-            let fits =
-                |it: Size| it.as_bytes().is_power_of_two() && (512..=4096).contains(&it.as_bytes());
-            if size.is_some_and(|it| !fits(it)) {
-                return Err(Error::Range {
-                    setting: format!("{name}="),
-                    remedy: "a power of two from 512 to 4096".to_owned(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_compression(&self) -> Result<(), Error> {
-        match (self.compression, self.format) {
-            (None, _) if self.compression_level.is_some() => missing(
-                "CompressionLevel=",
-                "Compression=",
-                "the level counts only with it",
-            ),
-            (Some(compression), Some(format)) if !compression.fits(format) => contradiction(
-                &format!("Compression={compression} and Format={format}"),
-                "the file system does not know it",
-                "choose another of the two",
-            ),
-            (Some(compression), None) => missing(
-                &format!("Compression={compression}"),
-                "Format=erofs, squashfs or btrfs",
-                "set it, or drop Compression=",
-            ),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::validate::{contradiction, missing};
-use super::{Error, Label, Layout, Partition, PartitionType, Stem, Verity};
+use super::validate::missing;
+use super::{Error, Label, Layout, Partition, PartitionType, Stem};
+use crate::Size;
 use crate::mkosi::SectorSize;
-use crate::{Name, Size};
 
-/// The least ESP that repart's vfat makes readable for firmware with large sectors.
-const LEAST_ESP_4096: Size = Size::mib(512);
-/// The same with sectors of 512 bytes: 65525 clusters of one sector, and the tables.
-const LEAST_ESP_512: Size = Size::mib(34);
+/// FAT32 begins at 65525 clusters, and mkfs makes them of one sector: twice that leaves room for tables and kernels.
+const LEAST_ESP_SECTORS: u64 = 2 * 65536;
 
 impl Layout {
     /// Refuses partitions that are wrong by themselves or together.
@@ -25,6 +23,7 @@ impl Layout {
             self.check_supplement(stem, partition)?;
         }
         self.check_names()?;
+        self.check_root()?;
         self.check_partners()
     }
 
@@ -33,11 +32,8 @@ impl Layout {
             return Ok(());
         }
         let sector = self.sector_size.unwrap_or(SectorSize::B4096);
-        let least = if sector == SectorSize::B512 {
-            LEAST_ESP_512
-        } else {
-            LEAST_ESP_4096
-        };
+        let least = Size::bytes(LEAST_ESP_SECTORS * sector.as_bytes());
+        let made = partition.format.is_some() || !partition.copy_files.is_empty();
         let small = |setting: String| Error::SmallEsp {
             stem: stem.clone(),
             setting,
@@ -47,24 +43,62 @@ impl Layout {
         match (partition.size_min, partition.size_max) {
             (_, Some(max)) if max < least => Err(small(format!("SizeMaxBytes={max}"))),
             (Some(min), _) if min < least => Err(small(format!("SizeMinBytes={min}"))),
-            (None, _) => Err(small("the missing SizeMinBytes=".to_owned())),
+            (None, _) if made => Err(small("the missing SizeMinBytes=".to_owned())),
             _ => Ok(()),
         }
     }
 
     fn check_supplement(&self, stem: &Stem, partition: &Partition) -> Result<(), Error> {
-        match &partition.supplement_for {
-            Some(name)
-                if !self
-                    .partitions
-                    .keys()
-                    .any(|it| it.to_string() == name.as_str() && it != stem) =>
-            {
-                Err(Error::NoTarget {
-                    stem: stem.clone(),
-                    name: name.to_string(),
-                })
+        let Some(name) = &partition.supplement_for else {
+            return Ok(());
+        };
+        let of = |it: &Partition| it.supplement_for.as_ref() == Some(name);
+        let target = self
+            .partitions
+            .iter()
+            .find(|(it, _)| it.to_string() == name.as_str());
+        let odd = |it: &Partition| {
+            it.copy_blocks.is_some() || it.encrypt.is_some() || it.verity.is_some()
+        };
+        let reason = match target {
+            None => "there is no partition of that name",
+            Some((it, _)) if it == stem => "it names itself",
+            Some((_, (_, it))) if it.supplement_for.is_some() => "that is a supplement itself",
+            Some((_, (_, it))) if odd(it) || odd(partition) => {
+                "neither may have CopyBlocks=, Encrypt= or Verity="
             }
+            _ if self.partitions.values().filter(|(_, it)| of(it)).count() > 1 => {
+                "that has another supplement"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Supplement {
+            stem: stem.clone(),
+            name: name.to_string(),
+            reason,
+        })
+    }
+
+    /// Checks that a new root has the folder over which `/usr` is mounted.
+    fn check_root(&self) -> Result<(), Error> {
+        let kind = |it: &Partition| it.r#type;
+        let all = || self.partitions.iter().map(|(stem, (_, it))| (stem, it));
+        let usr = all().any(|(_, it)| matches!(kind(it), Some(PartitionType::Usr(_))));
+        let bare = all().find(|(_, it)| {
+            matches!(kind(it), Some(PartitionType::Root(_)))
+                && it.format.is_some()
+                && it.copy_files.is_empty()
+                && !it
+                    .make_directories
+                    .iter()
+                    .any(|path| path.as_str().trim_end_matches('/') == "/usr")
+        });
+        match bare {
+            Some((stem, _)) if usr => missing(
+                &format!("Format= of `{stem}`"),
+                "MakeDirectories=/usr",
+                "without it the usr partition cannot be mounted over the new root",
+            ),
             _ => Ok(()),
         }
     }
@@ -88,36 +122,6 @@ impl Layout {
                     second: stem.clone(),
                     label: label.to_string(),
                 });
-            }
-        }
-        Ok(())
-    }
-
-    /// Checks that each verity key has one data and one hash partition, and at most one signature.
-    fn check_partners(&self) -> Result<(), Error> {
-        let mut keys: BTreeMap<&Name, Vec<Verity>> = BTreeMap::new();
-        for (_, partition) in self.partitions.values() {
-            if let (Some(key), Some(verity)) = (&partition.verity_match_key, partition.verity) {
-                keys.entry(key).or_default().push(verity);
-            }
-        }
-        for (key, parts) in keys {
-            for wanted in [Verity::Data, Verity::Hash, Verity::Signature] {
-                let count = parts.iter().filter(|it| **it == wanted).count();
-                if count > 1 {
-                    return contradiction(
-                        &format!("two partitions with Verity={wanted} and VerityMatchKey={key}"),
-                        "their hashes could not be told apart",
-                        "give each set its own key",
-                    );
-                }
-                if count == 0 && wanted != Verity::Signature {
-                    return missing(
-                        &format!("VerityMatchKey={key}"),
-                        &format!("a partition with Verity={wanted} and the same key"),
-                        "add it, or drop Verity= from its partners",
-                    );
-                }
             }
         }
         Ok(())

@@ -24,4 +24,13 @@ pub enum Error {
         setting: String,
         remedy: &'static str,
     },
+    /// A disk without room for another version.
+    #[error(
+        "InstancesMax={wanted} with MatchPartitionType={kind} needs as many partitions of that type, but the layout has {there}: add slots labelled `_empty`"
+    )]
+    Slots {
+        kind: crate::repart::PartitionType,
+        there: usize,
+        wanted: u32,
+    },
 }

@@ -1,6 +1,7 @@
 //! Settings of a transfer that cannot all be meant. Pure.
 
-use super::{Anchor, Error, MatchPattern, SourceType, TargetType, Transfer};
+use super::{Anchor, Error, MatchPattern, TargetType, Transfer};
+use crate::specifier::{SYSTEMD, unknown};
 
 impl Transfer {
     /// Refuses settings that contradict each other or lack one they need.
@@ -8,7 +9,8 @@ impl Transfer {
         self.check_mandatory()?;
         self.check_paths()?;
         self.check_partition()?;
-        self.check_file()
+        self.check_file()?;
+        self.check_specifiers()
     }
 
     fn check_mandatory(&self) -> Result<(), Error> {
@@ -59,8 +61,9 @@ impl Transfer {
                 "give an absolute path, or `auto` for a partition",
             );
         }
+        let target_anchor = self.target.path_relative_to;
         let boot = matches!(
-            self.target.path_relative_to,
+            target_anchor,
             Some(Anchor::Esp | Anchor::Xbootldr | Anchor::Boot)
         );
         if boot
@@ -75,16 +78,10 @@ impl Transfer {
                 "drop PathRelativeTo=",
             );
         }
-        if self.source.r#type == SourceType::Subvolume
-            && self
-                .source
-                .path_relative_to
-                .is_some_and(|it| it != Anchor::Root && it != Anchor::Explicit)
-        {
-            return contradiction(
-                "PathRelativeTo= and Type=subvolume of [Source]",
-                "a boot partition has no subvolumes",
-                "drop PathRelativeTo=",
+        if target_anchor == Some(Anchor::Explicit) {
+            return unusable(
+                "PathRelativeTo=explicit of [Target]".to_owned(),
+                "only a source may be relative to --transfer-source=",
             );
         }
         Ok(())
@@ -106,11 +103,18 @@ impl Transfer {
                     "a partition's label has at most 36 characters",
                 );
             }
-            if target.mode.is_some() || target.current_symlink.is_some() {
+            if target.mode.is_some() {
                 return contradiction(
-                    "Type=partition and Mode= or CurrentSymlink=",
-                    "a partition has neither",
-                    "drop them",
+                    "Type=partition and Mode=",
+                    "a partition has no access mode",
+                    "drop Mode=",
+                );
+            }
+            let link = target.current_symlink.as_ref();
+            if link.is_some_and(|it| !it.as_str().starts_with('/')) {
+                return unusable(
+                    "CurrentSymlink= of a partition".to_owned(),
+                    "give an absolute path",
                 );
             }
             return Ok(());
@@ -160,6 +164,20 @@ impl Transfer {
                 "anybody on the way could replace the system",
                 "verify, or use https",
             );
+        }
+        Ok(())
+    }
+
+    fn check_specifiers(&self) -> Result<(), Error> {
+        for section in self.sections() {
+            for (key, value) in section.all() {
+                if unknown(value, SYSTEMD).is_some() {
+                    return unusable(
+                        format!("{key}={value}"),
+                        "systemd-sysupdate does not know its specifier; write `%%` for a percent sign",
+                    );
+                }
+            }
         }
         Ok(())
     }

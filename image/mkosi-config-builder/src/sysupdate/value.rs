@@ -25,6 +25,11 @@ impl Instances {
         }
         Ok(Self(count))
     }
+
+    /// Returns the number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
 }
 
 impl fmt::Display for Instances {

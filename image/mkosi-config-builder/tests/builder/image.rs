@@ -2,7 +2,7 @@
 
 use mkosi_config_builder::mkosi::*;
 use mkosi_config_builder::repart::{
-    self, FileSystem, Label, Layout, Minimize, Partition, PartitionType, Stem, Verity,
+    self, FileSystem, Label, Layout, Partition, PartitionType, Verity,
 };
 use mkosi_config_builder::sysupdate::{
     Anchor, Instances, Source, SourceType, Target, TargetType, Transfer,
@@ -21,6 +21,7 @@ pub(crate) fn tree() -> Tree {
 
     for (name, transfer) in transfers() {
         transfer.validate().unwrap();
+        transfer.validate_on(&disk).unwrap();
         tree.add(&format!("mkosi.sysupdate/{name}.transfer"), transfer)
             .unwrap();
     }
@@ -83,6 +84,7 @@ pub(crate) fn config() -> Config {
         tools_tree_release: Some("trixie".parse().unwrap()),
         tools_tree_sandbox_trees: list::<TreePath>(["mkosi.sandbox"]).unwrap(),
         incremental: Some(Incremental::Yes),
+        cache_directory: Some("cache".parse().unwrap()),
         with_network: Some(false),
         ..BuildSection::default()
     };
@@ -90,16 +92,55 @@ pub(crate) fn config() -> Config {
 }
 
 pub(crate) fn disk() -> Layout {
-    let slot = |kind, size| Partition {
-        label: Some(Label::empty()),
-        uuid: Some(repart::PartitionUuid::Null),
-        read_only: Some(true),
-        ..Partition::new(kind).sized(size)
-    };
     let esp = Partition {
         format: Some(FileSystem::Vfat),
         copy_files: list(["/efi:/", "/boot:/"]).unwrap(),
         ..Partition::new(PartitionType::Esp).sized(Size::gib(1))
+    };
+    let (hash, usr) = slot_a();
+    let (hash_b, usr_b) = (
+        empty(PartitionType::USR_VERITY, Size::mib(64)),
+        empty(PartitionType::USR, Size::mib(1536)),
+    );
+    let mut layout = Layout::default();
+    for (number, name, comment, partition) in [
+        (
+            10,
+            "esp",
+            "boot loader and kernels; the build writes it, then updates",
+            esp,
+        ),
+        (
+            20,
+            "usr-verity-a",
+            "hashes of slot A; the build writes it, then updates",
+            hash,
+        ),
+        (
+            21,
+            "usr-a",
+            "/usr of slot A; the build writes it, then updates",
+            usr,
+        ),
+        (
+            30,
+            "usr-verity-b",
+            "hashes of slot B; updates write it",
+            hash_b,
+        ),
+        (31, "usr-b", "/usr of slot B; updates write it", usr_b),
+    ] {
+        layout.place(number, name, comment, partition).unwrap();
+    }
+    layout
+}
+
+pub(crate) fn slot_a() -> (Partition, Partition) {
+    let hash = Partition {
+        label: Some("box_1_verity".parse().unwrap()),
+        verity: Some(Verity::Hash),
+        verity_match_key: Some("usr".parse().unwrap()),
+        ..Partition::new(PartitionType::USR_VERITY).sized(Size::mib(64))
     };
     let usr = Partition {
         label: Some("box_1".parse().unwrap()),
@@ -111,53 +152,16 @@ pub(crate) fn disk() -> Layout {
         split_name: Some("usr".parse().unwrap()),
         ..Partition::new(PartitionType::USR).sized(Size::mib(1536))
     };
-    let hash = Partition {
-        label: Some("box_1_verity".parse().unwrap()),
-        verity: Some(Verity::Hash),
-        verity_match_key: Some("usr".parse().unwrap()),
-        size_max: Some(Size::mib(64)),
-        minimize: Some(Minimize::Best),
-        ..Partition::new(PartitionType::USR_VERITY)
-    };
-    let mut layout = Layout::default();
-    let mut add = |number, name, comment: &str, partition| {
-        layout.add(
-            Stem::new(number, name).unwrap(),
-            comment.parse().unwrap(),
-            partition,
-        );
-    };
-    add(
-        10,
-        "esp",
-        "boot loader and kernels; the build writes it, then updates",
-        esp,
-    );
-    add(
-        20,
-        "usr-verity-a",
-        "hashes of slot A; the build writes it, then updates",
-        hash,
-    );
-    add(
-        21,
-        "usr-a",
-        "/usr of slot A; the build writes it, then updates",
-        usr,
-    );
-    add(
-        30,
-        "usr-verity-b",
-        "hashes of slot B; updates write it",
-        slot(PartitionType::USR_VERITY, Size::mib(64)),
-    );
-    add(
-        31,
-        "usr-b",
-        "/usr of slot B; updates write it",
-        slot(PartitionType::USR, Size::mib(1536)),
-    );
-    layout
+    (hash, usr)
+}
+
+fn empty(kind: PartitionType, size: Size) -> Partition {
+    Partition {
+        label: Some(Label::empty()),
+        uuid: Some(repart::PartitionUuid::Null),
+        read_only: Some(true),
+        ..Partition::new(kind).sized(size)
+    }
 }
 
 pub(crate) fn transfers() -> Vec<(&'static str, Transfer)> {
@@ -221,4 +225,67 @@ pub(crate) fn sources() -> apt::Sources {
         comment: None,
         stanzas: vec![source],
     }
+}
+
+/// Every closed set of mkosi with a setting that takes it.
+pub(crate) fn choices() -> Vec<(&'static str, &'static str, Vec<String>)> {
+    fn words<T: ToString>(all: &[T]) -> Vec<String> {
+        all.iter().map(ToString::to_string).collect()
+    }
+    vec![
+        ("Distribution", "Distribution", words(Distribution::ALL)),
+        ("Distribution", "Architecture", words(Architecture::ALL)),
+        ("Output", "Format", words(Format::ALL)),
+        ("Output", "ManifestFormat", words(ManifestFormat::ALL)),
+        ("Output", "CompressOutput", words(Compression::ALL)),
+        ("Output", "SplitArtifacts", words(Artifact::ALL)),
+        ("Output", "SectorSize", words(SectorSize::ALL)),
+        ("Content", "Bootable", words(Feature::ALL)),
+        ("Content", "Bootloader", words(Bootloader::ALL)),
+        ("Content", "BiosBootloader", words(BiosBootloader::ALL)),
+        ("Content", "ShimBootloader", words(ShimBootloader::ALL)),
+        (
+            "Validation",
+            "SecureBootSignTool",
+            words(SecureBootSignTool::ALL),
+        ),
+        ("Build", "Incremental", words(Incremental::ALL)),
+        ("Build", "CacheOnly", words(CacheOnly::ALL)),
+        (
+            "Build",
+            "BuildSourcesEphemeral",
+            words(BuildSourcesEphemeral::ALL),
+        ),
+        ("Runtime", "RuntimeNetwork", words(RuntimeNetwork::ALL)),
+        (
+            "Runtime",
+            "VirtualMachineMonitor",
+            words(VirtualMachineMonitor::ALL),
+        ),
+        ("Runtime", "Firmware", words(Firmware::ALL)),
+        ("Runtime", "Console", words(Console::ALL)),
+    ]
+}
+
+/// Every kind of partition, those with a processor for each way to name it.
+pub(crate) fn partition_types() -> Vec<PartitionType> {
+    use PartitionType::*;
+    let cpus = [
+        repart::Cpu::Native,
+        repart::Cpu::Secondary,
+        repart::Cpu::Of(Architecture::Arm64),
+    ];
+    let with_cpu: [fn(repart::Cpu) -> PartitionType; 6] = [
+        Root,
+        RootVerity,
+        RootVeritySignature,
+        Usr,
+        UsrVerity,
+        UsrVeritySignature,
+    ];
+    let all = with_cpu.into_iter().flat_map(|kind| cpus.map(kind));
+    [Esp, Xbootldr, Swap, Home, Srv, Var, Tmp, LinuxGeneric]
+        .into_iter()
+        .chain(all)
+        .collect()
 }
