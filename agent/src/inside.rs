@@ -110,14 +110,9 @@ impl Inside {
 
     /// Returns a regular file's content and whose it is.
     pub fn read_owned(&self, path: &str, limit: u64) -> io::Result<Option<(Vec<u8>, Ownership)>> {
-        // O_NONBLOCK: opening a pipe must not wait for its writer.
-        let Some(file) = if_there(self.at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK))? else {
+        let Some(file) = if_there(self.open_regular(path))? else {
             return Ok(None);
         };
-        let stat = fstat(&file)?;
-        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-            return Err(invalid(format!("`{path}` is not a regular file")));
-        }
         let ownership = ownership(&file)?;
         let mut content = Vec::new();
         File::from(file).take(limit + 1).read_to_end(&mut content)?;
@@ -125,6 +120,14 @@ impl Inside {
             return Err(invalid(format!("`{path}` is longer than {limit} bytes")));
         }
         Ok(Some((content, ownership)))
+    }
+
+    /// Returns the beginning of a regular file.
+    pub fn read_start(&self, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let file = self.open_regular(path)?;
+        let mut content = Vec::new();
+        File::from(file).take(limit).read_to_end(&mut content)?;
+        Ok(content)
     }
 
     /// Returns whether nothing is there but a file of this name.
@@ -227,6 +230,16 @@ impl Inside {
 
     fn at(&self, path: &str, flags: OFlag) -> io::Result<OwnedFd> {
         open_below(&self.root, path, flags, Mode::empty())
+    }
+
+    fn open_regular(&self, path: &str) -> io::Result<OwnedFd> {
+        // O_NONBLOCK: opening a pipe must not wait for its writer.
+        let file = self.at(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK)?;
+        let stat = fstat(&file)?;
+        if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG {
+            return Ok(file);
+        }
+        Err(invalid(format!("`{path}` is not a regular file")))
     }
 
     fn parent<'a>(&self, path: &'a str) -> io::Result<(OwnedFd, &'a str)> {

@@ -4,6 +4,7 @@
 //! loop (`reconcile`) between its master (`master`) and its workload (`workload`). `status` is what `console` shows.
 
 pub mod addresses;
+pub mod apply;
 pub mod causes;
 pub mod clock;
 pub mod command;
@@ -15,15 +16,22 @@ pub mod enrol;
 pub mod format;
 pub mod identity;
 pub mod inside;
+pub mod instances;
 pub mod life;
 pub mod master;
+pub mod memory;
 pub mod notify;
+pub mod observe;
+pub mod observed;
 pub mod partitions;
 pub mod places;
+pub mod plan;
 pub mod provision;
 pub mod reconcile;
 pub mod report;
 pub mod roles;
+pub mod software;
 pub mod status;
 pub mod systemd;
+pub mod verdict;
 pub mod workload;

@@ -1,12 +1,86 @@
-//! What we ask of systemd, over D-Bus.
+//! What we ask of systemd, over D-Bus: units made from properties, their jobs awaited, their changes noticed.
 
-use zbus::Connection;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use nix::fcntl::OFlag;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+use zbus::{Connection, OwnedVariant, Variant};
+use zbus_systemd::systemd1::ManagerProxy;
+
+mod property;
+
+pub use property::{Property, Value, property};
+
+/// systemd did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemdError {
+    #[error("failed to reach systemd")]
+    Reach(#[source] zbus::Error),
+    #[error("failed to list units")]
+    List(#[source] zbus::Error),
+    #[error("failed to start `{unit}`")]
+    Start {
+        unit: String,
+        #[source]
+        source: zbus::Error,
+    },
+    #[error("failed to stop `{unit}`")]
+    Stop {
+        unit: String,
+        #[source]
+        source: zbus::Error,
+    },
+    #[error("the start of `{unit}` ended as `{result}`")]
+    NotStarted { unit: String, result: String },
+    #[error("the stop of `{unit}` ended as `{result}`")]
+    NotStopped { unit: String, result: String },
+    #[error("systemd said nothing of `{unit}` for {} s", .waited.as_secs())]
+    Silent { unit: String, waited: Duration },
+    #[error("systemd's connection ended")]
+    Ended,
+    #[error("failed to make a pipe for the output of `{unit}`")]
+    Pipe {
+        unit: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A unit that systemd has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedUnit {
+    pub name: String,
+    pub description: String,
+    /// `active`, `inactive`, `failed`, `activating` …
+    pub active_state: String,
+    /// `running`, `auto-restart` …
+    pub sub_state: String,
+}
+
+/// What a program that ran to its end left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// `done`, or how it failed: `failed`, `timeout` …
+    pub result: String,
+    /// The beginning of what it wrote.
+    pub output: String,
+}
 
 /// The service manager of the node.
 #[derive(Clone, Debug)]
 pub struct Systemd {
     connection: Connection,
 }
+
+/// How long a job may take besides what the unit itself may.
+const JOB_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long output may come after the end, from processes that are being killed.
+const LATE_OUTPUT: Duration = Duration::from_secs(2);
+const MOST_OUTPUT: usize = 16 * 1024;
 
 impl Systemd {
     /// Speaks to the service manager over `connection` (the system bus).
@@ -18,4 +92,226 @@ impl Systemd {
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
+
+    /// Returns the units that match one of the patterns.
+    pub async fn list(&self, patterns: &[&str]) -> Result<Vec<ListedUnit>, SystemdError> {
+        let patterns = patterns.iter().map(|pattern| (*pattern).to_owned());
+        let manager = self.manager().await?;
+        let units = manager
+            .list_units_by_patterns(Vec::new(), patterns.collect())
+            .await
+            .map_err(SystemdError::List)?;
+        let units = units.into_iter();
+        Ok(units
+            .map(|unit| ListedUnit {
+                name: unit.0,
+                description: unit.1,
+                active_state: unit.3,
+                sub_state: unit.4,
+            })
+            .collect())
+    }
+
+    /// Makes a unit and waits until it is started.
+    pub async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
+        let result = self.start_unit(unit, variants(properties)).await?;
+        match result.as_str() {
+            "done" => Ok(()),
+            _ => Err(SystemdError::NotStarted {
+                unit: unit.to_owned(),
+                result,
+            }),
+        }
+    }
+
+    /// Makes a unit that runs to its end, waits for that and returns what it wrote. One that an agent before us left
+    /// running is stopped first.
+    pub async fn run(&self, unit: &str, properties: &[Property]) -> Result<Ran, SystemdError> {
+        self.stop(unit).await?;
+        let pipe_error = |source| SystemdError::Pipe {
+            unit: unit.to_owned(),
+            source,
+        };
+        let (read, write) =
+            nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| pipe_error(errno.into()))?;
+        let mut properties = variants(properties);
+        for name in [
+            "StandardOutputFileDescriptor",
+            "StandardErrorFileDescriptor",
+        ] {
+            let end = write.try_clone().map_err(pipe_error)?;
+            properties.push((name.to_owned(), descriptor(end)));
+        }
+        drop(write);
+        let mut output = Vec::new();
+        let read = nonblocking(read).map_err(pipe_error)?;
+        let result = {
+            let reading = read_all(read, &mut output);
+            tokio::pin!(reading);
+            let starting = self.start_unit(unit, properties);
+            tokio::pin!(starting);
+            tokio::select! {
+                result = &mut starting => {
+                    let _ = tokio::time::timeout(LATE_OUTPUT, reading).await;
+                    result?
+                }
+                () = &mut reading => starting.await?,
+            }
+        };
+        Ok(Ran {
+            result,
+            output: String::from_utf8_lossy(&output).trim_end().to_owned(),
+        })
+    }
+
+    /// Stops a unit with everything in it; one that is not there is stopped already.
+    pub async fn stop(&self, unit: &str) -> Result<(), SystemdError> {
+        let stop_error = |source| SystemdError::Stop {
+            unit: unit.to_owned(),
+            source,
+        };
+        let manager = self.manager().await?;
+        let jobs = manager.receive_job_removed().await;
+        let mut jobs = jobs.map_err(SystemdError::Reach)?;
+        let job = match manager
+            .stop_unit(unit.to_owned(), "replace".to_owned())
+            .await
+        {
+            Err(error) if is_no_such_unit(&error) => return Ok(()),
+            job => job.map_err(stop_error)?,
+        };
+        let result = wait(&mut jobs, unit, job.as_str()).await?;
+        match result.as_str() {
+            "done" => Ok(()),
+            _ => Err(SystemdError::NotStopped {
+                unit: unit.to_owned(),
+                result,
+            }),
+        }
+    }
+
+    /// Kills every process of a unit, and of the units below if it is a slice.
+    pub async fn kill(&self, unit: &str) -> Result<(), SystemdError> {
+        let manager = self.manager().await?;
+        let killed = manager
+            .kill_unit(unit.to_owned(), "all".to_owned(), libc::SIGKILL)
+            .await;
+        match killed {
+            Err(error) if is_no_such_unit(&error) => Ok(()),
+            killed => killed.map_err(|source| SystemdError::Stop {
+                unit: unit.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// Moves `changes` whenever a unit of a partition comes, goes or ends a job; returns when the connection does.
+    pub async fn watch_units(&self, changes: watch::Sender<u64>) -> Result<(), SystemdError> {
+        let manager = self.manager().await?;
+        // Without this systemd sends no signal at all.
+        manager.subscribe().await.map_err(SystemdError::Reach)?;
+        let jobs = manager.receive_job_removed().await;
+        let removed = manager.receive_unit_removed().await;
+        let jobs = jobs.map_err(SystemdError::Reach)?;
+        let removed = removed.map_err(SystemdError::Reach)?;
+        let of_jobs =
+            jobs.filter_map(|signal| async move { Some(signal.args().ok()?.unit.clone()) });
+        let of_units =
+            removed.filter_map(|signal| async move { Some(signal.args().ok()?.id.clone()) });
+        let both = futures_util::stream::select(of_jobs, of_units);
+        tokio::pin!(both);
+        while let Some(unit) = both.next().await {
+            // Promises run all the time, and whoever runs one waits for it.
+            if unit.starts_with("slappart") {
+                changes.send_modify(|count| *count += 1);
+            }
+        }
+        Err(SystemdError::Ended)
+    }
+
+    async fn start_unit(
+        &self,
+        unit: &str,
+        properties: Vec<(String, OwnedVariant)>,
+    ) -> Result<String, SystemdError> {
+        let manager = self.manager().await?;
+        // Before the call, or a short job's end would be missed.
+        let jobs = manager.receive_job_removed().await;
+        let mut jobs = jobs.map_err(SystemdError::Reach)?;
+        let job = manager
+            .start_transient_unit(
+                unit.to_owned(),
+                "replace".to_owned(),
+                properties,
+                Vec::new(),
+            )
+            .await
+            .map_err(|source| SystemdError::Start {
+                unit: unit.to_owned(),
+                source,
+            })?;
+        wait(&mut jobs, unit, job.as_str()).await
+    }
+
+    async fn manager(&self) -> Result<ManagerProxy<'_>, SystemdError> {
+        ManagerProxy::builder(&self.connection)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await
+            .map_err(SystemdError::Reach)
+    }
+}
+
+async fn wait(
+    jobs: &mut zbus_systemd::systemd1::JobRemovedStream,
+    unit: &str,
+    job: &str,
+) -> Result<String, SystemdError> {
+    let ended = async {
+        while let Some(signal) = jobs.next().await {
+            if let Ok(args) = signal.args()
+                && args.job.as_str() == job
+            {
+                return Ok(args.result.clone());
+            }
+        }
+        Err(SystemdError::Ended)
+    };
+    match tokio::time::timeout(JOB_TIMEOUT, ended).await {
+        Ok(result) => result,
+        Err(_) => Err(SystemdError::Silent {
+            unit: unit.to_owned(),
+            waited: JOB_TIMEOUT,
+        }),
+    }
+}
+
+fn variants(properties: &[Property]) -> Vec<(String, OwnedVariant)> {
+    let properties = properties.iter();
+    properties
+        .map(|property| (property.name.to_owned(), (&property.value).into()))
+        .collect()
+}
+
+fn descriptor(fd: OwnedFd) -> OwnedVariant {
+    Variant::Fd(fd.into())
+        .try_into_owned()
+        .expect("an owned descriptor is owned")
+}
+
+fn nonblocking(fd: OwnedFd) -> std::io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(fd)
+}
+
+/// Reads to the end and keeps the beginning, so that a program that writes much is not held up.
+async fn read_all(mut pipe: pipe::Receiver, output: &mut Vec<u8>) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        let room = MOST_OUTPUT.saturating_sub(output.len());
+        output.extend_from_slice(&buffer[..count.min(room)]);
+    }
+}
+
+fn is_no_such_unit(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, ..) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
 }

@@ -18,7 +18,13 @@ use tokio::time::Instant;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::partitions::document;
 use crate::partitions::{self, PartitionsError};
-use crate::systemd::Systemd;
+use crate::software::installer::Installer;
+use crate::systemd::{Systemd, SystemdError};
+
+mod converge;
+mod crew;
+
+use crew::Crew;
 
 /// Where things are on the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,28 +159,35 @@ pub struct Converged {
 #[derive(Debug)]
 pub struct Workload {
     paths: Paths,
-    fetcher: Fetcher,
     systemd: Systemd,
-    clock: Clock,
+    installer: Installer,
+    crew: Crew,
     changes: watch::Sender<u64>,
 }
 
 impl Workload {
     /// Takes what it works with; does nothing yet.
     pub fn new(paths: Paths, fetcher: Fetcher, systemd: Systemd, clock: Clock) -> Self {
+        let changes = watch::Sender::new(0);
+        let installer = Installer::new(fetcher, paths.software.clone(), changes.clone());
         Self {
+            crew: Crew::new(paths.clone(), systemd.clone(), clock, changes.clone()),
             paths,
-            fetcher,
             systemd,
-            clock,
-            changes: watch::Sender::new(0),
+            installer,
+            changes,
         }
     }
 
-    /// Moves whenever something happened that a new pass of `converge` should look at: a unit of ours changed, a
-    /// release was installed in the background.
+    /// Moves whenever something happened that a new pass of `converge` should look at: a unit of ours changed, work
+    /// in the background came to its end.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Notices changes of units until the connection to systemd ends, which it must not.
+    pub async fn watch_units(&self) -> Result<(), SystemdError> {
+        self.systemd.watch_units(self.changes.clone()).await
     }
 
     /// Makes users, directories, addresses, taps and `.slapos-resource` of `count` partitions under `prefix`.
@@ -187,6 +200,7 @@ impl Workload {
     ) -> Result<PartitionsMade, PartitionsError> {
         let begin = Instant::now();
         let made = partitions::make(&self.paths, count, prefix).await?;
+        self.crew.keep_resources(&made.partitions);
         Ok(PartitionsMade {
             partitions: made.partitions,
             paths: self.paths.clone(),
@@ -198,12 +212,43 @@ impl Workload {
         })
     }
 
-    /// Takes one pass at bringing releases and instances to `desired`, and reports as things happen.
+    /// Takes one pass at bringing releases and instances to `desired`: looks, plans, sets the work going in the
+    /// background, and reports what changed.
     ///
-    /// One partition's failure never stops the others. Releases are installed in the background, one at a time;
-    /// `reports` is kept until that is done.
+    /// Returns soon; when work ends, `changes` moves. One partition's failure never stops the others.
     pub async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
-        let _ = (desired, reports, &self.fetcher, &self.systemd, self.clock);
-        std::future::pending().await
+        converge::converge(&self.paths, &self.installer, &self.crew, desired, &reports).await
+    }
+}
+
+impl Report {
+    /// Returns the partition that it is about, if it is about one.
+    pub fn partition(&self) -> Option<PartitionName> {
+        match self {
+            Self::SoftwareBuilding { .. }
+            | Self::SoftwareAvailable { .. }
+            | Self::SoftwareDestroyed { .. }
+            | Self::SoftwareError { .. } => None,
+            Self::Started { partition }
+            | Self::Stopped { partition }
+            | Self::Destroyed { partition }
+            | Self::InstanceError { partition, .. }
+            | Self::Connection { partition, .. } => Some(*partition),
+        }
+    }
+
+    /// Returns what it is about: of two reports with the same subject the newer one counts.
+    pub fn subject(&self) -> String {
+        match self {
+            Self::SoftwareBuilding { url }
+            | Self::SoftwareAvailable { url }
+            | Self::SoftwareDestroyed { url }
+            | Self::SoftwareError { url, .. } => format!("software {url}"),
+            Self::Started { partition }
+            | Self::Stopped { partition }
+            | Self::Destroyed { partition }
+            | Self::InstanceError { partition, .. } => format!("instance {partition}"),
+            Self::Connection { partition, .. } => format!("connection {partition}"),
+        }
     }
 }

@@ -95,7 +95,10 @@ fn search(
     seen: &mut Vec<String>,
 ) -> Result<Option<Image>, ArchiveError> {
     for descriptor in index.manifests {
-        if let Some(Platform { os, architecture: its }) = &descriptor.platform
+        if let Some(Platform {
+            os,
+            architecture: its,
+        }) = &descriptor.platform
             && !(os == "linux" && its == architecture)
         {
             seen.push(format!("{os}/{its}"));
@@ -106,7 +109,13 @@ fn search(
             if depth == 0 {
                 continue;
             }
-            search(archive, parse(&text, "index")?, architecture, depth - 1, seen)?
+            search(
+                archive,
+                parse(&text, "index")?,
+                architecture,
+                depth - 1,
+                seen,
+            )?
         } else {
             image(archive, parse(&text, "manifest")?, architecture, seen)?
         };
@@ -126,7 +135,9 @@ fn image(
     let text = archive.document(&manifest.config)?;
     let configuration: Configuration = parse(&text, "image configuration")?;
     if configuration.os != "linux" || configuration.architecture != architecture {
-        let Configuration { os, architecture, .. } = configuration;
+        let Configuration {
+            os, architecture, ..
+        } = configuration;
         seen.push(format!("{os}/{architecture}"));
         return Ok(None);
     }

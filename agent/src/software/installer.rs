@@ -137,6 +137,8 @@ impl Installer {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SoftwareUrl, Work>> {
-        self.works.lock().unwrap_or_else(|broken| broken.into_inner())
+        self.works
+            .lock()
+            .unwrap_or_else(|broken| broken.into_inner())
     }
 }

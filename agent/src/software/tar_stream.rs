@@ -104,7 +104,9 @@ impl<R: Read> TarStream<R> {
         }
         let own_link = || header.link_name_bytes().unwrap_or_default().into_owned();
         Ok(Entry {
-            path: extension.path.unwrap_or_else(|| header.path_bytes().into_owned()),
+            path: extension
+                .path
+                .unwrap_or_else(|| header.path_bytes().into_owned()),
             link: extension.link.unwrap_or_else(own_link),
             kind,
             mode: header.mode()?,
@@ -130,6 +132,7 @@ impl<R: Read> TarStream<R> {
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
+        let bytes = header.as_bytes();
         let counted = bytes.iter().enumerate().map(|(at, byte)| {
             let is_sum = (148..156).contains(&at);
             u32::from(if is_sum { b' ' } else { *byte })

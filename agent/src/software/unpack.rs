@@ -191,19 +191,18 @@ impl Target {
 }
 
 /// Returns the content of what may be compressed, told by how it begins.
-pub(super) fn decompressed(content: impl Read) -> io::Result<impl Read> {
+pub(super) fn decompressed<'a>(content: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut content = io::BufReader::with_capacity(BUFFER, content);
     let start = content.fill_buf()?;
-    let reader: Box<dyn Read + '_> = if start.starts_with(&[0x1f, 0x8b]) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(content))
+    if start.starts_with(&[0x1f, 0x8b]) {
+        Ok(Box::new(flate2::bufread::MultiGzDecoder::new(content)))
     } else if start.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         let mut decoder = zstd::stream::read::Decoder::with_buffer(content)?;
         decoder.window_log_max(LARGEST_ZSTD_WINDOW_LOG)?;
-        Box::new(decoder)
+        Ok(Box::new(decoder))
     } else {
-        Box::new(content)
-    };
-    Ok(reader)
+        Ok(Box::new(content))
+    }
 }
 
 /// Returns a path without `/` at its ends, `.` and empty parts; one with `..` is refused.
@@ -225,11 +224,8 @@ fn parent_and_name(path: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn make_file(folder: &OwnedFd, name: &[u8]) -> io::Result<File> {
     make_room(folder, name)?;
-    let flags = OFlag::O_WRONLY
-        | OFlag::O_CREAT
-        | OFlag::O_EXCL
-        | OFlag::O_NOFOLLOW
-        | OFlag::O_CLOEXEC;
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(folder, as_path(name), flags, Mode::S_IRUSR)?.into())
 }
 

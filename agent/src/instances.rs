@@ -1,0 +1,7 @@
+//! Instances: what runs in a partition, how it is confined, what it promises and publishes.
+
+pub mod confinement;
+pub mod connection;
+pub mod programs;
+pub mod promises;
+pub mod units;

@@ -1,0 +1,236 @@
+//! What a program of a partition may do: the properties of the units that run it. Pure.
+//!
+//! A program sees its release as `/`, read-only, and of the rest of the node only its own partition's directory. It
+//! has no privilege, cannot get one, and sees no process, memory or temporary file of others.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::desired::{Fingerprint, PartitionName};
+use crate::partitions::users::Ids;
+use crate::software::Release;
+use crate::systemd::{Property, Value, property};
+
+/// A partition with all that its programs are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub partition: PartitionName,
+    pub ids: Ids,
+    pub directory: Utf8PathBuf,
+    pub ipv6: Option<Ipv6Addr>,
+    pub ipv4: Option<Ipv4Addr>,
+}
+
+/// How a program is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// It runs on; started again whenever it ends.
+    Service,
+    /// It ends by itself; started again when it fails.
+    Task,
+    /// It ends by itself within a time, and is not started again.
+    Once(Duration),
+}
+
+/// A program of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// With its arguments, its own name first.
+    pub command: Vec<String>,
+    pub run: Run,
+}
+
+/// What configures partitions runs here, and yields to what serves.
+pub const CONFIGURATION_SLICE: &str = "slapconfiguration.slice";
+/// Where programs are told their parameters, in the partition's directory.
+pub const PARAMETERS: &str = ".slapgrid/parameters.json";
+/// Where a release's `instantiate` says what the instance publishes.
+pub const CONNECTION: &str = ".slapgrid/connection.json";
+
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+const RESTART_AFTER_AT_MOST: Duration = Duration::from_secs(60);
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+const MOST_TASKS: u64 = 4096;
+const MOST_FILES: u64 = 65_536;
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Returns the name of a partition's slice.
+pub fn slice(partition: PartitionName) -> String {
+    format!("{partition}.slice")
+}
+
+/// Returns the properties of a partition's slice.
+pub fn slice_properties(partition: PartitionName) -> Vec<Property> {
+    vec![
+        property("Description", format!("Partition {partition}")),
+        property("CPUAccounting", true),
+        property("IOAccounting", true),
+        property("MemoryAccounting", true),
+        property("TasksAccounting", true),
+        property("TasksMax", MOST_TASKS),
+    ]
+}
+
+/// Returns the properties of the unit that runs a program of a partition.
+pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Property> {
+    let mut all = vec![
+        property("CollectMode", "inactive-or-failed"),
+        property("ExecStart", Value::Command(program.command.clone())),
+        property("Environment", environment(place, release)),
+        property("WorkingDirectory", place.directory.as_str()),
+        property("User", place.ids.uid.to_string()),
+        property("Group", place.ids.gid.to_string()),
+        property("UMask", 0o027_u32),
+        property("LimitNOFILE", MOST_FILES),
+        property("KillMode", "control-group"),
+        property("TimeoutStopUSec", micros(STOP_WITHIN)),
+    ];
+    all.extend(running(program.run));
+    all.extend(view(place, release));
+    all.extend(privileges());
+    all
+}
+
+/// Returns what describes the unit of a program in lists, and tells what it was started as.
+pub fn description(partition: PartitionName, program: &str, fingerprint: &Fingerprint) -> String {
+    format!("{partition}: {program} [{}]", fingerprint.as_str())
+}
+
+/// Returns what a unit was started as, from its description.
+pub fn fingerprint_of(description: &str) -> Option<Fingerprint> {
+    let (_, tail) = description.rsplit_once('[')?;
+    Some(Fingerprint::new(tail.strip_suffix(']')?))
+}
+
+fn running(run: Run) -> Vec<Property> {
+    match run {
+        Run::Once(limit) => vec![
+            property("Type", "oneshot"),
+            property("Restart", "no"),
+            property("TimeoutStartUSec", micros(limit)),
+        ],
+        Run::Service => restarting("always"),
+        Run::Task => {
+            let mut all = restarting("on-failure");
+            all.push(property("RemainAfterExit", true));
+            all
+        }
+    }
+}
+
+fn restarting(when: &'static str) -> Vec<Property> {
+    vec![
+        property("Type", "exec"),
+        property("Restart", when),
+        property("RestartUSec", micros(RESTART_AFTER)),
+        property("RestartSteps", 6_u32),
+        property("RestartMaxDelayUSec", micros(RESTART_AFTER_AT_MOST)),
+        // Never given up: a service whose disk was full for an hour comes back.
+        property("StartLimitIntervalUSec", 0_u64),
+    ]
+}
+
+/// What the program sees of the node.
+fn view(place: &Place, release: &Release) -> Vec<Property> {
+    let directory = place.directory.to_string();
+    let same = |path: &str, optional| (path.to_owned(), path.to_owned(), optional);
+    vec![
+        property("RootDirectory", release.rootfs.as_str()),
+        property("MountAPIVFS", true),
+        property("BindPaths", Value::Binds(vec![same(&directory, false)])),
+        property(
+            "BindReadOnlyPaths",
+            Value::Binds(vec![
+                same("/etc/resolv.conf", true),
+                same("/etc/hosts", true),
+            ]),
+        ),
+        property("ReadWritePaths", vec![directory]),
+        property("ProtectSystem", "strict"),
+        property("PrivateTmp", true),
+        property("PrivateDevices", true),
+        property("PrivateIPC", true),
+        // The node's own would be seen by all partitions.
+        property(
+            "TemporaryFileSystem",
+            Value::TemporaryFolders(vec![("/dev/shm".into(), "mode=1777,nosuid,nodev".into())]),
+        ),
+        property("ProtectProc", "invisible"),
+        property("ProtectKernelTunables", true),
+        property("ProtectKernelModules", true),
+        property("ProtectKernelLogs", true),
+        property("ProtectControlGroups", true),
+        property("ProtectClock", true),
+        property("ProtectHostname", true),
+    ]
+}
+
+fn privileges() -> Vec<Property> {
+    let families = ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"];
+    let allowed = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        Value::Allowed(true, names.collect())
+    };
+    vec![
+        property("NoNewPrivileges", true),
+        property("CapabilityBoundingSet", 0_u64),
+        property("AmbientCapabilities", 0_u64),
+        property("RestrictNamespaces", 0_u64),
+        property("RestrictSUIDSGID", true),
+        property("RestrictRealtime", true),
+        property("RestrictAddressFamilies", allowed(&families)),
+        property("LockPersonality", true),
+        property("KeyringMode", "private"),
+        property("SystemCallArchitectures", vec!["native".to_owned()]),
+        property("SystemCallFilter", allowed(&["@system-service"])),
+    ]
+}
+
+fn environment(place: &Place, release: &Release) -> Vec<String> {
+    let directory = &place.directory;
+    let address = |address: Option<String>| address.unwrap_or_default();
+    let image = release.runs.env.iter().filter(|entry| is_entry(entry));
+    let mut all: Vec<String> = vec![format!("PATH={PATH}")];
+    // What comes later wins: an image may set PATH, but not who the instance is.
+    all.extend(image.cloned());
+    all.extend([
+        format!("HOME={directory}"),
+        format!("USER={}", place.partition.user()),
+        format!("LOGNAME={}", place.partition.user()),
+        format!("SLAPOS_PARTITION={directory}"),
+        format!(
+            "SLAPOS_IPV6={}",
+            address(place.ipv6.map(|ip| ip.to_string()))
+        ),
+        format!(
+            "SLAPOS_IPV4={}",
+            address(place.ipv4.map(|ip| ip.to_string()))
+        ),
+        format!("SLAPOS_PARAMETERS={}", path_of(directory, PARAMETERS)),
+        format!("SLAPOS_CONNECTION={}", path_of(directory, CONNECTION)),
+    ]);
+    all
+}
+
+/// systemd refuses a whole unit for one malformed entry.
+fn is_entry(entry: &str) -> bool {
+    let Some((name, value)) = entry.split_once('=') else {
+        return false;
+    };
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    begins_well && name.bytes().all(good) && !value.contains(|c: char| c.is_control())
+}
+
+fn path_of(directory: &Utf8Path, name: &str) -> Utf8PathBuf {
+    directory.join(name)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

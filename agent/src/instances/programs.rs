@@ -1,0 +1,108 @@
+//! What a partition holds of programs and promises, read as what it is: files that their user may have put there to
+//! mislead root.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crate::desired::Fingerprint;
+use crate::inside::{Inside, Kind};
+use crate::instances::confinement::Run;
+use crate::observed::{NotAProgramName, ProgramName};
+
+/// The programs and promises of a partition cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramsError {
+    #[error("failed to read `{0}`")]
+    Read(&'static str, #[source] io::Error),
+    #[error("`{0}` has a file that cannot be used")]
+    Name(&'static str, #[source] NotAProgramName),
+    #[error("`{name}` is both in `etc/run` and in `etc/service`")]
+    Twice { name: ProgramName },
+    #[error("`{folder}` has more than {MOST_PROGRAMS} files")]
+    TooMany { folder: &'static str },
+}
+
+/// A program of a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its file, relative to the partition's directory.
+    pub path: String,
+    pub run: Run,
+    pub content: Fingerprint,
+}
+
+const RUN: &str = "etc/run";
+const SERVICE: &str = "etc/service";
+const PROMISE: &str = "etc/promise";
+const MOST_PROGRAMS: usize = 64;
+/// What tells two versions of a program apart must be at its beginning.
+const MOST_CONTENT: u64 = 1024 * 1024;
+
+/// Returns the programs of the partition.
+pub fn programs(inside: &Inside) -> Result<BTreeMap<ProgramName, Found>, ProgramsError> {
+    let mut all = BTreeMap::new();
+    for (folder, run) in [(RUN, Run::Task), (SERVICE, Run::Service)] {
+        for (name, kind) in files(inside, folder)? {
+            let path = format!("{folder}/{name}");
+            let content = content(inside, folder, name.as_str(), kind)
+                .map_err(|source| ProgramsError::Read(folder, source))?;
+            let found = Found { path, run, content };
+            if all.insert(name.clone(), found).is_some() {
+                return Err(ProgramsError::Twice { name });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Returns the promises of the partition.
+pub fn promises(inside: &Inside) -> Result<BTreeMap<ProgramName, String>, ProgramsError> {
+    let files = files(inside, PROMISE)?;
+    let promises = files.into_iter();
+    Ok(promises
+        .map(|(name, _)| {
+            let path = format!("{PROMISE}/{name}");
+            (name, path)
+        })
+        .collect())
+}
+
+/// Removes all programs and promises, so that an instantiation leaves those it wants and no older ones.
+pub fn clear(inside: &Inside) -> Result<(), ProgramsError> {
+    for folder in [RUN, SERVICE, PROMISE] {
+        let failed = |source| ProgramsError::Read(folder, source);
+        for (name, kind) in inside.list(folder).map_err(failed)? {
+            if kind != Kind::Folder {
+                inside.remove(&format!("{folder}/{name}")).map_err(failed)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn files(inside: &Inside, folder: &'static str) -> Result<Vec<(ProgramName, Kind)>, ProgramsError> {
+    let entries = inside
+        .list(folder)
+        .map_err(|source| ProgramsError::Read(folder, source))?;
+    let files = entries
+        .into_iter()
+        // Hidden files are what editors and package managers leave.
+        .filter(|(name, kind)| matches!(kind, Kind::File | Kind::Link) && !name.starts_with('.'));
+    let named = files.map(|(name, kind)| {
+        let name = ProgramName::new(&name).map_err(|wrong| ProgramsError::Name(folder, wrong))?;
+        Ok((name, kind))
+    });
+    let named = named.collect::<Result<Vec<_>, _>>()?;
+    if named.len() > MOST_PROGRAMS {
+        return Err(ProgramsError::TooMany { folder });
+    }
+    Ok(named)
+}
+
+fn content(inside: &Inside, folder: &str, name: &str, kind: Kind) -> io::Result<Fingerprint> {
+    if kind == Kind::Link {
+        return Ok(Fingerprint::of(&inside.read_link(folder, name)?));
+    }
+    let start = inside.read_start(&format!("{folder}/{name}"), MOST_CONTENT)?;
+    Ok(Fingerprint::of(&start))
+}

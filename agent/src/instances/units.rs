@@ -1,0 +1,97 @@
+//! Names of the units of partitions, both ways. Pure.
+
+use crate::desired::PartitionName;
+use crate::observed::ProgramName;
+
+/// Patterns of all units that belong to partitions.
+pub const PATTERNS: [&str; 4] = [
+    "slappart*-*.service",
+    "slappart*.slice",
+    "slapinstantiate-slappart*.service",
+    "slappromise-slappart*.service",
+];
+
+/// A unit of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnitName {
+    Program(PartitionName, ProgramName),
+    Slice(PartitionName),
+    Instantiate(PartitionName),
+    Promise(PartitionName, ProgramName),
+}
+
+impl UnitName {
+    /// Returns whose unit it is.
+    pub fn partition(&self) -> PartitionName {
+        match self {
+            Self::Program(partition, _)
+            | Self::Slice(partition)
+            | Self::Instantiate(partition)
+            | Self::Promise(partition, _) => *partition,
+        }
+    }
+
+    /// Reads the name of a unit; nothing if it is none of ours.
+    pub fn parse(name: &str) -> Option<Self> {
+        if let Some(partition) = name.strip_suffix(".slice") {
+            return Some(Self::Slice(partition.parse().ok()?));
+        }
+        let service = name.strip_suffix(".service")?;
+        if let Some(partition) = service.strip_prefix("slapinstantiate-") {
+            return Some(Self::Instantiate(partition.parse().ok()?));
+        }
+        let (rest, is_promise) = match service.strip_prefix("slappromise-") {
+            Some(rest) => (rest, true),
+            None => (service, false),
+        };
+        let (partition, program) = rest.split_once('-')?;
+        let (partition, program) = (partition.parse().ok()?, ProgramName::new(program).ok()?);
+        Some(match is_promise {
+            true => Self::Promise(partition, program),
+            false => Self::Program(partition, program),
+        })
+    }
+}
+
+impl std::fmt::Display for UnitName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Program(partition, program) => write!(f, "{partition}-{program}.service"),
+            Self::Slice(partition) => write!(f, "{partition}.slice"),
+            Self::Instantiate(partition) => write!(f, "slapinstantiate-{partition}.service"),
+            Self::Promise(partition, program) => {
+                write!(f, "slappromise-{partition}-{program}.service")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_known_by_its_name_and_no_other_is() {
+        for name in [
+            "slappart0-nginx.service",
+            "slappart17-a-b.c_d.service",
+            "slappart3.slice",
+            "slapinstantiate-slappart3.service",
+            "slappromise-slappart3-nginx-answers.service",
+        ] {
+            let unit = UnitName::parse(name).unwrap();
+            assert_eq!(unit.to_string(), name);
+        }
+        for name in [
+            "slappart0.service",
+            "slappart-x.service",
+            "slappart01-x.service",
+            "slappart0-.service",
+            "slappart.slice",
+            "slapbox-agent.service",
+            "slappart0-x@y.service",
+        ] {
+            assert_eq!(UnitName::parse(name), None, "{name}");
+        }
+    }
+}

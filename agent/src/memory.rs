@@ -1,0 +1,108 @@
+//! What the workload remembers between two passes, and may forget at any restart: failures with their rests, looks at
+//! promises, and what was said last.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::desired::{Fingerprint, Instance, PartitionName};
+use crate::instances::promises::Record;
+use crate::workload::Report;
+
+/// What is remembered.
+#[derive(Debug, Default)]
+pub struct Memory {
+    partitions: BTreeMap<PartitionName, Remembered>,
+    said: BTreeMap<String, Said>,
+    /// The text of each partition's `.slapos-resource`, to put back after wiping.
+    pub resources: BTreeMap<PartitionName, String>,
+}
+
+/// What is remembered of a partition.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    pub promises: Record,
+    failure: Option<Failure>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    goal: Goal,
+    message: String,
+    attempts: u32,
+    again: Instant,
+}
+
+/// What was said, and on which occasion.
+type Said = (Report, Option<Goal>);
+
+/// What the master wants of a partition: a failure on the way to one goal says nothing of another.
+pub type Goal = (slap::RequestedState, Fingerprint);
+
+const FIRST_REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// Returns the goal of an instance.
+pub fn goal(partition: PartitionName, instance: &Instance) -> Goal {
+    (instance.state, instance.order(partition))
+}
+
+impl Memory {
+    /// Returns what is remembered of a partition.
+    pub fn of(&mut self, partition: PartitionName) -> &mut Remembered {
+        self.partitions.entry(partition).or_default()
+    }
+
+    /// Forgets partitions that nobody has, and what was said of them.
+    pub fn retain(&mut self, wanted: impl Fn(PartitionName) -> bool) {
+        self.partitions.retain(|partition, _| wanted(*partition));
+        self.said.retain(|_, (report, _)| match report.partition() {
+            Some(partition) => wanted(partition),
+            None => true,
+        });
+    }
+
+    /// Returns whether a report is news, and notes it as said.
+    pub fn is_news(&mut self, report: &Report, goal: Option<&Goal>) -> bool {
+        let said = (report.clone(), goal.cloned());
+        let subject = report.subject();
+        if self.said.get(&subject) == Some(&said) {
+            return false;
+        }
+        self.said.insert(subject, said);
+        true
+    }
+}
+
+impl Remembered {
+    /// Notes that an attempt failed; the rest grows with each.
+    pub fn failed(&mut self, goal: Goal, message: String, now: Instant) {
+        let attempts = match &self.failure {
+            Some(failure) if failure.goal == goal => failure.attempts + 1,
+            _ => 1,
+        };
+        let rest = FIRST_REST.saturating_mul(1 << (attempts - 1).min(10));
+        self.failure = Some(Failure {
+            goal,
+            message,
+            attempts,
+            again: now + rest.min(LONGEST_REST),
+        });
+    }
+
+    /// Notes that an attempt did not fail.
+    pub fn succeeded(&mut self) {
+        self.failure = None;
+    }
+
+    /// Returns why the last attempt at this goal failed, and how long to rest.
+    pub fn failure(&self, goal: &Goal, now: Instant) -> Option<(&str, Duration)> {
+        let failure = self
+            .failure
+            .as_ref()
+            .filter(|failure| failure.goal == *goal)?;
+        let rest = failure.again.saturating_duration_since(now);
+        Some((&failure.message, rest))
+    }
+}

@@ -1,0 +1,183 @@
+//! Fills `Observed` from systemd, the disk and what is remembered.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use tokio::time::Instant;
+
+use crate::desired::{Fingerprint, Instance, PartitionName};
+use crate::inside::Inside;
+use crate::instances::confinement::fingerprint_of;
+use crate::instances::connection::{self, ConnectionError};
+use crate::instances::programs::{self, Found, ProgramsError};
+use crate::instances::units::UnitName;
+use crate::memory::{Remembered, goal};
+use crate::observed::{Partition, ProgramName, Unit, UnitState};
+use crate::partitions::directories::RESOURCE;
+use crate::partitions::users::Accounts;
+use crate::software::Release;
+use crate::systemd::ListedUnit;
+use crate::workload::Paths;
+
+/// A partition could not be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserveError {
+    #[error("failed to look into the partition")]
+    Inside(#[source] io::Error),
+    #[error("failed to find its programs")]
+    Programs(#[source] ProgramsError),
+    #[error("failed to find what it publishes")]
+    Connection(#[source] ConnectionError),
+}
+
+/// The units of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitsOf {
+    pub programs: BTreeMap<ProgramName, Unit>,
+    pub slice: bool,
+    /// Instantiations and promises.
+    pub others: Vec<UnitName>,
+}
+
+/// Where the last order carried out in full is noted, as the peer does.
+pub const TIMESTAMP: &str = ".timestamp";
+/// Where the order that the partition was instantiated for is noted.
+pub const ORDER: &str = ".slapgrid/order";
+/// The one program of an image that has no `instantiate`.
+pub const MAIN: &str = "main";
+
+const LONGEST_NOTE: u64 = 4096;
+
+/// Returns the units of each partition.
+pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
+    let mut all: BTreeMap<PartitionName, UnitsOf> = BTreeMap::new();
+    for unit in listed {
+        let Some(name) = UnitName::parse(&unit.name) else {
+            continue;
+        };
+        let Some(state) = state(unit) else {
+            continue;
+        };
+        let units = all.entry(name.partition()).or_default();
+        match name {
+            UnitName::Program(_, program) => {
+                let fingerprint = fingerprint_of(&unit.description);
+                units.programs.insert(program, Unit { state, fingerprint });
+            }
+            UnitName::Slice(_) => units.slice = true,
+            UnitName::Instantiate(_) | UnitName::Promise(..) => units.others.push(name),
+        }
+    }
+    all
+}
+
+/// What is the same for all partitions at a moment.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    pub paths: &'a Paths,
+    pub accounts: &'a Accounts,
+    pub units: BTreeMap<PartitionName, UnitsOf>,
+    pub now: Instant,
+}
+
+impl Sight<'_> {
+    /// Looks at one partition; at its programs only if its release is given.
+    pub fn partition(
+        &self,
+        name: PartitionName,
+        instance: &Instance,
+        release: Option<&Release>,
+        remembered: &Remembered,
+    ) -> Result<Partition, ObserveError> {
+        let path = self.paths.partition(name);
+        let inside = Inside::open_if_there(&path).map_err(ObserveError::Inside)?;
+        let mut found = self.outside(name, instance, remembered);
+        let (Some(inside), Some(ids)) = (inside, self.accounts.of(name)) else {
+            return Ok(found);
+        };
+        found.ready = true;
+        found.empty = inside.holds_only(RESOURCE).map_err(ObserveError::Inside)?;
+        if instance.state == slap::RequestedState::Destroyed {
+            return Ok(found);
+        }
+        found.processed = note(&inside, TIMESTAMP);
+        found.order = note(&inside, ORDER).map(Fingerprint::new);
+        if let Some(release) = release {
+            let programs = programs_of(&inside, release).map_err(ObserveError::Programs)?;
+            found.programs = contents(programs);
+            found.connection = connection::read(&inside, ids).map_err(ObserveError::Connection)?;
+        }
+        Ok(found)
+    }
+
+    fn outside(
+        &self,
+        name: PartitionName,
+        instance: &Instance,
+        remembered: &Remembered,
+    ) -> Partition {
+        let units = self.units.get(&name).cloned().unwrap_or_default();
+        let failure = remembered.failure(&goal(name, instance), self.now);
+        Partition {
+            ready: false,
+            empty: true,
+            processed: None,
+            order: None,
+            programs: BTreeMap::new(),
+            units: units.programs,
+            slice: units.slice,
+            loose_ends: !units.others.is_empty(),
+            promises: remembered.promises.promises(self.now),
+            promises_due: remembered.promises.due_in(self.now).is_zero(),
+            connection: None,
+            failure: failure.map(|(message, _)| message.to_owned()),
+            resting: failure.is_some_and(|(_, rest)| !rest.is_zero()),
+        }
+    }
+}
+
+/// What a partition runs: what its `instantiate` left, or the one program of an image without.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Programs {
+    Files(BTreeMap<ProgramName, Found>),
+    Command(Vec<String>),
+}
+
+/// Returns what the partition runs.
+pub fn programs_of(inside: &Inside, release: &Release) -> Result<Programs, ProgramsError> {
+    if release.instantiates {
+        programs::programs(inside).map(Programs::Files)
+    } else {
+        Ok(Programs::Command(release.runs.command()))
+    }
+}
+
+fn contents(programs: Programs) -> BTreeMap<ProgramName, Fingerprint> {
+    match programs {
+        Programs::Files(files) => files
+            .into_iter()
+            .map(|(name, found)| (name, found.content))
+            .collect(),
+        Programs::Command(command) if command.is_empty() => BTreeMap::new(),
+        Programs::Command(command) => {
+            let main = ProgramName::new(MAIN).expect("a name of letters");
+            BTreeMap::from([(main, Fingerprint::of(command.join("\0").as_bytes()))])
+        }
+    }
+}
+
+/// Reads a note of ours. One that cannot be read is none: the order is then carried out again.
+fn note(inside: &Inside, path: &str) -> Option<String> {
+    let note = inside.read(path, LONGEST_NOTE).ok()??;
+    String::from_utf8(note).ok()
+}
+
+fn state(unit: &ListedUnit) -> Option<UnitState> {
+    match (unit.active_state.as_str(), unit.sub_state.as_str()) {
+        ("inactive", _) => None,
+        ("active" | "reloading" | "refreshing", _) => Some(UnitState::Running),
+        ("activating", sub) if sub.starts_with("auto-restart") => Some(UnitState::Restarting),
+        ("activating", _) => Some(UnitState::Starting),
+        _ => Some(UnitState::Ending),
+    }
+}

@@ -1,0 +1,122 @@
+//! What the node is at a moment, as plain data. No I/O.
+
+use std::collections::BTreeMap;
+
+use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
+
+/// What is on the node of all that the master speaks of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    pub software: BTreeMap<SoftwareUrl, Software>,
+    pub partitions: BTreeMap<PartitionName, Partition>,
+}
+
+/// What a release is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Software {
+    Absent,
+    Installing,
+    Removing,
+    Available,
+    /// The last attempt failed; while resting there is no other.
+    Failed {
+        log: String,
+        resting: bool,
+    },
+}
+
+/// What a partition is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// Whether it has a user and a directory.
+    pub ready: bool,
+    /// Whether nothing is in its directory but what root keeps there.
+    pub empty: bool,
+    /// The timestamp of the last order that was carried out in full.
+    pub processed: Option<String>,
+    /// The last order that it was instantiated for.
+    pub order: Option<Fingerprint>,
+    /// The programs that it shall run since then, by what they consist of.
+    pub programs: BTreeMap<ProgramName, Fingerprint>,
+    /// The programs that run.
+    pub units: BTreeMap<ProgramName, Unit>,
+    /// Whether its slice is there.
+    pub slice: bool,
+    /// Whether something runs for it that is no program: an instantiation or a promise of an agent that is gone.
+    pub loose_ends: bool,
+    pub promises: Promises,
+    /// Whether it is time to look at the promises (again).
+    pub promises_due: bool,
+    /// What it publishes.
+    pub connection: Option<BTreeMap<String, String>>,
+    /// Why the last attempt at this order failed.
+    pub failure: Option<String>,
+    /// Whether to wait before another attempt.
+    pub resting: bool,
+}
+
+/// The name of a program or promise: a file name that may be part of a unit's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ProgramName(String);
+
+/// A name that cannot be part of a unit's name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "`{0}` cannot be the name of a program or promise: it must be 1 to 64 letters, digits, `-`, `_` or `.`, and not begin with `.`"
+)]
+pub struct NotAProgramName(String);
+
+/// A unit that runs a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub state: UnitState,
+    /// What it was started as.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+/// What a unit does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitState {
+    /// It runs, or did all it had to.
+    Running,
+    /// It is being started.
+    Starting,
+    /// It failed, and waits to be started again.
+    Restarting,
+    /// It is being stopped, or failed for good.
+    Ending,
+}
+
+/// What the promises said when they were last looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Promises {
+    Unknown,
+    Kept,
+    /// One is not kept; it lasts when patience is over.
+    Broken {
+        message: String,
+        lasting: bool,
+    },
+}
+
+impl ProgramName {
+    /// Takes a file name that fits.
+    pub fn new(name: &str) -> Result<Self, NotAProgramName> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let fits =
+            (1..=64).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed);
+        fits.then(|| Self(name.to_owned()))
+            .ok_or_else(|| NotAProgramName(name.to_owned()))
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for ProgramName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

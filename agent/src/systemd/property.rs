@@ -1,0 +1,110 @@
+//! Properties of units as typed data, so that what confines a program can be built and tested without a bus.
+
+use std::fmt;
+
+use zbus::{OwnedVariant, Variant};
+
+/// A property of a unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    pub name: &'static str,
+    pub value: Value,
+}
+
+/// A value in one of the shapes that systemd takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Text(String),
+    Texts(Vec<String>),
+    Flag(bool),
+    /// A number of 32 bits.
+    Small(u32),
+    /// A number of 64 bits: sizes, sets of bits, times in microseconds.
+    Large(u64),
+    /// A list of what is allowed (or, with false, not).
+    Allowed(bool, Vec<String>),
+    /// Source, destination, and whether a missing source is passed over.
+    Binds(Vec<(String, String, bool)>),
+    /// Where, and with which options.
+    TemporaryFolders(Vec<(String, String)>),
+    /// A program with its arguments, its own name first.
+    Command(Vec<String>),
+}
+
+/// Builds a property.
+pub fn property(name: &'static str, value: impl Into<Value>) -> Property {
+    Property {
+        name,
+        value: value.into(),
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Small(number)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Large(number)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
+    }
+}
+
+impl From<&Value> for OwnedVariant {
+    fn from(value: &Value) -> Self {
+        let variant: Variant<'static> = match value {
+            Value::Text(text) => text.clone().into(),
+            Value::Texts(texts) => texts.clone().into(),
+            Value::Flag(flag) => (*flag).into(),
+            Value::Small(number) => (*number).into(),
+            Value::Large(number) => (*number).into(),
+            Value::Allowed(allowed, names) => (*allowed, names.clone()).into(),
+            Value::Binds(binds) => {
+                /// What systemd calls `rbind`.
+                const RECURSIVE: u64 = libc::MS_REC;
+                let binds = binds.iter().cloned();
+                let binds = binds.map(|(from, to, optional)| (from, to, optional, RECURSIVE));
+                binds.collect::<Vec<_>>().into()
+            }
+            Value::TemporaryFolders(folders) => folders.clone().into(),
+            Value::Command(arguments) => {
+                let program = arguments.first().cloned().unwrap_or_default();
+                vec![(program, arguments.clone(), false)].into()
+            }
+        };
+        variant
+            .try_into_owned()
+            .expect("only a descriptor cannot be owned")
+    }
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={:?}", self.name, self.value)
+    }
+}

@@ -1,0 +1,136 @@
+//! What to tell the master of a partition or a release, from what is wanted and what is. Pure: no I/O, no clock.
+
+use slap::{RequestedState, SupplyState};
+
+use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
+use crate::observed::{Partition, Promises, Software, UnitState};
+use crate::plan::wanted_units;
+use crate::workload::Report;
+
+/// How far a partition has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Started,
+    Stopped,
+    Destroyed,
+    /// On its way, and nothing went wrong so far.
+    Pending,
+    Failed(String),
+}
+
+/// Judges one partition.
+pub fn judge(
+    partition: PartitionName,
+    instance: &Instance,
+    desired: &Desired,
+    software: Option<&Software>,
+    found: &Partition,
+) -> Verdict {
+    if !found.ready {
+        return Verdict::Failed("the partition has no user or no directory".to_owned());
+    }
+    if let Some(failure) = &found.failure {
+        return Verdict::Failed(failure.clone());
+    }
+    let processed = found.processed.as_ref() == Some(&instance.timestamp);
+    let runs_nothing = found.units.is_empty() && !found.loose_ends;
+    match instance.state {
+        RequestedState::Started => judge_started(partition, instance, desired, software, found),
+        RequestedState::Stopped if runs_nothing && processed => Verdict::Stopped,
+        RequestedState::Destroyed if runs_nothing && found.empty => Verdict::Destroyed,
+        RequestedState::Stopped | RequestedState::Destroyed => Verdict::Pending,
+    }
+}
+
+/// Returns what the master shall hear of a partition.
+pub fn reports(
+    partition: PartitionName,
+    instance: &Instance,
+    found: &Partition,
+    verdict: &Verdict,
+) -> Vec<Report> {
+    let mut reports = Vec::new();
+    let configured = found.order == Some(instance.order(partition));
+    if instance.state == RequestedState::Started
+        && configured
+        && let Some(parameters) = &found.connection
+        && *parameters != instance.connection
+    {
+        let parameters = parameters.clone();
+        reports.push(Report::Connection {
+            partition,
+            parameters,
+        });
+    }
+    match verdict {
+        Verdict::Started => reports.push(Report::Started { partition }),
+        Verdict::Stopped => reports.push(Report::Stopped { partition }),
+        Verdict::Destroyed => reports.push(Report::Destroyed { partition }),
+        Verdict::Pending => {}
+        Verdict::Failed(message) => reports.push(Report::InstanceError {
+            partition,
+            message: message.clone(),
+        }),
+    }
+    reports
+}
+
+/// Returns what the master shall hear of a release.
+pub fn software_report(url: &SoftwareUrl, wanted: SupplyState, found: &Software) -> Option<Report> {
+    let url = url.clone();
+    match (wanted, found) {
+        (SupplyState::Available, Software::Installing) => Some(Report::SoftwareBuilding { url }),
+        (SupplyState::Available, Software::Available) => Some(Report::SoftwareAvailable { url }),
+        (SupplyState::Destroyed, Software::Absent) => Some(Report::SoftwareDestroyed { url }),
+        (_, Software::Failed { log, .. }) => {
+            let log = log.clone();
+            Some(Report::SoftwareError { url, log })
+        }
+        (SupplyState::Available, Software::Absent | Software::Removing)
+        | (
+            SupplyState::Destroyed,
+            Software::Available | Software::Installing | Software::Removing,
+        ) => None,
+    }
+}
+
+fn judge_started(
+    partition: PartitionName,
+    instance: &Instance,
+    desired: &Desired,
+    software: Option<&Software>,
+    found: &Partition,
+) -> Verdict {
+    let supplied = desired.software.get(&instance.software) == Some(&SupplyState::Available);
+    match software {
+        Some(Software::Available) => {}
+        Some(Software::Failed { log, .. }) => {
+            return Verdict::Failed(format!("its software release is not installed: {log}"));
+        }
+        _ if supplied => return Verdict::Pending,
+        _ => {
+            let url = &instance.software;
+            return Verdict::Failed(format!("software release {url} is not present on system"));
+        }
+    }
+    if let Promises::Broken {
+        message,
+        lasting: true,
+    } = &found.promises
+    {
+        return Verdict::Failed(message.clone());
+    }
+    let wanted = wanted_units(partition, instance, found);
+    let all_run = wanted.len() == found.units.len()
+        && wanted.iter().all(|(program, fingerprint)| {
+            found.units.get(program).is_some_and(|unit| {
+                unit.state == UnitState::Running && unit.fingerprint.as_ref() == Some(fingerprint)
+            })
+        });
+    let configured = found.order == Some(instance.order(partition));
+    let processed = found.processed.as_ref() == Some(&instance.timestamp);
+    if all_run && configured && processed && found.promises == Promises::Kept {
+        return Verdict::Started;
+    }
+    Verdict::Pending
+}

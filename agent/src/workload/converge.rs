@@ -1,0 +1,228 @@
+//! One pass: look at everything, plan, set the work going, say what changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slap::RequestedState;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::crew::{Crew, Order};
+use super::{Converged, Paths, Report};
+use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
+use crate::instances::units::PATTERNS;
+use crate::memory::goal;
+use crate::observe::{self, Sight};
+use crate::observed::{Observed, Software};
+use crate::partitions::users;
+use crate::plan::{Action, plan_partition, plan_software};
+use crate::software::{self, Release, installer::Installer};
+use crate::verdict::{self, Verdict, judge};
+
+type Releases = BTreeMap<SoftwareUrl, Result<Arc<Release>, String>>;
+
+/// A pass in progress.
+struct Pass<'a> {
+    paths: &'a Paths,
+    installer: &'a Installer,
+    crew: &'a Crew,
+    desired: &'a Desired,
+    reports: &'a mpsc::Sender<Report>,
+    releases: Releases,
+    observed: Observed,
+    outcome: Converged,
+}
+
+pub(super) async fn converge(
+    paths: &Paths,
+    installer: &Installer,
+    crew: &Crew,
+    desired: &Desired,
+    reports: &mpsc::Sender<Report>,
+) -> Converged {
+    let mut pass = Pass {
+        paths,
+        installer,
+        crew,
+        desired,
+        reports,
+        releases: Releases::new(),
+        observed: Observed::default(),
+        outcome: Converged::default(),
+    };
+    crew.memory()
+        .retain(|partition| desired.partitions.contains_key(&partition));
+    installer.retain(|url| desired.software.contains_key(url));
+    pass.look_at_software();
+    if let Err(error) = pass.partitions().await {
+        pass.outcome.failure = Some(format!("{error:#}"));
+    }
+    pass.software().await;
+    pass.outcome
+}
+
+impl Pass<'_> {
+    fn look_at_software(&mut self) {
+        let of_instances = self.desired.partitions.values();
+        let urls = of_instances.map(|instance| &instance.software);
+        for url in self.desired.software.keys().chain(urls) {
+            let found = self.installer.observe(url);
+            if found == Software::Available && !self.releases.contains_key(url) {
+                let release = software::read(&self.paths.software, url);
+                let release = release
+                    .map(Arc::new)
+                    .map_err(|error| format!("{:#}", anyhow::Error::new(error)));
+                self.releases.insert(url.clone(), release);
+            }
+            self.observed.software.insert(url.clone(), found);
+        }
+    }
+
+    async fn software(&mut self) {
+        for action in plan_software(self.desired, &self.observed) {
+            tracing::info!("{action}");
+            match &action {
+                Action::Install(url) => self.installer.install(url),
+                Action::Remove(url) => self.installer.remove(url),
+                _ => {}
+            }
+        }
+        for (url, wanted) in &self.desired.software {
+            let found = self.installer.observe(url);
+            if let Software::Failed { log, .. } = &found {
+                let failures = &mut self.outcome.software_failures;
+                failures.insert(url.clone(), log.clone());
+            }
+            self.outcome.software += usize::from(found == Software::Available);
+            if let Some(report) = verdict::software_report(url, *wanted, &found)
+                && self.crew.memory().is_news(&report, None)
+            {
+                self.say(report).await;
+            }
+        }
+        self.wake_in(self.installer.next_try());
+    }
+
+    async fn partitions(&mut self) -> anyhow::Result<()> {
+        let listed = self.crew.systemd.list(&PATTERNS).await?;
+        let accounts = users::observe(&self.paths.etc)?;
+        let sight = Sight {
+            paths: self.paths,
+            accounts: &accounts,
+            units: observe::units(&listed),
+            now: Instant::now(),
+        };
+        for (partition, instance) in &self.desired.partitions {
+            self.partition(&sight, *partition, instance).await;
+        }
+        Ok(())
+    }
+
+    async fn partition(&mut self, sight: &Sight<'_>, name: PartitionName, instance: &Instance) {
+        let goal = goal(name, instance);
+        if self.crew.is_at_work(name, &goal) {
+            self.outcome.pending += 1;
+            return;
+        }
+        let software = self.observed.software.get(&instance.software).cloned();
+        let software = software.unwrap_or(Software::Absent);
+        let release = match self.releases.get(&instance.software) {
+            None => None,
+            Some(Ok(release)) => Some(Arc::clone(release)),
+            Some(Err(message)) => {
+                let verdict = Verdict::Failed(message.clone());
+                return self.conclude(name, instance, None, verdict).await;
+            }
+        };
+        let found = {
+            let mut memory = self.crew.memory();
+            let remembered = memory.of(name);
+            sight.partition(name, instance, release.as_deref(), remembered)
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                let message = format!("{:#}", anyhow::Error::new(error));
+                let verdict = Verdict::Failed(message);
+                return self.conclude(name, instance, None, verdict).await;
+            }
+        };
+        let actions = plan_partition(name, instance, Some(&software), &found);
+        let verdict = judge(name, instance, self.desired, Some(&software), &found);
+        if !actions.is_empty() {
+            self.crew.begin(Order {
+                partition: name,
+                instance: instance.clone(),
+                software,
+                release,
+            });
+        }
+        // A routine look at promises does not make an instance pending.
+        self.conclude(name, instance, Some(&found), verdict).await;
+        self.observed.partitions.insert(name, found);
+    }
+
+    async fn conclude(
+        &mut self,
+        name: PartitionName,
+        instance: &Instance,
+        found: Option<&crate::observed::Partition>,
+        verdict: Verdict,
+    ) {
+        match &verdict {
+            Verdict::Started => self.outcome.started += 1,
+            Verdict::Stopped => self.outcome.stopped += 1,
+            Verdict::Destroyed => {}
+            Verdict::Pending => self.outcome.pending += 1,
+            Verdict::Failed(message) => {
+                self.outcome.failures.insert(name, message.clone());
+            }
+        }
+        let reports = match (found, &verdict) {
+            (Some(found), verdict) => verdict::reports(name, instance, found, verdict),
+            (None, Verdict::Failed(message)) => vec![Report::InstanceError {
+                partition: name,
+                message: message.clone(),
+            }],
+            (None, _) => Vec::new(),
+        };
+        let goal = goal(name, instance);
+        for report in reports {
+            let is_news = self.crew.memory().is_news(&report, Some(&goal));
+            if is_news {
+                self.say(report).await;
+            }
+        }
+        let now = Instant::now();
+        let wake = {
+            let mut memory = self.crew.memory();
+            let remembered = memory.of(name);
+            match remembered.failure(&goal, now) {
+                Some((_, rest)) => Some(rest),
+                None if instance.state == RequestedState::Started => {
+                    remembered.promises.next_look(now)
+                }
+                None => None,
+            }
+        };
+        self.wake_in(wake);
+    }
+
+    async fn say(&self, report: Report) {
+        if self.reports.send(report).await.is_err() {
+            tracing::warn!("nobody listens to reports");
+        }
+    }
+
+    /// Never at once: what is at work moves `changes` when it is done.
+    fn wake_in(&mut self, delay: Option<Duration>) {
+        if let Some(delay) = delay {
+            let delay = delay.max(Duration::from_secs(1));
+            let sooner = self.outcome.next_wake.is_none_or(|wake| delay < wake);
+            if sooner {
+                self.outcome.next_wake = Some(delay);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Works on partitions in the background: each on its own, so that one that takes long or fails holds up no other.
+//!
+//! A piece of work looks, plans and acts until nothing is left to do, then says so. It is dropped when the master
+//! wants something else: nothing is ever resumed, the next one looks anew.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use slap::configuration::PartitionConfiguration;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::{Clock, Paths};
+use crate::apply::{Done, Hands};
+use crate::desired::{Instance, PartitionName};
+use crate::instances::confinement::Place;
+use crate::instances::units::UnitName;
+use crate::memory::{Goal, Memory, goal};
+use crate::observe::{self, Sight};
+use crate::observed::Software;
+use crate::partitions::users;
+use crate::plan::{Action, plan_partition};
+use crate::software::Release;
+use crate::systemd::Systemd;
+
+/// Those who work on partitions.
+#[derive(Clone, Debug)]
+pub(super) struct Crew {
+    paths: Paths,
+    pub(super) systemd: Systemd,
+    clock: Clock,
+    changes: watch::Sender<u64>,
+    memory: Arc<Mutex<Memory>>,
+    works: Arc<Mutex<BTreeMap<PartitionName, Work>>>,
+    /// How many partitions are worked on, and how many are being configured, at once.
+    hands: Arc<Semaphore>,
+    configuring: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Work {
+    goal: Goal,
+    handle: JoinHandle<()>,
+}
+
+/// What to do for a partition.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) partition: PartitionName,
+    pub(super) instance: Instance,
+    pub(super) software: Software,
+    pub(super) release: Option<Arc<Release>>,
+}
+
+const HANDS: usize = 8;
+const CONFIGURING: usize = 2;
+/// A partition that needs more rounds is altered by somebody else meanwhile; the next pass sees.
+const MOST_ROUNDS: usize = 12;
+
+impl Crew {
+    pub(super) fn new(
+        paths: Paths,
+        systemd: Systemd,
+        clock: Clock,
+        changes: watch::Sender<u64>,
+    ) -> Self {
+        Self {
+            paths,
+            systemd,
+            clock,
+            changes,
+            memory: Arc::default(),
+            works: Arc::default(),
+            hands: Arc::new(Semaphore::new(HANDS)),
+            configuring: Arc::new(Semaphore::new(CONFIGURING)),
+        }
+    }
+
+    /// Remembers what to put back into a wiped partition.
+    pub(super) fn keep_resources(&self, partitions: &[PartitionConfiguration]) {
+        let named = partitions.iter().filter_map(|configuration| {
+            let index = configuration.reference.index()?;
+            Some((PartitionName::new(index), configuration.resource_file()))
+        });
+        self.memory().resources = named.collect();
+    }
+
+    pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
+        lock(&self.memory)
+    }
+
+    /// Returns whether somebody works towards the goal; work towards another one is dropped.
+    pub(super) fn is_at_work(&self, partition: PartitionName, goal: &Goal) -> bool {
+        let mut works = lock(&self.works);
+        works.retain(|_, work| !work.handle.is_finished());
+        match works.get(&partition) {
+            Some(work) if work.goal == *goal => true,
+            Some(work) => {
+                work.handle.abort();
+                // It may be in the middle of a step; the next pass finds it ended.
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Sets somebody to work.
+    pub(super) fn begin(&self, order: Order) {
+        let goal = goal(order.partition, &order.instance);
+        let partition = order.partition;
+        let crew = self.clone();
+        let handle = tokio::spawn(async move {
+            // Moves `changes` even if the work is dropped.
+            let _ended = Ended(crew.changes.clone());
+            crew.work(&order).await;
+        });
+        lock(&self.works).insert(partition, Work { goal, handle });
+    }
+
+    async fn work(&self, order: &Order) {
+        let _hands = self.hands.acquire().await;
+        let result = self.rounds(order).await;
+        let mut memory = self.memory();
+        let remembered = memory.of(order.partition);
+        match result {
+            Ok(()) => remembered.succeeded(),
+            Err(error) => {
+                let message = format!("{error:#}");
+                tracing::warn!(partition = %order.partition, "{message}");
+                let goal = goal(order.partition, &order.instance);
+                remembered.failed(goal, message, Instant::now());
+            }
+        }
+    }
+
+    async fn rounds(&self, order: &Order) -> anyhow::Result<()> {
+        for _ in 0..MOST_ROUNDS {
+            let actions = self.look(order).await?;
+            if actions.is_empty() {
+                return Ok(());
+            }
+            let checks = matches!(actions[..], [Action::Check(_)]);
+            for action in actions {
+                self.act(order, &action).await?;
+            }
+            if checks && !self.promises_kept(order) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn look(&self, order: &Order) -> anyhow::Result<Vec<Action>> {
+        let partition = order.partition;
+        let patterns = [
+            format!("{partition}-*.service"),
+            UnitName::Slice(partition).to_string(),
+            UnitName::Instantiate(partition).to_string(),
+            format!("slappromise-{partition}-*.service"),
+        ];
+        let listed = self
+            .systemd
+            .list(&patterns.each_ref().map(String::as_str))
+            .await?;
+        let accounts = users::observe(&self.paths.etc)?;
+        let sight = Sight {
+            paths: &self.paths,
+            accounts: &accounts,
+            units: observe::units(&listed),
+            now: Instant::now(),
+        };
+        let mut memory = self.memory();
+        let remembered = memory.of(partition);
+        let release = order.release.as_deref();
+        let mut found = sight.partition(partition, &order.instance, release, remembered)?;
+        // The rest is over, or nobody would be at work.
+        found.resting = false;
+        let software = Some(&order.software);
+        Ok(plan_partition(partition, &order.instance, software, &found))
+    }
+
+    async fn act(&self, order: &Order, action: &Action) -> anyhow::Result<()> {
+        tracing::info!("{action}");
+        let accounts = users::observe(&self.paths.etc)?;
+        let ids = accounts.of(order.partition);
+        let (ipv6, ipv4) = order.instance.addresses();
+        let place = Place {
+            partition: order.partition,
+            ids: ids.ok_or_else(|| anyhow::anyhow!("the partition has no user"))?,
+            directory: self.paths.partition(order.partition),
+            ipv6,
+            ipv4,
+        };
+        let resource = self.memory().resources.get(&order.partition).cloned();
+        let hands = Hands {
+            systemd: &self.systemd,
+            place: &place,
+            instance: &order.instance,
+            release: order.release.as_deref(),
+            resource: resource.as_deref(),
+            clock: self.clock,
+        };
+        let _turn = match action {
+            Action::Instantiate { .. } => Some(self.configuring.acquire().await),
+            _ => None,
+        };
+        let done = hands.apply(action).await?;
+        let mut memory = self.memory();
+        let promises = &mut memory.of(order.partition).promises;
+        match done {
+            Done::Nothing => {}
+            Done::Started => promises.program_started(Instant::now()),
+            Done::Checked(result) => promises.checked(Instant::now(), result),
+        }
+        Ok(())
+    }
+
+    fn promises_kept(&self, order: &Order) -> bool {
+        let mut memory = self.memory();
+        let promises = memory.of(order.partition).promises.promises(Instant::now());
+        promises == crate::observed::Promises::Kept
+    }
+}
+
+/// Says when a piece of work is over, however it ended.
+struct Ended(watch::Sender<u64>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count += 1);
+    }
+}
+
+/// What is behind these locks is whole between any two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|broken| broken.into_inner())
+}
