@@ -148,4 +148,4 @@ fn index_of(link_address: Ipv6Addr) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
