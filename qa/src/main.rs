@@ -58,6 +58,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         }
     };
     tokio::select! {
+        // What can end well by itself at an interrupt, does.
+        biased;
         ended = work => ended,
         _ = tokio::signal::ctrl_c() => bail!("interrupted; everything that was started has been ended"),
         _ = terminated.recv() => bail!("asked to end; everything that was started has been ended"),

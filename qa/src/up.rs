@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::evidence;
 use crate::host::Host;
@@ -53,7 +53,9 @@ pub async fn up(wish: Wish) -> Result<()> {
     show(&standing, &lab, start);
     if !wish.once {
         act("it stays up until Ctrl-C");
-        std::future::pending::<()>().await;
+        tokio::signal::ctrl_c()
+            .await
+            .context("cannot wait for Ctrl-C")?;
     }
     drop(standing);
     if wish.keep { Ok(()) } else { lab.clear() }
