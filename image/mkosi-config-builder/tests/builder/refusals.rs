@@ -2,6 +2,7 @@
 
 mod disk;
 mod mkosi;
+mod partition;
 mod sysupdate;
 mod value;
 
