@@ -76,9 +76,10 @@ pub async fn enrol(
             drop(writing);
             let mut writing = store.write(applicant.address.clone(), now).await?;
             // An id that nobody made is not kept: whoever calls could fill the audit with their own words.
-            let subject = match refusal {
-                Refusal::UnknownToken => "?",
-                _ => &applicant.token_id,
+            let subject = if refusal == Refusal::UnknownToken {
+                "?"
+            } else {
+                &applicant.token_id
             };
             writing.note("refuse", subject, refusal).await?;
             writing.commit().await?;

@@ -77,7 +77,7 @@ pub struct Run {
     /// How boxes and people reach this master: <https://HOST> or <https://HOST:PORT>; may be repeated
     #[arg(long = "url", value_name = "URL")]
     urls: Vec<String>,
-    /// Where to listen [default: [::]:443]
+    /// Where to listen; port 443 of every address if nothing is said
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// The socket of the overlay's registry

@@ -90,7 +90,9 @@ impl fmt::Debug for Clock {
 
 /// Where randomness comes from. Keys are made by the cryptographic library from its own.
 #[derive(Clone)]
-pub struct Entropy(Arc<dyn Fn(&mut [u8]) + Send + Sync>);
+pub struct Entropy(Arc<Fill>);
+
+type Fill = dyn Fn(&mut [u8]) + Send + Sync;
 
 impl Entropy {
     /// Returns a source that fills buffers by `source`.

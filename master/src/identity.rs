@@ -55,9 +55,12 @@ impl Credential {
             .value
             .general_names
             .iter()
-            .find_map(|name| match name {
-                GeneralName::URI(uri) => Identity::from_str(uri).ok(),
-                _ => None,
+            .find_map(|name| {
+                if let GeneralName::URI(uri) = name {
+                    uri.parse().ok()
+                } else {
+                    None
+                }
             })
             .ok_or(IdentityError::Nobody)?;
         Ok(Self {

@@ -1,16 +1,15 @@
 //! The one verb: "there shall be an instance like this". Each function is one step inside a transaction of the store.
-//! Which computer gets an instance is `allocation`'s to choose.
+//! Where it goes is `placement`'s to find.
 
 use std::collections::BTreeMap;
 
-use slap::state::InstanceReport;
-use slap::{InstanceGuid, PartitionId, RequestedState, SupplyState};
+use slap::{InstanceGuid, PartitionId, RequestedState};
 
-use crate::allocation::{Wish, allocate};
 use crate::identity::ComputerId;
 use crate::instance::{Instance, TreeId};
+use crate::placement::place;
 use crate::store::instances::{NewInstance, Wanted};
-use crate::store::{StoreError, Writing, instances, supplies, trees};
+use crate::store::{StoreError, Writing, instances, trees};
 
 /// The one project there is for now.
 pub const PROJECT: &str = "default";
@@ -112,7 +111,7 @@ pub async fn request(writing: &mut Writing, request: Request) -> Result<Outcome,
                 wanted: &wanted,
             };
             let reference = writing.add_instance(&new).await?;
-            place(writing, &reference).await
+            placed(writing, &reference).await
         }
     }
 }
@@ -176,7 +175,7 @@ async fn update(
                 .await?;
         }
     }
-    place(writing, &known.reference).await
+    placed(writing, &known.reference).await
 }
 
 fn current(known: &Instance) -> Wanted {
@@ -213,145 +212,9 @@ async fn destroy(writing: &mut Writing, known: Instance) -> Result<Outcome, Requ
     }
 }
 
-/// Finds a partition for an instance that has none.
-async fn place(writing: &mut Writing, reference: &InstanceGuid) -> Result<Outcome, RequestError> {
-    let gone = || StoreError::Database(sqlx::Error::RowNotFound);
-    let instance = instances::instance(writing.db(), reference)
-        .await?
-        .ok_or_else(gone)?;
-    if instance.place.is_some() {
-        return Ok(Outcome::Placed(Box::new(instance)));
-    }
-    match try_to_place(writing, &instance).await? {
-        None => {
-            let placed = instances::instance(writing.db(), reference)
-                .await?
-                .ok_or_else(gone)?;
-            Ok(Outcome::Placed(Box::new(placed)))
-        }
-        Some(reason) => Ok(Outcome::NotYet(reason)),
-    }
-}
-
-/// Returns why the instance still waits, or nothing when it has its partition.
-async fn try_to_place(
-    writing: &mut Writing,
-    instance: &Instance,
-) -> Result<Option<String>, StoreError> {
-    let wish = Wish {
-        sla: &instance.sla,
-        shared: instance.shared,
-    };
-    loop {
-        let candidates = supplies::candidates(writing.db(), &instance.software_url).await?;
-        match allocate(&wish, &candidates, writing.now()) {
-            Ok(choice) => {
-                // Somebody else may have been quicker where several masters share a database: choose again.
-                if writing
-                    .occupy(&choice.computer, &choice.partition, &instance.reference)
-                    .await?
-                {
-                    writing.set_waiting(&instance.reference, "").await?;
-                    writing.process_again(&instance.reference).await?;
-                    return Ok(None);
-                }
-            }
-            Err(reason) => {
-                let reason = reason.to_string();
-                writing.set_waiting(&instance.reference, &reason).await?;
-                return Ok(Some(reason));
-            }
-        }
-    }
-}
-
-/// Gives partitions to those who wait, first come first served: called whenever there may be more room than before.
-pub async fn place_waiting(writing: &mut Writing) -> Result<(), StoreError> {
-    for instance in instances::waiting(writing.db()).await? {
-        try_to_place(writing, &instance).await?;
-    }
-    Ok(())
-}
-
-/// Why a release cannot be supplied or removed.
-#[derive(Debug, thiserror::Error)]
-pub enum SupplyError {
-    #[error("there is no computer `{0}`")]
-    NoComputer(ComputerId),
-    #[error("{count} instance(s) on `{computer}` still run that software: destroy them first")]
-    InUse { computer: ComputerId, count: usize },
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Wishes that a release be on a computer, or be gone from it.
-pub async fn supply(
-    writing: &mut Writing,
-    computer: &ComputerId,
-    url: &str,
-    state: SupplyState,
-) -> Result<(), SupplyError> {
-    if crate::store::computers::computer(writing.db(), computer)
-        .await?
-        .is_none()
-    {
-        return Err(SupplyError::NoComputer(computer.clone()));
-    }
-    if state == SupplyState::Destroyed {
-        let count = instances::instances_on(writing.db(), computer)
-            .await?
-            .values()
-            .filter(|it| it.software_url == url)
-            .count();
-        if count > 0 {
-            return Err(SupplyError::InUse {
-                computer: computer.clone(),
-                count,
-            });
-        }
-        if supplies::supply(writing.db(), computer, url)
-            .await?
-            .is_none()
-        {
-            return Ok(());
-        }
-    }
-    writing.set_supply(computer, url, state).await?;
-    Ok(place_waiting(writing).await?)
-}
-
-/// Takes note that a node destroyed what was in a partition. Unasked, it is noted and nothing else.
-pub async fn destroyed(writing: &mut Writing, instance: &Instance) -> Result<(), StoreError> {
-    let status = "#access Instance correctly destroyed";
-    writing
-        .report_instance(&instance.reference, InstanceReport::Destroyed, status)
-        .await?;
-    let Some(place) = &instance.place else {
-        return Ok(());
-    };
-    if instance.requested != RequestedState::Destroyed {
-        tracing::warn!(instance = %instance.reference, "a node destroyed an instance that nobody wanted destroyed");
-        return Ok(());
-    }
-    writing.vacate(&place.computer, &place.partition).await?;
-    writing.remove_instance(instance).await?;
-    place_waiting(writing).await
-}
-
-/// Records what an instance publishes; who requested it is processed again when that is news.
-pub async fn publish(
-    writing: &mut Writing,
-    instance: &Instance,
-    connection: &BTreeMap<String, String>,
-) -> Result<(), StoreError> {
-    if instance.connection == *connection {
-        return Ok(());
-    }
-    writing
-        .set_connection(&instance.reference, connection)
-        .await?;
-    match &instance.parent {
-        Some(parent) => writing.process_again(parent).await,
-        None => Ok(()),
-    }
+async fn placed(writing: &mut Writing, reference: &InstanceGuid) -> Result<Outcome, RequestError> {
+    Ok(match place(writing, reference).await? {
+        Ok(instance) => Outcome::Placed(Box::new(instance)),
+        Err(reason) => Outcome::NotYet(reason),
+    })
 }

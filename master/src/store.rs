@@ -153,15 +153,13 @@ impl Store {
 }
 
 async fn migrate(pool: &SqlitePool, path: &Utf8Path) -> Result<(), StoreError> {
-    MIGRATIONS.run(pool).await.map_err(|source| match source {
-        MigrateError::VersionMissing(_) => StoreError::Newer {
-            path: path.to_owned(),
-        },
-        source => StoreError::FailedMigrate {
-            path: path.to_owned(),
-            source,
-        },
-    })
+    let path = path.to_owned();
+    match MIGRATIONS.run(pool).await {
+        Ok(()) => Ok(()),
+        // The database has a migration that this program has not.
+        Err(MigrateError::VersionMissing(_)) => Err(StoreError::Newer { path }),
+        Err(source) => Err(StoreError::FailedMigrate { path, source }),
+    }
 }
 
 /// One transaction that writes. Dropped without `commit`, it never was.

@@ -1,5 +1,7 @@
 //! Every error of the API and the status it has. Nowhere else is a status of an error chosen.
 
+use std::io::ErrorKind;
+
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 
 use crate::admission::AdmissionError;
 use crate::ca::CaError;
-use crate::requests::{RequestError, SupplyError};
+use crate::requests::RequestError;
 use crate::store::StoreError;
+use crate::supplying::SupplyError;
 
 /// Why a request is not answered as was hoped.
 #[derive(Debug, thiserror::Error)]
@@ -138,13 +141,15 @@ pub(super) async fn no_such_method(request: Request) -> ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let full = match &error {
-            // SQLITE_FULL
-            StoreError::Database(sqlx::Error::Database(cause)) => {
-                cause.code().is_some_and(|code| code == "13")
-            }
-            _ => false,
+        let cause = match &error {
+            StoreError::Database(cause) => cause.as_database_error(),
+            StoreError::FailedOpen { .. }
+            | StoreError::Newer { .. }
+            | StoreError::FailedMigrate { .. }
+            | StoreError::Corrupted { .. } => None,
         };
+        // SQLITE_FULL
+        let full = cause.is_some_and(|it| it.code().is_some_and(|code| code == "13"));
         if full {
             Self::DiskFull(error.into())
         } else {
@@ -161,11 +166,11 @@ impl From<CaError> for ApiError {
 
 impl From<std::io::Error> for ApiError {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull(error.into())
-            }
-            _ => Self::Internal(error.into()),
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded].contains(&error.kind());
+        if full {
+            Self::DiskFull(error.into())
+        } else {
+            Self::Internal(error.into())
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Computers: who they are, where they stand, what they last said.
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::{Connection, StoreError, Writing, corrupted, from_json, to_json, unsigned};
+use super::{Connection, StoreError, corrupted, from_json, unsigned};
 use crate::clock::Moment;
-use crate::enrolment::{ComputerState, Warning};
-use crate::identity::{ComputerId, Identity};
+use crate::enrolment::ComputerState;
+use crate::identity::ComputerId;
+
+pub use changes::NewComputer;
 
 /// A computer. Its inventory and report are documents of the API, kept as they came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,17 +25,6 @@ pub struct Computer {
     pub last_contact: Option<Moment>,
     pub generation: u64,
     pub report: Option<String>,
-}
-
-/// A computer that is not there yet.
-#[derive(Debug)]
-pub struct NewComputer<'a> {
-    pub state: ComputerState,
-    pub public_key: &'a str,
-    pub code: &'a str,
-    pub smbios_uuid: &'a str,
-    pub inventory: &'a str,
-    pub labels: &'a BTreeMap<String, String>,
 }
 
 const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, created_at, last_contact, generation, report FROM computers";
@@ -141,156 +134,6 @@ pub async fn generation(
 pub(super) fn reference(text: &str) -> Result<ComputerId, StoreError> {
     text.parse()
         .map_err(|err| corrupted("the reference of a computer", err))
-}
-
-impl Writing {
-    /// Adds a computer under the next number.
-    pub async fn add_computer(&mut self, new: &NewComputer<'_>) -> Result<ComputerId, StoreError> {
-        let reference = ComputerId::numbered(self.next_number("COMP").await?);
-        let now = self.now().micros();
-        sqlx::query(
-            "INSERT INTO computers (reference, state, public_key, code, smbios_uuid, inventory, labels, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(reference.as_str())
-        .bind(new.state.as_str())
-        .bind(new.public_key)
-        .bind(new.code)
-        .bind(new.smbios_uuid)
-        .bind(new.inventory)
-        .bind(to_json(new.labels))
-        .bind(now)
-        .execute(self.db())
-        .await?;
-        self.note("add computer", &reference, new.state).await?;
-        Ok(reference)
-    }
-
-    /// Moves a computer to another state. Revoking takes its certificates away and wakes it, so that it notices.
-    pub async fn set_computer_state(
-        &mut self,
-        computer: &ComputerId,
-        state: ComputerState,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE computers SET state = $2 WHERE reference = $1")
-            .bind(computer.as_str())
-            .bind(state.as_str())
-            .execute(self.db())
-            .await?;
-        if state == ComputerState::Revoked {
-            self.revoke_certificates(&Identity::Computer(computer.clone()))
-                .await?;
-            self.touch(computer).await?;
-        }
-        self.note("set state", computer, state).await
-    }
-
-    /// Records what a computer says it is made of.
-    pub async fn set_inventory(
-        &mut self,
-        computer: &ComputerId,
-        inventory: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE computers SET inventory = $2 WHERE reference = $1")
-            .bind(computer.as_str())
-            .bind(inventory)
-            .execute(self.db())
-            .await?;
-        Ok(())
-    }
-
-    /// Records the key that a computer renewed with.
-    pub async fn set_computer_key(
-        &mut self,
-        computer: &ComputerId,
-        public_key: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE computers SET public_key = $2 WHERE reference = $1")
-            .bind(computer.as_str())
-            .bind(public_key)
-            .execute(self.db())
-            .await?;
-        Ok(())
-    }
-
-    /// Records what a computer reports of itself.
-    pub async fn set_report(
-        &mut self,
-        computer: &ComputerId,
-        report: &str,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE computers SET report = $2 WHERE reference = $1")
-            .bind(computer.as_str())
-            .bind(report)
-            .execute(self.db())
-            .await?;
-        Ok(())
-    }
-
-    /// Keeps what a computer says its partitions used.
-    pub async fn add_usage(
-        &mut self,
-        computer: &ComputerId,
-        document: &str,
-    ) -> Result<(), StoreError> {
-        let now = self.now().micros();
-        sqlx::query(
-            "INSERT INTO usage_reports (computer, reported_at, document) VALUES ($1, $2, $3)",
-        )
-        .bind(computer.as_str())
-        .bind(now)
-        .bind(document)
-        .execute(self.db())
-        .await?;
-        Ok(())
-    }
-
-    /// Records when computers were last heard of.
-    pub async fn set_contacts(
-        &mut self,
-        contacts: &BTreeMap<ComputerId, Moment>,
-    ) -> Result<(), StoreError> {
-        for (computer, at) in contacts {
-            sqlx::query("UPDATE computers SET last_contact = $2 WHERE reference = $1")
-                .bind(computer.as_str())
-                .bind(at.micros())
-                .execute(self.db())
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// Records what an operator should look at. The same warning stays one.
-    pub async fn warn(&mut self, warning: &Warning) -> Result<(), StoreError> {
-        let now = self.now().micros();
-        sqlx::query(
-            "INSERT INTO computer_warnings (computer, warning, since) VALUES ($1, $2, $3)
-             ON CONFLICT (computer, warning) DO NOTHING",
-        )
-        .bind(warning.computer.as_str())
-        .bind(&warning.text)
-        .bind(now)
-        .execute(self.db())
-        .await?;
-        Ok(())
-    }
-
-    /// Moves the generation of a computer: its desired state is another one.
-    pub async fn touch(&mut self, computer: &ComputerId) -> Result<(), StoreError> {
-        if self.changed.contains_key(computer) {
-            return Ok(());
-        }
-        let generation: Option<i64> = sqlx::query_scalar(
-            "UPDATE computers SET generation = generation + 1 WHERE reference = $1 RETURNING generation",
-        )
-        .bind(computer.as_str())
-        .fetch_optional(self.db())
-        .await?;
-        if let Some(generation) = generation {
-            self.changed.insert(computer.clone(), unsigned(generation));
-        }
-        Ok(())
-    }
 }
 
 #[derive(sqlx::FromRow)]

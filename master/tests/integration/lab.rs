@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-use slap::client::{Client, Identity, Settings as ClientSettings};
+use slap::client::{CallError, Client, Identity, Settings as ClientSettings};
 use slap::configuration::{PartitionAddress, PartitionConfiguration, PartitionUser, Tap};
-use slap::v1::{EnrolReply, EnrolRequest, Inventory, NewToken, TokenRequest};
+use slap::v1::{ApiError, EnrolReply, EnrolRequest, Inventory, NewToken, TokenRequest};
 use slap::{ComputerConfiguration, ComputerId, JoinBlob, PartitionId};
 use slapbox_master::clock::{Clock, Entropy};
 use slapbox_master::config::{Inputs, Settings};
@@ -31,6 +31,7 @@ pub(crate) struct Node {
     pub(crate) client: Client,
     pub(crate) id: ComputerId,
     pub(crate) identity: Identity,
+    pub(crate) key: Key,
 }
 
 impl Key {
@@ -159,10 +160,26 @@ impl Lab {
     }
 
     pub(crate) async fn operator(&self) -> Client {
+        self.client(self.operator_identity().await)
+    }
+
+    /// Plain HTTP over the master's TLS, for what no client of ours would send.
+    pub(crate) fn http(&self, identity: Option<&Identity>) -> reqwest::Client {
+        let tls =
+            slap::client::trusting(&self.ca(), slap::client::Clock::Trusted, identity).unwrap();
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .no_proxy()
+            .build()
+            .unwrap()
+    }
+
+    pub(crate) async fn operator_identity(&self) -> Identity {
         let join = self.local_token(Mint::operator()).await;
         let key = Key::new();
         let (_, certificate) = enrolled(self.enrol(&join, &key, Inventory::default()).await);
-        self.client(key.identity(certificate))
+        key.identity(certificate)
     }
 
     pub(crate) async fn enrol(
@@ -170,7 +187,7 @@ impl Lab {
         join: &JoinBlob,
         key: &Key,
         inventory: Inventory,
-    ) -> Result<EnrolReply, slap::client::CallError> {
+    ) -> Result<EnrolReply, CallError> {
         let request = EnrolRequest {
             token: join.token.clone(),
             csr: key.csr(),
@@ -180,15 +197,19 @@ impl Lab {
     }
 
     pub(crate) async fn node(&self, operator: &Client) -> Node {
+        self.node_like(operator, Inventory::default()).await
+    }
+
+    pub(crate) async fn node_like(&self, operator: &Client, inventory: Inventory) -> Node {
         let join = token(operator, TokenRequest::default()).await;
         let key = Key::new();
-        let (reference, certificate) =
-            enrolled(self.enrol(&join, &key, Inventory::default()).await);
+        let (reference, certificate) = enrolled(self.enrol(&join, &key, inventory).await);
         let identity = key.identity(certificate);
         Node {
             client: self.client(identity.clone()),
             id: reference.parse().unwrap(),
             identity,
+            key,
         }
     }
 }
@@ -208,8 +229,29 @@ pub(crate) async fn token(operator: &Client, request: TokenRequest) -> JoinBlob 
     join.0.parse().unwrap()
 }
 
+/// The code for programs in a refusal.
+pub(crate) fn code(error: &CallError) -> String {
+    said(error).error.clone()
+}
+
+/// The words of a refusal.
+pub(crate) fn words(error: &CallError) -> String {
+    said(error).message.clone()
+}
+
+fn said(error: &CallError) -> &ApiError {
+    let (CallError::NotReady(said)
+    | CallError::Forbidden(said)
+    | CallError::NotFound(said)
+    | CallError::Status { error: said, .. }) = error
+    else {
+        panic!("no refusal: {error}");
+    };
+    said
+}
+
 /// The reference and the certificate of somebody who was let in.
-pub(crate) fn enrolled(reply: Result<EnrolReply, slap::client::CallError>) -> (String, String) {
+pub(crate) fn enrolled(reply: Result<EnrolReply, CallError>) -> (String, String) {
     match reply.unwrap() {
         EnrolReply::Enrolled {
             reference,

@@ -1,5 +1,17 @@
 //! The master as its clients meet it: over TLS, on a port of its own, with a store in a file.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; functions that tests share are tests too"
+)]
 
+mod access;
+mod clones;
 mod enrolment;
+mod forward;
 mod lab;
+mod re6st;
+mod releases;
 mod services;
+mod starting;
+mod trees;
+mod watch;

@@ -16,7 +16,7 @@ use crate::api::extract::{Fields, Query};
 use crate::identity::ComputerId;
 use crate::instance::Address;
 use crate::master::Master;
-use crate::requests::place_waiting;
+use crate::placement::place_waiting;
 use crate::store::partitions::Announced;
 use crate::store::{computers, instances, partitions, supplies};
 

@@ -14,6 +14,7 @@ use crate::api::extract::Fields;
 use crate::identity::Identity;
 use crate::instance::Instance;
 use crate::master::Master;
+use crate::reports;
 use crate::requests::{self, Outcome, Request, Requester};
 use crate::store::{Writing, instances};
 
@@ -104,7 +105,7 @@ pub(super) async fn destroyed(
 ) -> Result<&'static str, ApiError> {
     let form = InstanceForm::from_fields(fields).map_err(bad)?;
     let (mut writing, instance) = begin_about(&master, &caller, &form).await?;
-    requests::destroyed(&mut writing, &instance).await?;
+    reports::destroyed(&mut writing, &instance).await?;
     writing.commit().await?;
     Ok("OK")
 }
@@ -122,7 +123,7 @@ pub(super) async fn publish(
             instance.reference
         )));
     }
-    requests::publish(&mut writing, &instance, &form.connection).await?;
+    reports::publish(&mut writing, &instance, &form.connection).await?;
     writing.commit().await?;
     Ok("done")
 }
@@ -135,17 +136,7 @@ pub(super) async fn bang(
     let form = BangForm::from_fields(fields).map_err(bad)?;
     let (mut writing, instance) = begin_about(&master, &caller, &form.instance).await?;
     let status = format!("#error bang called: {}", last_words(&form.message));
-    writing
-        .report_instance(&instance.reference, InstanceReport::Error, &status)
-        .await?;
-    // The instance, and whoever requested it, in turn.
-    let mut next = Some(instance.reference);
-    while let Some(reference) = next {
-        writing.process_again(&reference).await?;
-        next = instances::instance(writing.db(), &reference)
-            .await?
-            .and_then(|it| it.parent);
-    }
+    reports::bang(&mut writing, &instance, &status).await?;
     writing.commit().await?;
     Ok("OK")
 }

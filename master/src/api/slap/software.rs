@@ -12,7 +12,7 @@ use crate::api::caller::Caller;
 use crate::api::error::chain;
 use crate::api::extract::Fields;
 use crate::master::Master;
-use crate::requests;
+use crate::supplying;
 
 pub(super) async fn supply(
     State(master): State<Arc<Master>>,
@@ -25,7 +25,7 @@ pub(super) async fn supply(
         .store
         .write(caller.0.to_string(), master.clock.now())
         .await?;
-    requests::supply(&mut writing, &form.computer, &form.url, form.state).await?;
+    supplying::supply(&mut writing, &form.computer, &form.url, form.state).await?;
     writing.commit().await?;
     Ok(format!("Supplied '{}' to be {}", form.url, form.state))
 }

@@ -13,7 +13,7 @@ use crate::api::extract::Path;
 use crate::enrolment::ComputerState;
 use crate::identity::{ComputerId, Identity};
 use crate::master::Master;
-use crate::requests::place_waiting;
+use crate::placement::place_waiting;
 use crate::store::computers::{self, Computer};
 use crate::store::supplies::Supply;
 use crate::store::{Connection, partitions, supplies};

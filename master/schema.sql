@@ -1,0 +1,151 @@
+CREATE TABLE audit (
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+
+CREATE TABLE certificates (
+    serial TEXT PRIMARY KEY NOT NULL,
+    identity TEXT NOT NULL,
+    issued_at BIGINT NOT NULL,
+    not_after BIGINT NOT NULL,
+    revoked_at BIGINT
+);
+
+CREATE TABLE computer_warnings (
+    computer TEXT NOT NULL REFERENCES computers (reference),
+    warning TEXT NOT NULL,
+    since BIGINT NOT NULL,
+    PRIMARY KEY (computer, warning)
+);
+
+CREATE TABLE computers (
+    reference TEXT PRIMARY KEY NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'enrolled', 'revoked')),
+    public_key TEXT NOT NULL UNIQUE,
+    code TEXT NOT NULL,
+    smbios_uuid TEXT NOT NULL,
+    inventory TEXT NOT NULL,
+    labels TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_contact BIGINT,
+    generation BIGINT NOT NULL DEFAULT 0,
+    report TEXT
+);
+
+CREATE TABLE counters (
+    name TEXT PRIMARY KEY NOT NULL,
+    value BIGINT NOT NULL
+);
+
+CREATE TABLE instances (
+    reference TEXT PRIMARY KEY NOT NULL,
+    tree TEXT NOT NULL REFERENCES trees (reference),
+    parent TEXT REFERENCES instances (reference),
+    title TEXT NOT NULL,
+    software_url TEXT NOT NULL,
+    software_type TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    sla TEXT NOT NULL,
+    shared BOOLEAN NOT NULL,
+    requested_state TEXT NOT NULL CHECK (requested_state IN ('started', 'stopped', 'destroyed')),
+    reported_state TEXT NOT NULL DEFAULT '' CHECK (reported_state IN ('', 'started', 'stopped', 'destroyed', 'error')),
+    status TEXT NOT NULL DEFAULT '',
+    connection TEXT NOT NULL DEFAULT '{}',
+    -- Why it has no partition yet; empty when it has one.
+    waiting TEXT NOT NULL DEFAULT '',
+    processing_timestamp BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (tree, title)
+);
+
+CREATE TABLE operators (
+    name TEXT PRIMARY KEY NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('enrolled', 'revoked')),
+    public_key TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE partitions (
+    computer TEXT NOT NULL REFERENCES computers (reference),
+    reference TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    addresses TEXT NOT NULL,
+    retired BOOLEAN NOT NULL DEFAULT FALSE,
+    instance TEXT UNIQUE REFERENCES instances (reference),
+    PRIMARY KEY (computer, reference)
+);
+
+CREATE TABLE redemptions (
+    token TEXT NOT NULL REFERENCES tokens (id),
+    public_key TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    redeemed_at BIGINT NOT NULL,
+    PRIMARY KEY (token, public_key)
+);
+
+CREATE TABLE releases (
+    name TEXT PRIMARY KEY NOT NULL,
+    sha256 TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    published_at BIGINT NOT NULL,
+    published_by TEXT NOT NULL
+);
+
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+);
+
+CREATE TABLE supplies (
+    computer TEXT NOT NULL REFERENCES computers (reference),
+    url TEXT NOT NULL,
+    requested_state TEXT NOT NULL CHECK (requested_state IN ('available', 'destroyed')),
+    reported_state TEXT NOT NULL DEFAULT '' CHECK (reported_state IN ('', 'building', 'available', 'destroyed', 'error')),
+    status TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (computer, url)
+);
+
+CREATE TABLE tokens (
+    id TEXT PRIMARY KEY NOT NULL,
+    secret_sha256 TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('node', 'operator')),
+    uses BIGINT NOT NULL,
+    used BIGINT NOT NULL DEFAULT 0,
+    expires_at BIGINT NOT NULL,
+    auto_approve BOOLEAN NOT NULL,
+    labels TEXT NOT NULL,
+    expected_serial TEXT,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    revoked_at BIGINT
+);
+
+CREATE TABLE trees (
+    reference TEXT PRIMARY KEY NOT NULL,
+    project TEXT NOT NULL,
+    title TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    UNIQUE (project, title)
+);
+
+CREATE TABLE usage_reports (
+    computer TEXT NOT NULL REFERENCES computers (reference),
+    reported_at BIGINT NOT NULL,
+    document TEXT NOT NULL
+);
+
+CREATE INDEX audit_at ON audit (at);
+
+CREATE INDEX certificates_identity ON certificates (identity);
+
+CREATE INDEX computers_smbios_uuid ON computers (smbios_uuid);
+
+CREATE INDEX instances_parent ON instances (parent);
+
+CREATE INDEX partitions_free ON partitions (computer, instance, position);
+
+CREATE INDEX supplies_url ON supplies (url);
