@@ -20,7 +20,7 @@ fn request() -> RequestForm {
         requester: None,
         software_url: "https://h/x.oci.tar".into(),
         software_type: "default".into(),
-        title: Title::new("a site").unwrap(),
+        title: Title::new("a site").expect("a title"),
         shared: false,
         parameters: [("greeting".to_owned(), "a<b & \"é\" +%".to_owned())].into(),
         filter: Default::default(),

@@ -14,7 +14,8 @@ fn routes() -> Router {
 }
 
 async fn refusal(settings: &Settings) -> Option<TlsRefusal> {
-    match Client::new(settings).unwrap().discover().await {
+    let client = Client::new(settings).expect("a client");
+    match client.discover().await {
         Ok(_) => None,
         Err(CallError::TlsRefused { refusal, .. }) => Some(refusal),
         Err(other) => panic!("{other:?}"),

@@ -1,0 +1,195 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use clap::{Parser, Subcommand, ValueEnum};
+use slap::v1::{ReleaseName, TokenKind};
+use slap::{ComputerId, JoinBlob, RequestedState, Title};
+
+use crate::assignment::Assignment;
+use crate::lifetime::parse_lifetime;
+
+/// Requests services, makes tokens, looks after computers of a Slapbox cloud
+#[derive(Debug, Parser)]
+#[command(name = "slapbox", version)]
+pub(crate) struct Arguments {
+    /// Where the login is kept [default: ~/.config/slapbox]
+    #[arg(long, env = "SLAPBOX_HOME", value_name = "DIR", global = true)]
+    pub(crate) home: Option<Utf8PathBuf>,
+    /// HTTP proxy to reach the master through
+    #[arg(long, env = "SLAPBOX_PROXY", value_name = "URL", global = true)]
+    pub(crate) proxy: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Become an operator: make a key here and redeem an operator's token for a certificate
+    Login {
+        /// The line that begins with `slapbox1.`
+        join: JoinBlob,
+        /// Forget the login that there is
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Tokens, by which computers and operators join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Computers
+    #[command(subcommand)]
+    Computer(ComputerCommand),
+    /// Make a software release available on a computer
+    Supply { url: String, computer: ComputerId },
+    /// Remove a software release from a computer
+    Remove { url: String, computer: ComputerId },
+    /// Ask for a service, or change one; exit status 2 while it is not ready
+    Request(Request),
+    /// Services
+    #[command(subcommand)]
+    Service(ServiceCommand),
+    /// Software releases that the master serves
+    #[command(subcommand)]
+    Release(ReleaseCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token; prints the line to give to whoever joins
+    Create {
+        /// How long it lives: 90s, 10m, 24h, 7d
+        #[arg(long, default_value = "1h", value_parser = parse_lifetime)]
+        lifetime: Duration,
+        /// How many may use it
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// Let an operator approve each computer that uses it
+        #[arg(long)]
+        no_auto_approve: bool,
+        /// What it makes of its bearer
+        #[arg(long, value_enum, default_value = "node")]
+        kind: Kind,
+        /// Label the computers that use it
+        #[arg(long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<Assignment>,
+        /// Only for the machine with this serial number
+        #[arg(long, value_name = "SERIAL")]
+        serial: Option<String>,
+        /// Print everything as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List tokens
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a token back; who joined by it stays
+    Revoke { id: String },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Kind {
+    /// A computer
+    Node,
+    /// Somebody who may do everything
+    Operator,
+}
+
+impl From<Kind> for TokenKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Node => Self::Node,
+            Kind::Operator => Self::Operator,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ComputerCommand {
+    /// List computers
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a computer
+    Info {
+        computer: ComputerId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a computer in, after comparing the code that it shows
+    Approve { computer: ComputerId },
+    /// Shut a computer out for good
+    Revoke { computer: ComputerId },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Request {
+    /// What to call it; asked again, it is changed
+    pub(crate) title: Title,
+    /// The software release to run
+    pub(crate) url: String,
+    /// Which of the release's types
+    #[arg(long = "type", default_value = "default", value_name = "TYPE")]
+    pub(crate) software_type: String,
+    /// Where it may run, as `computer_guid=COMP-2`; may be repeated
+    #[arg(long = "node", value_name = "KEY=VALUE")]
+    pub(crate) node: Vec<Assignment>,
+    /// What to configure it with; may be repeated
+    #[arg(long = "parameters", value_name = "KEY=VALUE")]
+    pub(crate) parameters: Vec<Assignment>,
+    /// `started`, `stopped` or `destroyed` [default: started when it is new]
+    #[arg(long)]
+    pub(crate) state: Option<RequestedState>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ServiceCommand {
+    /// List services
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a service as JSON
+    Info { title: Title },
+    /// Open a port here that leads to a service, until Ctrl-C
+    Forward {
+        title: Title,
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+        listen: SocketAddr,
+        /// The service's port
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReleaseCommand {
+    /// Publish a file; prints the URL to supply and request it by
+    Publish {
+        file: Utf8PathBuf,
+        /// What to call it [default: the file's name]
+        #[arg(long)]
+        name: Option<ReleaseName>,
+    },
+    /// List releases
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,103 @@
+//! What is understood, and what is said about what is not.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Command, String> {
+    let words = std::iter::once("slapbox").chain(line.split_whitespace());
+    match Arguments::try_parse_from(words) {
+        Ok(arguments) => Ok(arguments.command),
+        Err(error) => Err(error
+            .to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()),
+    }
+}
+
+#[test]
+fn the_arguments_are_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn a_request_says_what_where_and_how() {
+    let line = "request site https://m/x.oci.tar --type web --node computer_guid=COMP-2 --parameters a=1 --parameters b=c=d --state stopped";
+    let Ok(Command::Request(request)) = parse(line) else {
+        panic!("no request");
+    };
+    assert_eq!(request.title.as_str(), "site");
+    assert_eq!(request.software_type, "web");
+    assert_eq!(
+        request.node,
+        [Assignment {
+            key: "computer_guid".into(),
+            value: "COMP-2".into()
+        }]
+    );
+    assert_eq!(
+        request.parameters[1],
+        Assignment {
+            key: "b".into(),
+            value: "c=d".into()
+        }
+    );
+    assert_eq!(request.state, Some(RequestedState::Stopped));
+}
+
+#[test]
+fn a_token_is_for_one_node_and_an_hour_unless_said() {
+    let Ok(Command::Token(TokenCommand::Create {
+        lifetime,
+        uses,
+        no_auto_approve,
+        kind,
+        ..
+    })) = parse("token create")
+    else {
+        panic!("no token");
+    };
+    assert_eq!(
+        (lifetime.as_secs(), uses, no_auto_approve),
+        (3600, 1, false)
+    );
+    assert!(matches!(kind, Kind::Node));
+}
+
+#[test]
+fn what_is_wrong_is_said_in_words() {
+    for (line, words) in [
+        (
+            "request site url --parameters greeting",
+            "error: invalid value 'greeting' for '--parameters <KEY=VALUE>': expected KEY=VALUE",
+        ),
+        (
+            "request site url --node =x",
+            "error: invalid value '=x' for '--node <KEY=VALUE>': expected KEY=VALUE",
+        ),
+        (
+            "request site url --state running",
+            "error: invalid value 'running' for '--state <STATE>': `running` is no state; it must be `started`, `stopped` or `destroyed`",
+        ),
+        (
+            "login hello",
+            "error: invalid value 'hello' for '<JOIN>': a join blob begins with `slapbox1.`",
+        ),
+        (
+            "token create --lifetime soon",
+            "error: invalid value 'soon' for '--lifetime <LIFETIME>': a lifetime is a number and a unit: 90s, 10m, 24h, 7d",
+        ),
+        (
+            "supply url ../x",
+            "error: invalid value '../x' for '<COMPUTER>': `../x` cannot name a computer: 1 to 128 letters, digits, `.`, `_`, `-`, the first a letter or a digit",
+        ),
+        (
+            "service forward site --listen 8080",
+            "error: invalid value '8080' for '--listen <ADDRESS>': invalid socket address syntax",
+        ),
+    ] {
+        assert_eq!(parse(line).unwrap_err(), words, "{line}");
+    }
+}

@@ -1,0 +1,61 @@
+//! One function a command. Each makes its calls and hands the answer to `output`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use slap::client::Client;
+
+use crate::arguments::{Arguments, Command};
+use crate::home::Home;
+use crate::login::login;
+use crate::output;
+use crate::renewal::renew_if_due;
+
+mod computer;
+mod forward;
+mod release;
+mod request;
+mod service;
+mod supply;
+mod token;
+
+/// Runs what was typed.
+pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
+    let home = Home::choose(arguments.home, |name| std::env::var(name).ok())?;
+    let proxy = arguments.proxy.as_deref();
+    if let Command::Login { join, replace } = &arguments.command {
+        return login(&home, join, *replace, proxy).await;
+    }
+    let client = client(&home, proxy, now).await?;
+    let now = seconds(now);
+    match arguments.command {
+        Command::Login { .. } => Ok(()),
+        Command::Token(command) => token::run(&client, command, now).await,
+        Command::Computer(command) => computer::run(&client, command, now).await,
+        Command::Supply { url, computer } => supply::supply(&client, url, computer).await,
+        Command::Remove { url, computer } => supply::remove(&client, url, computer).await,
+        Command::Request(request) => request::run(&client, request).await,
+        Command::Service(command) => service::run(client, command).await,
+        Command::Release(command) => release::run(&client, command, now).await,
+    }
+}
+
+async fn client(home: &Home, proxy: Option<&str>, now: SystemTime) -> Result<Client> {
+    let login = home.login()?;
+    let client = login.client(proxy)?;
+    match renew_if_due(home, login.clone(), &client, now).await {
+        Ok(renewed) if renewed != login => renewed.client(proxy),
+        Ok(_) => Ok(client),
+        Err(error) => {
+            output::complain(&format!("slapbox: the login cannot be renewed: {error:#}"));
+            Ok(client)
+        }
+    }
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let since = time
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    i64::try_from(since).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,34 @@
+//! `slapbox request`.
+
+use anyhow::{Context as _, Result};
+use slap::client::{CallError, Client};
+use slap::{RequestForm, RequestedState};
+
+use crate::arguments::Request;
+use crate::assignment::by_key;
+use crate::{output, tables};
+
+pub(super) async fn run(client: &Client, request: Request) -> Result<()> {
+    let form = RequestForm {
+        requester: None,
+        software_url: request.url,
+        software_type: request.software_type,
+        title: request.title,
+        shared: false,
+        parameters: by_key(request.parameters)?,
+        filter: by_key(request.node)?,
+        state: request.state,
+    };
+    let instance = match client.request(&form).await {
+        // A master may have nothing to show of what shall not be there.
+        Err(CallError::NotReady(_)) if form.state == Some(RequestedState::Destroyed) => {
+            return Ok(());
+        }
+        answer => answer.with_context(|| format!("requested `{}`", form.title))?,
+    };
+    if request.json {
+        output::print_json(&instance.to_value().to_json())
+    } else {
+        output::print(&tables::instance(form.title.as_str(), &instance))
+    }
+}

@@ -1,0 +1,53 @@
+//! `slapbox token …`
+
+use anyhow::{Context as _, Result};
+use slap::client::Client;
+use slap::v1::TokenRequest;
+
+use crate::arguments::TokenCommand;
+use crate::assignment::by_key;
+use crate::{output, tables};
+
+pub(super) async fn run(client: &Client, command: TokenCommand, now: i64) -> Result<()> {
+    match command {
+        TokenCommand::Create {
+            lifetime,
+            uses,
+            no_auto_approve,
+            kind,
+            labels,
+            serial,
+            json,
+        } => {
+            let request = TokenRequest {
+                kind: kind.into(),
+                lifetime_seconds: lifetime.as_secs(),
+                uses,
+                auto_approve: !no_auto_approve,
+                labels: by_key(labels)?,
+                expected_serial: serial,
+            };
+            let token = client
+                .create_token(&request)
+                .await
+                .context("cannot make a token")?;
+            if json {
+                output::print_json(&token)
+            } else {
+                output::print(&token.join.0)
+            }
+        }
+        TokenCommand::List { json } => {
+            let tokens = client.tokens().await.context("cannot list tokens")?;
+            if json {
+                output::print_json(&tokens.tokens)
+            } else {
+                output::print(&tables::tokens(&tokens, now))
+            }
+        }
+        TokenCommand::Revoke { id } => client
+            .revoke_token(&id)
+            .await
+            .with_context(|| format!("cannot revoke the token `{id}`")),
+    }
+}

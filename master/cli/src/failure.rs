@@ -1,0 +1,59 @@
+//! What a failure is told as, and its exit status: 1 an error, 2 not ready yet, 64 typed wrongly.
+
+use std::process::ExitCode;
+
+use slap::client::CallError;
+
+use crate::output;
+
+/// Asked for and not there yet: to be asked again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NotReady(pub(crate) String);
+
+/// Tells what is wrong with the arguments, or what `--help` was asked for.
+pub(crate) fn of_arguments(stop: &clap::Error) -> ExitCode {
+    // Where the text cannot be written there is nobody to tell.
+    let _ = stop.print();
+    if stop.use_stderr() {
+        ExitCode::from(64)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Tells why a command failed.
+pub(crate) fn of_command(error: &anyhow::Error) -> ExitCode {
+    if output::is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    output::complain(&format!("slapbox: {error:#}"));
+    ExitCode::from(status(error))
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    let is_not_ready = error.chain().any(|cause| {
+        cause.is::<NotReady>()
+            || matches!(
+                cause.downcast_ref::<CallError>(),
+                Some(CallError::NotReady(_))
+            )
+    });
+    if is_not_ready { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_ready_has_a_status_of_its_own() {
+        let late = Err::<(), _>(NotReady("no partition yet".into()))
+            .context("cannot forward")
+            .unwrap_err();
+        assert_eq!(status(&late), 2);
+        assert_eq!(status(&anyhow::anyhow!("no such file")), 1);
+    }
+}

@@ -1,0 +1,260 @@
+//! What people are shown: tables and lists, as text. No I/O, no clock.
+
+use slap::v1::{
+    Computer, ComputerState, Computers, Releases, Services, Software, TokenKind, Tokens,
+};
+use slap::{SoftwareInstance, v1};
+
+mod layout;
+
+use layout::{ago, bytes, facts, remaining, table};
+
+pub(crate) fn tokens(tokens: &Tokens, now: i64) -> String {
+    let rows = tokens.tokens.iter().map(|token| {
+        let state = if token.revoked {
+            "revoked".to_owned()
+        } else if token.used >= token.uses {
+            "used up".to_owned()
+        } else {
+            remaining(token.expires_at, now)
+        };
+        let kind = match token.kind {
+            TokenKind::Node => "node",
+            TokenKind::Operator => "operator",
+        };
+        let approval = if token.auto_approve {
+            ""
+        } else {
+            "by an operator"
+        };
+        let used = format!("{}/{}", token.used, token.uses);
+        [
+            token.id.clone(),
+            kind.to_owned(),
+            used,
+            state,
+            approval.to_owned(),
+            token.created_by.clone(),
+        ]
+    });
+    table(
+        ["ID", "KIND", "USED", "LIFE", "APPROVAL", "MADE BY"],
+        rows.collect(),
+    )
+}
+
+pub(crate) fn computers(computers: &Computers, now: i64) -> String {
+    let rows = computers.computers.iter().map(|computer| {
+        [
+            computer.reference.to_string(),
+            computer.inventory.name.clone(),
+            standing(computer),
+            last_contact(computer, now),
+            format!("{}/{}", computer.partitions_used, computer.partitions),
+            computer
+                .report
+                .as_ref()
+                .map(|report| report.overlay.address.clone())
+                .unwrap_or_default(),
+        ]
+    });
+    table(
+        [
+            "REFERENCE",
+            "NAME",
+            "STATE",
+            "LAST CONTACT",
+            "PARTITIONS",
+            "ADDRESS",
+        ],
+        rows.collect(),
+    )
+}
+
+fn standing(computer: &Computer) -> String {
+    let state = match computer.state {
+        ComputerState::Pending => return format!("pending {}", computer.code),
+        ComputerState::Approved => "approved",
+        ComputerState::Enrolled => "enrolled",
+        ComputerState::Revoked => "revoked",
+    };
+    let mark = if computer.warnings.is_empty() {
+        ""
+    } else {
+        " (!)"
+    };
+    format!("{state}{mark}")
+}
+
+pub(crate) fn computer(computer: &Computer, now: i64) -> String {
+    let report = computer.report.clone().unwrap_or_default();
+    let mut lines = what_it_is(computer);
+    let overlay = format!("{} {}", report.overlay.address, report.overlay.state);
+    lines.extend([
+        ("last contact", last_contact(computer, now)),
+        ("version", report.version),
+        ("overlay", overlay.trim().to_owned()),
+        (
+            "partitions",
+            format!(
+                "{} used of {}",
+                computer.partitions_used, computer.partitions
+            ),
+        ),
+    ]);
+    lines.extend(
+        computer
+            .warnings
+            .iter()
+            .map(|warning| ("warning", warning.clone())),
+    );
+    lines.extend(
+        report
+            .failures
+            .iter()
+            .map(|failure| ("failure", failure_text(failure))),
+    );
+    let mut text = facts(&lines);
+    if !computer.software.is_empty() {
+        text.push('\n');
+        text.push_str(&software(&computer.software));
+    }
+    text
+}
+
+fn what_it_is(computer: &Computer) -> Vec<(&'static str, String)> {
+    let labels = computer
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"));
+    let inventory = &computer.inventory;
+    vec![
+        ("reference", computer.reference.to_string()),
+        ("name", inventory.name.clone()),
+        ("state", standing(computer)),
+        ("code", computer.code.clone()),
+        ("labels", labels.collect::<Vec<_>>().join(" ")),
+        ("memory", bytes(inventory.memory_bytes)),
+        ("processors", inventory.cpus.to_string()),
+        ("serial", inventory.serial.clone()),
+        ("SMBIOS UUID", inventory.smbios_uuid.clone()),
+    ]
+}
+
+fn last_contact(computer: &Computer, now: i64) -> String {
+    computer
+        .last_contact
+        .map_or_else(|| "never".to_owned(), |at| ago(at, now))
+}
+
+fn software(software: &[Software]) -> String {
+    let rows = software.iter().map(|software| {
+        let reported = software
+            .reported_state
+            .map(|state| state.to_string())
+            .unwrap_or_default();
+        [
+            software.url.clone(),
+            software.requested_state.to_string(),
+            reported,
+            first_line(&software.status),
+        ]
+    });
+    table(["SOFTWARE", "WANTED", "REPORTED", "STATUS"], rows.collect())
+}
+
+fn failure_text(failure: &v1::Failure) -> String {
+    match &failure.partition {
+        Some(partition) => format!("{partition}: {}", failure.message),
+        None => failure.message.clone(),
+    }
+}
+
+pub(crate) fn services(services: &Services) -> String {
+    let rows = services.services.iter().map(|service| {
+        [
+            service.title.to_string(),
+            service.requested_state.to_string(),
+            service
+                .reported_state
+                .map(|state| state.to_string())
+                .unwrap_or_default(),
+            service
+                .computer
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            service
+                .partition
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            first_line(&service.status),
+        ]
+    });
+    table(
+        [
+            "TITLE",
+            "WANTED",
+            "REPORTED",
+            "COMPUTER",
+            "PARTITION",
+            "STATUS",
+        ],
+        rows.collect(),
+    )
+}
+
+pub(crate) fn releases(releases: &Releases, now: i64) -> String {
+    let rows = releases.releases.iter().map(|release| {
+        [
+            release.name.to_string(),
+            bytes(release.size),
+            ago(release.published_at, now),
+            release.url.clone(),
+        ]
+    });
+    table(["NAME", "SIZE", "PUBLISHED", "URL"], rows.collect())
+}
+
+pub(crate) fn instance(title: &str, instance: &SoftwareInstance) -> String {
+    let addresses = instance
+        .addresses
+        .iter()
+        .map(|address| address.address.to_string());
+    let mut lines = vec![
+        ("title", title.to_owned()),
+        (
+            "reference",
+            instance
+                .guid
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+        (
+            "state",
+            instance
+                .requested_state
+                .map(|state| state.to_string())
+                .unwrap_or_default(),
+        ),
+        ("computer", instance.computer.to_string()),
+        ("partition", instance.partition.to_string()),
+        ("addresses", addresses.collect::<Vec<_>>().join(" ")),
+    ];
+    let connection = instance.connection.iter();
+    lines.extend(connection.map(|(key, value)| (key.as_str(), value.clone())));
+    facts(&lines)
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    match line.char_indices().nth(80) {
+        None => line.to_owned(),
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests;
