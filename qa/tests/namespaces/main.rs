@@ -1,3 +1,4 @@
-//! What needs root and a piece of the machine of its own: 200 partitions, made natively, and the machine left as it was.
+//! What the product does on this machine itself: 200 partitions in namespaces of their own, as root, and a master as a process.
 
+mod master;
 mod partitions;
