@@ -2,12 +2,13 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use aws_lc_rs::rand::fill;
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
+use tokio::time::sleep;
 
 use crate::life::{self, Life};
 use crate::places::Places;
@@ -57,10 +58,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Two threads: one may be busy with a handshake while the other feeds the watchdog.
+/// The work is done on the first thread, the screen is drawn on another.
 fn block_on(task: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .max_blocking_threads(4)
         .thread_stack_size(1024 * 1024)
         .enable_all()
@@ -87,19 +88,38 @@ async fn daemon() -> anyhow::Result<ExitCode> {
         nonce,
         chance,
     };
-    let (places, board) = (&life.places, &life.board);
     notify::ready();
+    show(&life);
     tokio::select! {
-        end = life::live(&life) => {
-            let end = end?;
-            tracing::info!("{end}");
-            Ok(ExitCode::SUCCESS)
-        }
-        () = console::run(places, board.follow(), life.now) => anyhow::bail!("the console ended"),
-        () = notify::run(board.follow()) => anyhow::bail!("the watchdog ended"),
-        () = addresses::follow(board) => anyhow::bail!("the addresses ended"),
-        () = status::publish(places, board.follow()) => anyhow::bail!("the status ended"),
+        end = life::live(&life) => match end {
+            Ok(end) => {
+                tracing::info!("{end}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                // The screen has a moment to say it before systemd starts the next life.
+                life.board.update(|status| status.notices = vec![format!("{error:#}")]);
+                sleep(Duration::from_secs(3)).await;
+                Err(error)
+            }
+        },
+        // In the same task, so that systemd notices when it is stuck.
+        () = notify::run(life.board.follow()) => anyhow::bail!("the watchdog ended"),
     }
+}
+
+/// What shows the status has tasks of its own: it never waits for the work, nor the work for it.
+fn show(life: &Life) {
+    let Life {
+        places, board, now, ..
+    } = life.clone();
+    tokio::spawn(async move {
+        tokio::join!(
+            console::run(&places, board.follow(), now),
+            status::publish(&places, board.follow()),
+            addresses::follow(&board),
+        )
+    });
 }
 
 async fn plan() -> anyhow::Result<ExitCode> {

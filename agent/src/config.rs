@@ -4,7 +4,7 @@
 mod document;
 mod mistake;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
 use slap::join::JoinBlob;
@@ -15,6 +15,9 @@ pub use mistake::{Mistake, Place};
 pub const OVERLAY_PORT: u16 = 6326;
 /// Partitions where the document does not say how many.
 pub const PARTITIONS: u16 = 200;
+
+/// Where a master listens where the document does not say.
+pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 443);
 
 /// What a box shall be, as its document says.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,25 +105,30 @@ pub fn text(bytes: &[u8]) -> Result<&str, Mistake> {
 /// where it lies; nothing if there is no blob.
 pub fn without_join(text: &str) -> Option<String> {
     let blob = document::join_place(text)?;
+    let mark = text.len() - text.trim_start_matches('\u{feff}').len();
     let start = text[..blob.start]
         .rfind('\n')
-        .map_or(0, |newline| newline + 1);
+        .map_or(mark, |newline| newline + 1);
     let end = text[blob.end..]
         .find('\n')
         .map_or(text.len(), |newline| blob.end + newline);
-    let note = "# join: used and erased";
-    let blank: String = text[start..end]
-        .bytes()
-        .enumerate()
-        .map(|(at, byte)| match byte {
-            b'\r' | b'\n' => char::from(byte),
-            _ => note
-                .as_bytes()
-                .get(at)
-                .map_or(' ', |byte| char::from(*byte)),
-        })
-        .collect();
+    let blank = blanked(&text[start..end]);
     Some(format!("{}{blank}{}", &text[..start], &text[end..]))
+}
+
+/// Comments of the same length in bytes, line for line.
+fn blanked(text: &str) -> String {
+    let note = b"# join: used and erased";
+    let mut blank = String::with_capacity(text.len());
+    let mut column = 0;
+    for byte in text.bytes() {
+        blank.push(match byte {
+            b'\r' | b'\n' => char::from(byte),
+            _ => note.get(column).map_or(' ', |byte| char::from(*byte)),
+        });
+        column = if byte == b'\n' { 0 } else { column + 1 };
+    }
+    blank
 }
 
 #[cfg(test)]

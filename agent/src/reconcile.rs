@@ -194,8 +194,12 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
                 let named = |(name, message): (&PartitionName, &String)| {
                     failure(Some(name.to_string()), message)
                 };
-                let failures: Vec<_> = made.failures.iter().map(named).collect();
-                let count = made.configuration.partitions.len() - failures.len();
+                let count = made.configuration.partitions.len() - made.failures.len();
+                let whole = made
+                    .network_failures
+                    .iter()
+                    .map(|message| failure(None, message));
+                let failures = whole.chain(made.failures.iter().map(named)).collect();
                 self.note(Part::Partitions, failures);
                 if made.changed > 0 {
                     tracing::info!(

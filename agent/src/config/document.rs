@@ -9,7 +9,7 @@ use slap::join::JoinBlob;
 use toml::Spanned;
 
 use super::mistake::Mistake;
-use super::{Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings};
+use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings};
 
 const MOST_PARTITIONS: i64 = 4000;
 
@@ -143,7 +143,7 @@ fn master_of(text: &str, table: Spanned<MasterTable>) -> Result<Master, Mistake>
         return Err(Mistake::at(text, start, "the master has no `urls`", remedy));
     }
     let listen = match table.listen {
-        None => SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 443)),
+        None => LISTEN,
         Some(listen) => listen.get_ref().parse().map_err(|_| {
             let remedy = "write for example \"[::]:443\"";
             Mistake::at(
@@ -302,7 +302,21 @@ fn words(message: &str) -> (String, String) {
             "a sequence" => "a list, like [\"…\", \"…\"]",
             _ => "a table",
         };
-        return (format!("this is a {found}"), format!("write {wanted}"));
+        let article = if found.starts_with(['a', 'e', 'i', 'o', 'u']) {
+            "an"
+        } else {
+            "a"
+        };
+        return (
+            format!("this is {article} {found}"),
+            format!("write {wanted}"),
+        );
+    }
+    if message == "duplicate key" {
+        return (
+            "this key is there twice".to_owned(),
+            "remove one of the two lines".to_owned(),
+        );
     }
     let problem = message
         .lines()

@@ -154,7 +154,7 @@ fn a_used_token_is_blanked_where_it_stands() {
     for text in [
         node("name = \"edge-1\"\n"),
         format!("name = \"edge-1\"\njoin = \"{}\"   # from Bob", blob()),
-        format!("\u{feff}join = '{}'\r\nname = \"é\"\r\n", blob()),
+        format!("\u{feff}join = '{}'\r\n# é\r\n", blob()),
         format!("join = \"\"\"\n{}\"\"\"\npartitions = 7\n", blob()),
     ] {
         let blank = without_join(&text).unwrap();

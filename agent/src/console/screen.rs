@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use crate::status::{Enrolment, Failure, Status};
 
 /// Columns of a screen.
-pub const COLUMNS: usize = 80;
+const COLUMNS: usize = 80;
 /// Rows of a screen.
-pub const ROWS: usize = 24;
+const ROWS: usize = 24;
 
 const LABEL: usize = 11;
 
@@ -86,11 +86,11 @@ fn life(rows: &mut Rows, status: &Status, now: i64) {
         0 => String::new(),
         _ => format!(", made in {:.1} s", partitions.seconds),
     };
-    let count = format!(
+    let words = format!(
         "{} of {} ready, {} used{made}",
         partitions.ready, partitions.wanted, partitions.used
     );
-    rows.field("Partitions", &count, 1);
+    rows.field("Partitions", &words, 1);
     let mut label = "Software";
     for (url, word) in status.software.iter().take(3) {
         let file = url.rsplit('/').next().unwrap_or_default();
@@ -133,12 +133,16 @@ fn overlay(status: &Status) -> String {
     };
     let mut words = state.to_owned();
     if let Some(prefix) = overlay.prefix {
-        words.push_str(&format!("  {prefix}  {} links up", overlay.links));
+        words.push_str(&format!("  {prefix}  {} up", count(overlay.links, "link")));
     }
     if !overlay.reason.is_empty() {
         words.push_str(&format!("  {}", overlay.reason));
     }
     words
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 fn failure_words(failure: &Failure) -> String {

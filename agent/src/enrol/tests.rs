@@ -13,10 +13,10 @@ fn clock() -> Answer {
 }
 
 fn waits(step: Step) -> Duration {
-    match step {
-        Step::Ask { after, .. } => after,
-        other => panic!("{other:?} does not wait"),
-    }
+    let Step::Ask { after, .. } = step else {
+        panic!("{step:?} does not wait")
+    };
+    after
 }
 
 #[test]

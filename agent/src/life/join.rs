@@ -58,7 +58,7 @@ async fn attempt(
                 life.board.update(|status| status.enrolment = shown);
                 std::future::pending().await
             }
-            Role::Master(master) => own_token(life, services, settings, master).await,
+            Role::Master(master) => own_token(life, services, master).await,
         };
         let applicant = Applicant {
             places: &life.places,
@@ -129,19 +129,14 @@ pub(super) fn master_file(settings: &Settings, urls: &[String], reference: &str)
 }
 
 /// Starts the master on this box and gets a token of it.
-async fn own_token(
-    life: &Life,
-    services: &impl Services,
-    settings: &Settings,
-    master: &Master,
-) -> JoinBlob {
+async fn own_token(life: &Life, services: &impl Services, master: &Master) -> JoinBlob {
     let reason = "its programs are started for the first time".to_owned();
     life.board
         .update(|status| status.enrolment = Enrolment::Preparing { reason });
     loop {
         let started = roles::prepare(&life.places, services, master).await;
         let join = match started {
-            Ok(()) => roles::local_join(settings, master).await,
+            Ok(()) => roles::local_join(master).await,
             Err(error) => Err(error),
         };
         match join {

@@ -84,9 +84,11 @@ impl Found {
     }
 }
 
+type Read = fn(&Places) -> anyhow::Result<Option<Vec<u8>>>;
+
 /// Looks through the channels. A channel that cannot be read is passed over, with a word in the log.
 pub fn first(places: &Places) -> Option<Provided> {
-    let look: [(Channel, fn(&Places) -> anyhow::Result<Option<Vec<u8>>>); 5] = [
+    let look: [(Channel, Read); 5] = [
         (Channel::Credential, credential::systemd),
         (Channel::FwCfg, credential::fw_cfg),
         (Channel::Seed, seed::read),

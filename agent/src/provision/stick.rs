@@ -19,10 +19,10 @@ const MOST_BYTES: u64 = 64 * 1024;
 
 /// Tells one stick from the next, and the same one plugged in again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stick(Option<(Utf8PathBuf, String)>);
+pub(super) struct Stick(Option<(Utf8PathBuf, String)>);
 
 /// Which stick is plugged in, if any. Cheap: asked every other second.
-pub fn presence(places: &Places) -> Stick {
+pub(super) fn presence(places: &Places) -> Stick {
     let Ok(device) = places.at(LABEL).canonicalize_utf8() else {
         return Stick(None);
     };

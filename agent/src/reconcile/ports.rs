@@ -39,8 +39,10 @@ pub trait Node: Sync {
 pub struct Made {
     /// What the master is told.
     pub configuration: ComputerConfiguration,
-    /// What could not be made, in words.
+    /// Which partitions are not whole, and why.
     pub failures: BTreeMap<PartitionName, String>,
+    /// What else could not be made, in words.
+    pub network_failures: Vec<String>,
     /// How many things were not as they should be.
     pub changed: usize,
     /// How long it took.
@@ -120,6 +122,7 @@ impl Node for Workload {
         Ok(Made {
             configuration: made.configuration(reference.clone()),
             failures: made.failures,
+            network_failures: made.network_failures,
             changed: made.changed,
             seconds: made.seconds,
         })

@@ -1,1 +1,460 @@
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 
+use camino::Utf8PathBuf;
+use slap::configuration::PartitionConfiguration;
+use slap::v1::NodeReport;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use slap::SupplyState;
+use crate::partitions::PartitionsError;
+use crate::report;
+use crate::status::Status;
+
+/// A node that takes down what it is asked.
+#[derive(Default)]
+struct FakeNode {
+    asked: Mutex<Vec<String>>,
+    converged: Mutex<VecDeque<Converged>>,
+    changes: watch::Sender<u64>,
+}
+
+/// A master whose answers are prepared; with none prepared it repeats the last one.
+#[derive(Default)]
+struct FakeMaster {
+    desired: Mutex<VecDeque<Result<Desired, UpstreamError>>>,
+    asked: Mutex<Vec<String>>,
+    away: Mutex<bool>,
+    generation: watch::Sender<u64>,
+    is_plain: bool,
+}
+
+fn away() -> UpstreamError {
+    UpstreamError {
+        reason: "the master does not answer".into(),
+        kind: Kind::Later,
+    }
+}
+
+impl Node for FakeNode {
+    async fn make_partitions(
+        &self,
+        count: u16,
+        prefix: Ipv6Net,
+        reference: &ComputerId,
+    ) -> Result<Made, PartitionsError> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("make {count} under {prefix}"));
+        Ok(Made {
+            configuration: configuration(reference, prefix),
+            failures: BTreeMap::new(),
+            network_failures: Vec::new(),
+            changed: 3,
+            seconds: 0.5,
+        })
+    }
+
+    async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
+        let urls: Vec<_> = desired.software.keys().map(ToString::to_string).collect();
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("converge {}", urls.join(" ")));
+        for url in desired.software.keys().cloned() {
+            reports
+                .send(Report::SoftwareAvailable { url })
+                .await
+                .unwrap();
+        }
+        self.converged
+            .lock()
+            .unwrap()
+            .pop_front()
+            .unwrap_or_default()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+impl FakeMaster {
+    fn wanting(url: &str) -> Self {
+        let master = Self::default();
+        master.want(url);
+        master
+    }
+
+    fn want(&self, url: &str) {
+        self.desired.lock().unwrap().push_back(Ok(desired(url)));
+    }
+
+    fn reached(&self, what: String) -> Result<(), UpstreamError> {
+        if *self.away.lock().unwrap() {
+            return Err(away());
+        }
+        self.asked.lock().unwrap().push(what);
+        Ok(())
+    }
+}
+
+impl Upstream for FakeMaster {
+    async fn desired(&self) -> Result<Desired, UpstreamError> {
+        self.reached("desired".into())?;
+        let mut prepared = self.desired.lock().unwrap();
+        let next = if prepared.len() > 1 {
+            prepared.pop_front()
+        } else {
+            prepared.front().cloned()
+        };
+        next.unwrap_or_else(|| Err(away()))
+    }
+
+    async fn announce(&self, computer: &ComputerConfiguration) -> Result<(), UpstreamError> {
+        self.reached(format!("announce {}", computer.reference))
+    }
+
+    async fn report(&self, report: &Report) -> Result<(), UpstreamError> {
+        self.reached(format!("report {}", report.subject()))
+    }
+
+    async fn node_report(&self, _: &NodeReport) -> Result<(), UpstreamError> {
+        self.reached("node report".into())
+    }
+
+    async fn watch(&self, since: u64) -> Result<Option<u64>, UpstreamError> {
+        if self.is_plain {
+            return Ok(None);
+        }
+        let mut generation = self.generation.subscribe();
+        let changed = timeout(
+            Duration::from_secs(50),
+            generation.wait_for(|now| *now != since),
+        )
+        .await;
+        Ok(Some(changed.map_or(since, |now| *now.unwrap())))
+    }
+}
+
+fn desired(url: &str) -> Desired {
+    let software = [(SoftwareUrl::new(url), SupplyState::Available)].into();
+    Desired {
+        software,
+        ..Desired::default()
+    }
+}
+
+fn configuration(reference: &ComputerId, prefix: Ipv6Net) -> ComputerConfiguration {
+    ComputerConfiguration {
+        reference: reference.clone(),
+        address: Some(prefix.network().into()),
+        netmask: None,
+        instance_root: "/srv/slapgrid".into(),
+        software_root: "/srv/slapgrid/software".into(),
+        software_user: "slapsoft".into(),
+        os_type: "[]".into(),
+        version: "test".into(),
+        interface: None,
+        partitions: Vec::<PartitionConfiguration>::new(),
+    }
+}
+
+/// A box in a folder, with its loop running.
+struct Box {
+    _folder: tempfile::TempDir,
+    places: Places,
+    board: Board,
+    node: Arc<FakeNode>,
+    master: Arc<FakeMaster>,
+}
+
+const PREFIX: &str = "fd12:3456:789a:2::/64";
+
+impl Box {
+    fn new(master: FakeMaster) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        let places = Places::under(&root);
+        std::fs::create_dir_all(places.state()).unwrap();
+        std::fs::create_dir_all(places.at("run/slapbox-re6st")).unwrap();
+        let board = Board::new(Status::default());
+        Self {
+            _folder: folder,
+            places,
+            board,
+            node: Arc::default(),
+            master: Arc::new(master),
+        }
+    }
+
+    fn overlay_says(&self, prefix: &str) {
+        let json = format!(r#"{{"prefix":"{prefix}","state":"connected","links":[]}}"#);
+        let path = self.places.at("run/slapbox-re6st/node.json");
+        crate::disk::replace(&path, json.as_bytes()).unwrap();
+    }
+
+    /// Starts the loop and everything that wakes it.
+    fn start(&self) {
+        let (wake, wakes) = mpsc::channel(16);
+        let (report, reports) = mpsc::channel(64);
+        let (node, master) = (Arc::clone(&self.node), Arc::clone(&self.master));
+        let (places, board) = (self.places.clone(), self.board.clone());
+        let wanted = Wanted {
+            partitions: 200,
+            reference: "COMP-2".parse().unwrap(),
+        };
+        tokio::spawn(async move {
+            let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+            tokio::join!(
+                run(
+                    &*node, &*master, &places, &board, wanted, now, wakes, report
+                ),
+                tick(wake.clone()),
+                follow_changes(&*node, wake.clone()),
+                follow_overlay(&places, wake.clone()),
+                follow_master(&*master, wake.clone(), || 0.5),
+                report::send(&*master, reports, &board, || 0.5),
+            );
+        });
+    }
+
+    /// What the node was asked since the last time.
+    fn node_was_asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.node.asked.lock().unwrap())
+    }
+
+    fn master_was_asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.master.asked.lock().unwrap())
+    }
+}
+
+/// Long enough for everything that is to be done at once.
+async fn a_moment() {
+    sleep(Duration::from_millis(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_box_makes_its_partitions_tells_them_and_converges() {
+    let the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.overlay_says(PREFIX);
+    the.start();
+    a_moment().await;
+    let asked = the.node_was_asked();
+    assert_eq!(asked[0], format!("make 200 under {PREFIX}"));
+    assert_eq!(asked.last().unwrap(), "converge https://m/a.oci.tar");
+    let told = the.master_was_asked();
+    assert_eq!(
+        told.iter()
+            .filter(|what| *what == "announce COMP-2")
+            .count(),
+        1,
+        "{told:?}"
+    );
+    assert!(
+        told.contains(&"report software https://m/a.oci.tar".to_owned()),
+        "{told:?}"
+    );
+    let status = the.board.now();
+    assert_eq!(status.last_contact, Some(7));
+    assert_eq!(status.software["https://m/a.oci.tar"], "available");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_box_waits_for_its_prefix_before_it_touches_anything() {
+    let the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.start();
+    sleep(Duration::from_secs(290)).await;
+    assert_eq!(the.node_was_asked(), Vec::<String>::new());
+    the.overlay_says(PREFIX);
+    sleep(Duration::from_secs(2)).await;
+    let expected = [
+        format!("make 200 under {PREFIX}"),
+        "converge https://m/a.oci.tar".into(),
+    ];
+    assert_eq!(the.node_was_asked(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wish_of_the_master_is_acted_on_at_once() {
+    let the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.overlay_says(PREFIX);
+    the.start();
+    a_moment().await;
+    the.node_was_asked();
+    the.master.want("https://m/b.oci.tar");
+    the.master.want("https://m/b.oci.tar");
+    the.master.desired.lock().unwrap().pop_front();
+    the.master
+        .generation
+        .send_modify(|generation| *generation += 1);
+    a_moment().await;
+    assert_eq!(the.node_was_asked(), ["converge https://m/b.oci.tar"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_on_the_node_is_looked_at_without_asking_the_master() {
+    let the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.overlay_says(PREFIX);
+    the.start();
+    a_moment().await;
+    (the.node_was_asked(), the.master_was_asked());
+    the.node.changes.send_modify(|count| *count += 1);
+    a_moment().await;
+    assert_eq!(the.node_was_asked(), ["converge https://m/a.oci.tar"]);
+    assert!(!the.master_was_asked().contains(&"desired".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_master_is_asked_each_minute_and_partitions_are_checked_with_it() {
+    let master = FakeMaster {
+        is_plain: true,
+        ..FakeMaster::wanting("https://m/a.oci.tar")
+    };
+    let the = Box::new(master);
+    the.overlay_says(PREFIX);
+    the.start();
+    a_moment().await;
+    (the.node_was_asked(), the.master_was_asked());
+    sleep(Duration::from_secs(59)).await;
+    assert_eq!(the.node_was_asked(), Vec::<String>::new());
+    sleep(Duration::from_secs(2)).await;
+    let expected = [
+        format!("make 200 under {PREFIX}"),
+        "converge https://m/a.oci.tar".into(),
+    ];
+    assert_eq!(the.node_was_asked(), expected);
+    assert!(the.master_was_asked().contains(&"desired".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_wants_another_gets_it_in_time() {
+    let the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.overlay_says(PREFIX);
+    let soon = Converged {
+        next_wake: Some(Duration::from_secs(5)),
+        ..Converged::default()
+    };
+    the.node
+        .converged
+        .lock()
+        .unwrap()
+        .extend([Converged::default(), soon]);
+    the.start();
+    a_moment().await;
+    the.node.changes.send_modify(|count| *count += 1);
+    a_moment().await;
+    the.node_was_asked();
+    sleep(Duration::from_secs(6)).await;
+    assert!(!the.node_was_asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restarted_box_starts_its_services_without_its_master() {
+    let the = Box::new(FakeMaster::default());
+    *the.master.away.lock().unwrap() = true;
+    kept::keep_desired(&the.places, &desired("https://m/a.oci.tar")).unwrap();
+    kept::keep_prefix(&the.places, PREFIX.parse().unwrap()).unwrap();
+    the.start();
+    a_moment().await;
+    let expected = [
+        format!("make 200 under {PREFIX}"),
+        "converge https://m/a.oci.tar".into(),
+    ];
+    assert_eq!(the.node_was_asked(), expected);
+    let status = the.board.now();
+    assert_eq!(
+        status.master_away.as_deref(),
+        Some("the master does not answer")
+    );
+    assert!(
+        status
+            .failures
+            .iter()
+            .any(|f| f.message.contains("cannot be announced"))
+    );
+    *the.master.away.lock().unwrap() = false;
+    the.master.want("https://m/a.oci.tar");
+    sleep(Duration::from_secs(61)).await;
+    let told = the.master_was_asked();
+    assert!(told.contains(&"announce COMP-2".to_owned()), "{told:?}");
+    assert!(
+        told.contains(&"report software https://m/a.oci.tar".to_owned()),
+        "{told:?}"
+    );
+    assert_eq!(the.board.now().master_away, None);
+    assert_eq!(the.board.now().failures, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_is_shown_until_it_no_longer_does() {
+    let the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.overlay_says(PREFIX);
+    let failures = [(PartitionName::new(3), "no".to_owned())].into();
+    let failed = Converged {
+        failures,
+        ..Converged::default()
+    };
+    the.node
+        .converged
+        .lock()
+        .unwrap()
+        .push_back(failed);
+    the.start();
+    a_moment().await;
+    let expected = Failure {
+        subject: Some("slappart3".into()),
+        message: "no".into(),
+    };
+    assert_eq!(the.board.now().failures, [expected]);
+    sleep(Duration::from_secs(61)).await;
+    assert_eq!(the.board.now().failures, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_box_says_so_and_keeps_what_runs() {
+    let the = Box::new(FakeMaster::default());
+    the.overlay_says(PREFIX);
+    kept::keep_desired(&the.places, &desired("https://m/a.oci.tar")).unwrap();
+    let reason = "the master says: this certificate is revoked".to_owned();
+    let revoked = UpstreamError {
+        reason: reason.clone(),
+        kind: Kind::Revoked,
+    };
+    the.master.desired.lock().unwrap().push_back(Err(revoked));
+    the.start();
+    a_moment().await;
+    let reference = "COMP-2".to_owned();
+    assert_eq!(
+        the.board.now().enrolment,
+        Enrolment::Revoked { reference, reason }
+    );
+    assert!(
+        the.node_was_asked()
+            .contains(&"converge https://m/a.oci.tar".to_owned())
+    );
+}
+
+#[test]
+fn a_kept_fact_that_does_not_parse_is_set_aside_and_told() {
+    let the = Box::new(FakeMaster::default());
+    crate::disk::replace(&the.places.desired(), b"{").unwrap();
+    assert!(
+        kept::desired(&the.places)
+            .unwrap_err()
+            .to_string()
+            .contains("desired.json.unreadable")
+    );
+    assert!(kept::desired(&the.places).unwrap().is_none());
+    let newer = br#"{"version":2,"desired":{"software":{},"partitions":{},"refused":{}}}"#;
+    crate::disk::replace(&the.places.desired(), newer).unwrap();
+    assert!(
+        kept::desired(&the.places)
+            .unwrap_err()
+            .to_string()
+            .contains("of version 2")
+    );
+}

@@ -8,22 +8,14 @@ use crate::workload::Report;
 #[derive(Debug, Default)]
 pub struct Queue(VecDeque<Report>);
 
-/// What a report is about. A newer report about the same replaces an older one.
-#[derive(Debug, PartialEq, Eq)]
-enum Subject<'a> {
-    Software(&'a str),
-    Instance(u16),
-    Connection(u16),
-}
-
 impl Queue {
     /// Adds a report, and takes out what it makes obsolete.
     pub fn push(&mut self, report: Report) {
-        self.0.retain(|older| subject(older) != subject(&report));
-        if let Report::Destroyed { partition } = &report {
-            let gone = Subject::Connection(partition.index());
-            self.0.retain(|older| subject(older) != gone);
+        if matches!(report, Report::Destroyed { .. }) {
+            self.0
+                .retain(|older| older.partition() != report.partition());
         }
+        self.0.retain(|older| older.subject() != report.subject());
         self.0.push_back(report);
     }
 
@@ -39,28 +31,9 @@ impl Queue {
         }
     }
 
-    /// How many reports wait.
-    pub fn len(&self) -> usize {
+    /// Returns how many reports wait.
+    pub fn waiting(&self) -> usize {
         self.0.len()
-    }
-
-    /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-fn subject(report: &Report) -> Subject<'_> {
-    match report {
-        Report::SoftwareBuilding { url }
-        | Report::SoftwareAvailable { url }
-        | Report::SoftwareDestroyed { url }
-        | Report::SoftwareError { url, .. } => Subject::Software(url.as_str()),
-        Report::Started { partition }
-        | Report::Stopped { partition }
-        | Report::Destroyed { partition }
-        | Report::InstanceError { partition, .. } => Subject::Instance(partition.index()),
-        Report::Connection { partition, .. } => Subject::Connection(partition.index()),
     }
 }
 

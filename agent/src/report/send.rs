@@ -52,7 +52,7 @@ pub async fn send(
             }
             Err(error) => {
                 pause = retry.failed(chance());
-                tracing::warn!("{} reports wait: {error}", queue.len());
+                tracing::warn!("{} reports wait: {error}", queue.waiting());
             }
         }
     }

@@ -1,6 +1,6 @@
 //! A box that is the master: what its master and its registry are told, the box's own token, the first operator's login line.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, bail};
 
@@ -9,7 +9,7 @@ use slap::JoinBlob;
 use tokio::process::Command;
 
 use super::{MASTER, REGISTRY, Services};
-use crate::config::{Master, Settings};
+use crate::config::{LISTEN, Master};
 use crate::disk;
 use crate::places::Places;
 use crate::status::LoginLine;
@@ -17,6 +17,7 @@ use crate::status::LoginLine;
 const USER: &str = "slapbox-master";
 const DATA: &str = "/var/lib/slapbox-master";
 const SOCKET: &str = "/run/slapbox-registry/http.sock";
+const WELCOME: &str = "/run/slapbox-master/welcome.json";
 const REGISTRY_STATE: &str = "/var/lib/slapbox-registry";
 /// The master's first computer is the box itself: everybody's peer in the overlay's first form.
 const HUB: &str = "COMP-1";
@@ -26,8 +27,10 @@ const HUB: &str = "COMP-1";
 struct MasterToml<'a> {
     data: &'a str,
     urls: &'a [String],
-    listen: SocketAddr,
-    registry: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    registry_socket: &'a str,
+    welcome: &'a str,
 }
 
 /// `/run/slapbox/registry.toml`.
@@ -45,8 +48,10 @@ pub fn files(master: &Master) -> anyhow::Result<[(&'static str, String); 2]> {
     let for_master = MasterToml {
         data: DATA,
         urls: &master.urls,
-        listen: master.listen,
-        registry: SOCKET,
+        // What is not said is everywhere, on a machine without IPv6 too.
+        listen: Some(master.listen).filter(|listen| *listen != LISTEN),
+        registry_socket: SOCKET,
+        welcome: WELCOME,
     };
     let for_registry = RegistryToml {
         state: REGISTRY_STATE,
@@ -88,15 +93,14 @@ pub async fn prepare(
 }
 
 /// Gets the box's own token from the master on it, to join through its own address.
-pub async fn local_join(settings: &Settings, master: &Master) -> anyhow::Result<JoinBlob> {
+pub async fn local_join(master: &Master) -> anyhow::Result<JoinBlob> {
     let user = nix::unistd::User::from_name(USER).context("the users cannot be read")?;
     let Some(user) = user else {
         bail!("there is no user {USER}")
     };
-    let name = settings.name.as_deref().unwrap_or("master");
+    let url = own_url(master.listen);
     let mut command = Command::new("/usr/bin/slapbox-master");
-    command.args(["token", "--data", DATA, "--kind", "node", "--label"]);
-    command.arg(format!("name={name}"));
+    command.args(["token", "--data", DATA, "--kind", "node", "--url", &url]);
     command
         .uid(user.uid.as_raw())
         .gid(user.gid.as_raw())
@@ -113,18 +117,13 @@ pub async fn local_join(settings: &Settings, master: &Master) -> anyhow::Result<
         );
     }
     let line = String::from_utf8(output.stdout).context("the token is no text")?;
-    let blob: JoinBlob = line.trim().parse().context("the token cannot be read")?;
-    Ok(JoinBlob {
-        urls: vec![own_url(master.listen)],
-        ..blob
-    })
+    line.trim().parse().context("the token cannot be read")
 }
 
 /// How the box reaches its own master, whatever its network.
 fn own_url(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         given => given,
     };
     format!("https://{}", SocketAddr::new(ip, listen.port()))
@@ -132,18 +131,18 @@ fn own_url(listen: SocketAddr) -> String {
 
 /// What the master leaves for the first operator; nothing once somebody has used it.
 pub fn login_line(places: &Places) -> Option<LoginLine> {
-    let text = disk::read_text(&places.at("run/slapbox-master/welcome.json")).ok()??;
+    let text = disk::read_text(&places.at(WELCOME.trim_start_matches('/'))).ok()??;
     parse_welcome(&text)
 }
 
 #[derive(Deserialize)]
 struct Welcome {
-    join: String,
+    login: String,
 }
 
 fn parse_welcome(text: &str) -> Option<LoginLine> {
     let welcome: Welcome = serde_json::from_str(text).ok()?;
-    Some(LoginLine(format!("slapbox login {}", welcome.join.trim())))
+    Some(LoginLine(welcome.login.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -160,12 +159,18 @@ mod tests {
 
     #[test]
     fn master_and_registry_are_told_what_the_document_says() {
+        let [elsewhere, _] = files(&master("192.0.2.1:8443")).unwrap();
+        assert!(
+            elsewhere.1.contains("listen = \"192.0.2.1:8443\""),
+            "{}",
+            elsewhere.1
+        );
         let [for_master, for_registry] = files(&master("[::]:443")).unwrap();
         insta::assert_snapshot!(for_master.1, @r#"
         data = "/var/lib/slapbox-master"
         urls = ["https://203.0.113.7"]
-        listen = "[::]:443"
-        registry = "/run/slapbox-registry/http.sock"
+        registry_socket = "/run/slapbox-registry/http.sock"
+        welcome = "/run/slapbox-master/welcome.json"
         "#);
         insta::assert_snapshot!(for_registry.1, @r#"
         state = "/var/lib/slapbox-registry"
@@ -178,7 +183,7 @@ mod tests {
     #[test]
     fn a_box_joins_itself_through_an_address_that_needs_no_network() {
         for (listen, url) in [
-            ("[::]:443", "https://[::1]:443"),
+            ("[::]:443", "https://127.0.0.1:443"),
             ("0.0.0.0:8443", "https://127.0.0.1:8443"),
             ("192.0.2.1:443", "https://192.0.2.1:443"),
         ] {
@@ -188,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_login_line_is_one_line() {
-        let line = parse_welcome(r#"{"join":"slapbox1.abc\n"}"#).unwrap();
+        let json = r#"{"login":"slapbox login slapbox1.abc\n","urls":["https://203.0.113.7"]}"#;
+        let line = parse_welcome(json).unwrap();
         assert_eq!(line.0, "slapbox login slapbox1.abc");
         assert_eq!(format!("{line:?}"), "LoginLine(…)");
         assert_eq!(parse_welcome("{}"), None);
