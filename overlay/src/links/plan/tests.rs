@@ -63,6 +63,7 @@ fn desired(peers: &BTreeSet<u8>, key: u8, mtu: u32) -> Desired {
 }
 
 /// What the kernel would have after a step; like the kernel, it refuses what cannot be.
+#[expect(clippy::too_many_lines, reason = "one arm a step")]
 fn after(mut observed: Observed, action: &Action) -> Observed {
     fn wireguard(observed: &mut Observed) -> &mut ObservedWireGuard {
         observed

@@ -1,0 +1,205 @@
+//! A registry on its socket, nodes on machines that do at once what they are told, and one way to wait.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use slapbox_overlay::babel::{self, Babel};
+use slapbox_overlay::links::{self, Desired, Observed, ObservedPeer, ObservedWireGuard, Outcome};
+use slapbox_re6st::node::{self, Folders, Machine, Master, Overlay, Source, Status};
+use slapbox_re6st::registry::{self, Moment, Registry, Settings};
+use tempfile::TempDir;
+use time::OffsetDateTime;
+use tokio::task::JoinHandle;
+
+/// A folder for everything of a test.
+pub(crate) struct Lab {
+    folder: TempDir,
+}
+
+impl Lab {
+    pub(crate) fn open() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Utf8PathBuf {
+        Utf8Path::from_path(self.folder.path()).unwrap().join(name)
+    }
+
+    /// Returns the registry of this lab; opened again, it has what it had.
+    pub(crate) fn registry(&self) -> Arc<Registry> {
+        let settings = Settings {
+            state: self.path("registry"),
+            socket: self.path("http.sock"),
+            network: Some("fd12:3456:789a::/48".parse().unwrap()),
+            hub: Some("COMP-1".parse().unwrap()),
+        };
+        let moment = Moment {
+            now: OffsetDateTime::now_utc(),
+            serial: [7; 16],
+        };
+        Arc::new(Registry::open(&settings, [7; 5], moment).unwrap())
+    }
+
+    /// Serves the registry on its socket until dropped.
+    pub(crate) fn serve(&self) -> Running {
+        let (registry, socket) = (self.registry(), self.path("http.sock"));
+        self.keep(async move { registry::serve(registry, &socket).await.unwrap() })
+    }
+
+    /// Keeps something running until dropped.
+    #[expect(clippy::unused_self, reason = "what runs belongs to the lab")]
+    pub(crate) fn keep(&self, run: impl Future<Output = ()> + Send + 'static) -> Running {
+        Running(tokio::spawn(run))
+    }
+
+    /// Returns a source that calls the registry's socket as a computer whose master is here.
+    pub(crate) fn source(&self, computer: &str) -> Source {
+        let master = Master {
+            urls: vec!["https://192.0.2.1:8443".to_owned()],
+            reference: computer.parse().unwrap(),
+            overlay: Overlay {
+                port: 6326,
+                endpoint: None,
+            },
+        };
+        Source::Socket {
+            socket: self.path("http.sock"),
+            master,
+        }
+    }
+
+    /// Starts a node on a machine; started again, it has what it kept.
+    pub(crate) fn start(&self, computer: &str, source: Source, machine: &FakeMachine) -> Node {
+        let folders = Folders {
+            state: self.path(&format!("{computer}-state")),
+            run: self.path(&format!("{computer}-run")),
+        };
+        std::fs::create_dir_all(&folders.run).unwrap();
+        let _ = std::fs::remove_file(folders.run.join("node.json"));
+        let (kept, machine) = (folders.clone(), machine.clone());
+        let running = self.keep(async move { node::run(source, &folders, machine).await.unwrap() });
+        Node {
+            folders: kept,
+            _running: running,
+        }
+    }
+}
+
+/// Something that ends when dropped.
+pub(crate) struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A node that runs.
+pub(crate) struct Node {
+    folders: Folders,
+    _running: Running,
+}
+
+impl Node {
+    /// Returns what `node.json` says.
+    pub(crate) fn status(&self) -> Option<Status> {
+        let text = std::fs::read(self.folders.run.join("node.json")).ok()?;
+        Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    /// Returns what babeld would read.
+    pub(crate) fn babeld_conf(&self) -> String {
+        std::fs::read_to_string(self.folders.run.join("babeld.conf")).unwrap_or_default()
+    }
+}
+
+/// A machine whose links come up as soon as they are desired.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FakeMachine {
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What a machine was told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) desired: Option<Desired>,
+    pub(crate) babel: Option<Babel>,
+    pub(crate) babel_restarts: usize,
+}
+
+impl FakeMachine {
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Machine for FakeMachine {
+    async fn links(&self, desired: &Desired) -> Result<Outcome, links::Error> {
+        let before = self.seen.lock().unwrap().desired.replace(desired.clone());
+        let mut observed = Observed::default();
+        if let Some(before) = before {
+            let alive = ObservedPeer {
+                handshake_age: Some(Duration::from_secs(3)),
+                ..ObservedPeer::default()
+            };
+            let peers = before
+                .wireguard
+                .peers
+                .into_keys()
+                .map(|key| (key, alive.clone()))
+                .collect();
+            observed.wireguard = Some(ObservedWireGuard {
+                up: true,
+                peers,
+                ..ObservedWireGuard::default()
+            });
+            for number in 1..=9 {
+                let prefix = format!("fd12:3456:789a:{number}::/64").parse().unwrap();
+                observed.babel.insert(prefix, format!("slt{number}"));
+            }
+        }
+        Ok(Outcome {
+            changed: 0,
+            failures: Vec::new(),
+            observed,
+        })
+    }
+
+    async fn babel(&self, babel: &Babel) -> Result<bool, babel::Error> {
+        self.seen.lock().unwrap().babel = Some(babel.clone());
+        Ok(true)
+    }
+
+    async fn restart_babel(&self, _: &Babel) -> Result<(), babel::Error> {
+        self.seen.lock().unwrap().babel_restarts += 1;
+        Ok(())
+    }
+}
+
+/// Waits for a probe to return something; says what it was and what was seen last otherwise.
+pub(crate) async fn eventually<T, S: std::fmt::Debug>(
+    what: &str,
+    mut probe: impl FnMut() -> Result<T, S>,
+) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        match probe() {
+            Ok(seen) => return seen,
+            Err(seen) => assert!(tokio::time::Instant::now() < deadline, "{what}: {seen:#?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until a node says that it is connected.
+pub(crate) async fn connected(node: &Node) -> Status {
+    eventually("the node is connected", || match node.status() {
+        Some(status) if status.state == node::StatusState::Connected => Ok(status),
+        other => Err(other),
+    })
+    .await
+}

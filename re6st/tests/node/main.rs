@@ -1,0 +1,6 @@
+//! Nodes against a real registry, in one process: only the machine under them is not real.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod lab;
+mod star;
+mod tls;
