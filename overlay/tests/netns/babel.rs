@@ -1,103 +1,27 @@
 //! The real babeld with our configuration: neighbours learn each other's prefix, and one in the middle forwards.
 
-use std::collections::BTreeSet;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use slapbox_overlay::babel::{self, Babel};
-use tempfile::TempDir;
 
-use crate::lab::{Namespace, skip};
+use crate::node::{Node, eventually};
 
-/// A node: a namespace with its prefix, and a babeld on some tunnels, which veth stands for.
-struct Node {
-    namespace: Namespace,
-    folder: TempDir,
-    babel: Babel,
-    babeld: Option<Child>,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        if let Some(babeld) = &mut self.babeld {
-            let _ = babeld.kill();
-            let _ = babeld.wait();
-        }
-    }
-}
-
-impl Node {
-    fn open(index: u16) -> Option<Self> {
-        if Command::new("babeld")
-            .arg("-V")
-            .stderr(Stdio::null())
-            .status()
-            .is_err()
-        {
-            skip("babeld is not installed");
-            return None;
-        }
-        let namespace = Namespace::open()?;
-        let folder = tempfile::tempdir().unwrap();
-        let babel = Babel {
-            network: "fd12:3456:789a::/48".parse().unwrap(),
-            prefix: format!("fd12:3456:789a:{index:x}::/64").parse().unwrap(),
-            address: format!("fd12:3456:789a:{index:x}::1").parse().unwrap(),
-            link_network: "fd12:3456:789a:ffff::/64".parse().unwrap(),
-            interfaces: BTreeSet::new(),
-            socket: folder
-                .path()
-                .join("babeld.sock")
-                .to_str()
-                .unwrap()
-                .to_owned(),
-        };
-        namespace.command("sysctl -q -w net.ipv6.conf.all.forwarding=1");
-        namespace.ip(&format!(
-            "-6 address add fd12:3456:789a:{index:x}::1/128 dev lo"
-        ));
-        namespace.ip(&format!(
-            "-6 route add unreachable fd12:3456:789a:{index:x}::/64 proto 116"
-        ));
-        Some(Self {
-            namespace,
-            folder,
-            babel,
-            babeld: None,
-        })
-    }
-
-    fn start_babeld(&mut self) {
-        let path = self.folder.path().join("babeld.conf");
-        std::fs::write(&path, self.babel.render()).unwrap();
-        let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let child = self.namespace.run(move || {
-            let arguments = ["-I", "", "-c", path.to_str().unwrap()];
-            Command::new("babeld")
-                .args(arguments)
-                .stdout(log.try_clone().unwrap())
-                .stderr(log)
-                .spawn()
-                .unwrap()
-        });
-        self.babeld = Some(child);
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap()
-    }
-
-    fn reconcile(&self) -> Option<usize> {
-        let babel = self.babel.clone();
-        self.namespace
-            .run_async(async move || babel::reconcile(&babel).await.unwrap())
-    }
-
-    /// Asks another node's address, from whichever address the kernel chooses.
-    fn reaches(&self, other: u16) -> Result<String, String> {
-        let command = format!("ping -c 1 -W 1 fd12:3456:789a:{other:x}::1");
-        self.namespace.attempt(&command)
-    }
+/// A node that has its prefix already; veth stands for its tunnels.
+fn open(index: u16) -> Option<Node> {
+    let node = Node::open(index)?;
+    let Babel {
+        prefix, address, ..
+    } = &node.babel;
+    node.namespace
+        .ip(&format!("-6 address add {address}/128 dev lo"));
+    node.namespace
+        .ip(&format!("-6 route add unreachable {prefix} proto 116"));
+    // An address of the links' own network, which must not be taken for a source.
+    node.namespace.ip(&format!(
+        "-6 address add fd12:3456:789a:ffff::{index:x}/128 dev lo"
+    ));
+    Some(node)
 }
 
 /// Connects two nodes; tunnels are named after the peer, as the product does.
@@ -108,22 +32,9 @@ fn connect(one: &mut Node, one_index: u32, other: &mut Node, other_index: u32) {
     other.babel.interfaces.insert(there);
 }
 
-fn eventually(what: &str, mut probe: impl FnMut() -> Result<String, String>) -> String {
-    let start = Instant::now();
-    loop {
-        match probe() {
-            Ok(seen) => return seen,
-            Err(seen) => assert!(start.elapsed() < Duration::from_secs(20), "{what}: {seen}"),
-        }
-        std::thread::park_timeout(Duration::from_millis(100));
-    }
-}
-
 #[test]
 fn prefixes_are_routed_and_a_node_in_the_middle_forwards() {
-    let (Some(mut hub), Some(mut first), Some(mut second)) =
-        (Node::open(1), Node::open(2), Node::open(3))
-    else {
+    let (Some(mut hub), Some(mut first), Some(mut second)) = (open(1), open(2), open(3)) else {
         return;
     };
     connect(&mut hub, 1, &mut first, 2);
@@ -146,7 +57,7 @@ fn prefixes_are_routed_and_a_node_in_the_middle_forwards() {
 
 #[test]
 fn interfaces_come_and_go_while_babeld_runs() {
-    let (Some(mut hub), Some(mut node)) = (Node::open(1), Node::open(2)) else {
+    let (Some(mut hub), Some(mut node)) = (open(1), open(2)) else {
         return;
     };
     assert_eq!(hub.reconcile(), None, "no babeld runs");
@@ -177,7 +88,7 @@ fn interfaces_come_and_go_while_babeld_runs() {
 
 #[test]
 fn a_neighbour_cannot_announce_what_is_not_of_the_network() {
-    let (Some(mut hub), Some(mut liar)) = (Node::open(1), Node::open(2)) else {
+    let (Some(mut hub), Some(mut liar)) = (open(1), open(2)) else {
         return;
     };
     connect(&mut hub, 1, &mut liar, 2);
@@ -219,7 +130,7 @@ fn a_neighbour_cannot_announce_what_is_not_of_the_network() {
 
 #[test]
 fn a_babeld_that_was_killed_does_not_keep_the_next_one_out() {
-    let Some(mut node) = Node::open(1) else {
+    let Some(mut node) = open(1) else {
         return;
     };
     let running = |node: &Node| match node.reconcile() {

@@ -7,4 +7,6 @@
 
 mod babel;
 mod lab;
+mod links;
+mod node;
 mod partitions;

@@ -22,9 +22,12 @@ use crate::disk::{self, Access};
 use crate::reference::Reference;
 use crate::words::words;
 
-/// How often to look while others cannot be reached, and when they can.
-const CONNECTING: Duration = Duration::from_secs(1);
+/// How often to look while others cannot be reached, at first and when that lasts, and when they can.
+const CONNECTING: Duration = Duration::from_millis(500);
+const STILL_CONNECTING: Duration = Duration::from_secs(2);
 const CONNECTED: Duration = Duration::from_secs(5);
+/// When it lasts.
+const LONG: Duration = Duration::from_secs(60);
 /// How often to tell babeld again, which may have been restarted by somebody.
 const BABEL: Duration = Duration::from_secs(60);
 /// How often to write how old handshakes are.
@@ -48,6 +51,7 @@ pub(super) async fn keep<M: Machine>(
 ) {
     let mut memory = Memory::default();
     let mut ready = false;
+    let mut connected = Instant::now();
     loop {
         let known = membership.borrow_and_update().clone();
         let problem = match &known.document {
@@ -60,10 +64,13 @@ pub(super) async fn keep<M: Machine>(
             &memory.observed,
             problem.as_deref(),
         );
-        let pause = if now.state == State::Connected {
-            CONNECTED
-        } else {
-            CONNECTING
+        let pause = match now.state {
+            State::Connected => {
+                connected = Instant::now();
+                CONNECTED
+            }
+            State::Connecting if connected.elapsed() < LONG => CONNECTING,
+            State::Connecting => STILL_CONNECTING,
         };
         tell(now, folders, &mut memory, &mut ready);
         tokio::select! {
