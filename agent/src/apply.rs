@@ -125,6 +125,7 @@ impl Hands<'_> {
             let program = Program {
                 command: vec![INSTANTIATE.to_owned()],
                 run: Run::Once(INSTANTIATE_WITHIN),
+                folder: None,
             };
             let unit = UnitName::Instantiate(self.place.partition).to_string();
             let mut all = properties(self.place, release, &program);
@@ -168,6 +169,7 @@ impl Hands<'_> {
             Programs::Command(command) => Program {
                 command,
                 run: Run::Service,
+                folder: release.runs.folder(),
             },
             Programs::Files(mut files) => {
                 let found = files.remove(name);
@@ -175,6 +177,7 @@ impl Hands<'_> {
                 Program {
                     command: vec![self.place.directory.join(&found.path).into_string()],
                     run: found.run,
+                    folder: None,
                 }
             }
         };
@@ -226,9 +229,12 @@ impl Hands<'_> {
         path: &str,
     ) -> Result<Result<(), String>, ApplyError> {
         let partition = self.place.partition;
-        let command = vec![self.place.directory.join(path).into_string()];
-        let run = Run::Once(TIMEOUT);
-        let mut all = properties(self.place, release, &Program { command, run });
+        let program = Program {
+            command: vec![self.place.directory.join(path).into_string()],
+            run: Run::Once(TIMEOUT),
+            folder: None,
+        };
+        let mut all = properties(self.place, release, &program);
         all.push(property("Slice", slice(partition)));
         all.push(property(
             "Description",

@@ -4,7 +4,14 @@ use std::error::Error;
 
 /// The error and all its causes, in one line.
 pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    all(error).fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    all(error).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        // Some libraries put the cause into the text and give it as the source too.
+        match text.ends_with(&cause) {
+            true => text,
+            false => format!("{text}: {cause}"),
+        }
+    })
 }
 
 /// The causes of an error, the nearest first.

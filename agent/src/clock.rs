@@ -1,14 +1,23 @@
 //! The time of day of a box whose clock nobody has set: the time that the master's CA signs is taken instead.
 //! The only place that sets the clock.
 
+use std::time::SystemTime;
+
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_settime};
 
-use crate::console::unix_seconds;
 use crate::places::Places;
 
 /// A clock that differs by less is left to NTP.
 const MOST_SECONDS_WRONG: i64 = 60;
+
+/// Seconds since 1970; a clock before that is at its beginning.
+pub fn unix_seconds(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
+}
 
 /// When the image was made, in seconds since 1970: no clock can be before that.
 pub fn image_time(places: &Places) -> i64 {

@@ -2,10 +2,9 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_lc_rs::rand::fill;
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
 use tokio::time::sleep;
@@ -13,6 +12,7 @@ use tokio::time::sleep;
 use crate::life::{self, Life};
 use crate::places::Places;
 use crate::status::{Board, Status};
+use crate::world::World;
 use crate::{addresses, config, console, notify, status};
 
 /// The daemon of a Slapbox node.
@@ -84,9 +84,7 @@ async fn daemon() -> anyhow::Result<ExitCode> {
         places,
         board,
         version,
-        now: SystemTime::now,
-        nonce,
-        chance,
+        world: World::real(),
     };
     notify::ready();
     show(&life);
@@ -111,11 +109,14 @@ async fn daemon() -> anyhow::Result<ExitCode> {
 /// What shows the status has tasks of its own: it never waits for the work, nor the work for it.
 fn show(life: &Life) {
     let Life {
-        places, board, now, ..
+        places,
+        board,
+        world,
+        ..
     } = life.clone();
     tokio::spawn(async move {
         tokio::join!(
-            console::run(&places, board.follow(), now),
+            console::run(&places, board.follow(), world),
             status::publish(&places, board.follow()),
             addresses::follow(&board),
         )
@@ -158,15 +159,4 @@ fn version(places: &Places) -> String {
     named
         .map_or(env!("CARGO_PKG_VERSION"), |value| value.trim_matches('"'))
         .to_owned()
-}
-
-fn nonce() -> [u8; 32] {
-    let mut bytes = [0; 32];
-    fill(&mut bytes).expect("the system always has randomness");
-    bytes
-}
-
-fn chance() -> f64 {
-    let [a, b, ..] = nonce();
-    f64::from(u16::from_be_bytes([a, b])) / f64::from(u16::MAX)
 }

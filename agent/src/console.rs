@@ -4,13 +4,14 @@
 mod outlet;
 mod screen;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::places::Places;
 use crate::status::Status;
+use crate::world::World;
 
 pub use outlet::Outlet;
 pub use screen::{Screen, render};
@@ -20,13 +21,13 @@ const EVERY: Duration = Duration::from_secs(10);
 const AT_MOST_EVERY: Duration = Duration::from_millis(700);
 
 /// Draws until the status has no writer any more.
-pub async fn run(places: &Places, mut status: watch::Receiver<Status>, clock: fn() -> SystemTime) {
+pub async fn run(places: &Places, mut status: watch::Receiver<Status>, world: World) {
     let mut outlets = outlet::find(places);
     loop {
         let drawn = Instant::now();
         let screen = {
             let status = status.borrow_and_update();
-            render(&status, unix_seconds(clock()))
+            render(&status, world.seconds())
         };
         for outlet in &mut outlets {
             outlet.draw(&screen).await;
@@ -37,12 +38,4 @@ pub async fn run(places: &Places, mut status: watch::Receiver<Status>, clock: fn
         }
         sleep_until(drawn + AT_MOST_EVERY).await;
     }
-}
-
-/// Seconds since 1970; a clock before that is at its beginning.
-pub fn unix_seconds(time: SystemTime) -> i64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-        })
 }

@@ -1,6 +1,7 @@
 //! Enrolment: what to do next after each answer of the master. Pure here, without clock or chance; `ask` does the I/O.
 
 mod ask;
+mod renew;
 mod retry;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::status::Enrolment;
 
 pub use ask::{Admitted, Applicant, Outcome, enrol};
+pub use renew::renew;
 pub use retry::{Retry, pause};
 
 /// What became of asking the master.

@@ -35,3 +35,4 @@ pub mod status;
 pub mod systemd;
 pub mod verdict;
 pub mod workload;
+pub mod world;

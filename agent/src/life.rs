@@ -4,7 +4,7 @@
 mod duties;
 mod join;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use slap::ComputerId;
@@ -12,12 +12,12 @@ use tokio::time::sleep;
 
 use crate::config::{Role, Settings};
 use crate::identity::{self, Identity};
-use crate::master::Nonce;
 use crate::places::Places;
 use crate::provision;
 use crate::roles::{self, Services};
 use crate::status::{Board, Enrolment};
 use crate::systemd::Systemd;
+use crate::world::World;
 
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -30,12 +30,8 @@ pub struct Life {
     pub board: Board,
     /// The version of this program.
     pub version: String,
-    /// The time of day.
-    pub now: fn() -> SystemTime,
-    /// Bytes nobody can guess.
-    pub nonce: Nonce,
-    /// Between 0 and 1.
-    pub chance: fn() -> f64,
+    /// Time and chance.
+    pub world: World,
 }
 
 /// Why a life ends in good order: systemd starts the next one.
@@ -80,7 +76,6 @@ pub async fn live(life: &Life) -> anyhow::Result<End> {
         status.enrolment = Enrolment::Enrolled { reference: words };
         status.masters = identity.master.urls.clone();
     });
-    start(board, &systemd, roles::OVERLAY).await;
     duties::run(life, systemd, settings, identity, reference).await
 }
 

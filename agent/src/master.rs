@@ -5,24 +5,21 @@ mod upstream;
 mod words;
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use slap::ComputerId;
 use slap::client::{self, CallError, Client, SetupError};
 use tokio::sync::OnceCell;
 
 use crate::clock;
-use crate::console::unix_seconds;
 use crate::identity::Identity;
 use crate::places::Places;
+use crate::world::World;
 
 pub use words::{code_of, reason};
 
 /// Nothing that a node asks of its master is long, watching apart.
 const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Chance, of which everything below `main` is told: bytes nobody can guess.
-pub type Nonce = fn() -> [u8; 32];
 
 /// The master of an enrolled box.
 #[derive(Debug)]
@@ -32,8 +29,7 @@ pub struct Master {
     settings: RwLock<client::Settings>,
     extensions: OnceCell<Vec<String>>,
     places: Places,
-    now: fn() -> SystemTime,
-    nonce: Nonce,
+    world: World,
 }
 
 impl Master {
@@ -42,8 +38,7 @@ impl Master {
         identity: &Identity,
         computer: ComputerId,
         places: Places,
-        now: fn() -> SystemTime,
-        nonce: Nonce,
+        world: World,
     ) -> Result<Self, SetupError> {
         let settings = settings(identity);
         let client = Client::new(&settings)?;
@@ -53,8 +48,7 @@ impl Master {
             settings: RwLock::new(settings),
             extensions: OnceCell::new(),
             places,
-            now,
-            nonce,
+            world,
         })
     }
 
@@ -100,7 +94,7 @@ impl Master {
     /// Sets the clock if the master's CA says that it is wrong.
     pub async fn keep_time(&self) -> Result<(), CallError> {
         let settings = self.settings();
-        keep_time(&settings, &self.places, self.now, self.nonce).await
+        keep_time(&settings, &self.places, self.world).await
     }
 }
 
@@ -108,8 +102,7 @@ impl Master {
 pub async fn keep_time(
     settings: &client::Settings,
     places: &Places,
-    now: fn() -> SystemTime,
-    nonce: Nonce,
+    world: World,
 ) -> Result<(), CallError> {
     let doubting = client::Settings {
         clock: client::Clock::Wrong,
@@ -124,11 +117,11 @@ pub async fn keep_time(
             return Ok(());
         }
     };
-    let signed = match client.time(&nonce()).await {
+    let signed = match client.time(&(world.nonce)()).await {
         Err(CallError::NotFound(_)) => return Ok(()),
         answer => answer?,
     };
-    let local = unix_seconds(now());
+    let local = world.seconds();
     let Some(right) = clock::correction(local, signed) else {
         return Ok(());
     };
@@ -139,7 +132,7 @@ pub async fn keep_time(
         );
         return Ok(());
     }
-    match clock::set(right) {
+    match (world.set_clock)(right) {
         Ok(()) => tracing::warn!(
             "the clock was {} s wrong, it is set to the master's",
             local - right

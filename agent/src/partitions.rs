@@ -8,6 +8,7 @@ use ipnet::Ipv6Net;
 use slap::configuration::PartitionConfiguration;
 use slapbox_overlay::partitions::{self as network, MAX_PARTITIONS, PartitionNetwork};
 
+use crate::causes::in_one_line;
 use crate::desired::PartitionName;
 use crate::workload::Paths;
 
@@ -79,7 +80,7 @@ pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, Pa
     made.changed += outcome.changed;
     let failures = outcome.failures.into_iter();
     made.network_failures = failures
-        .map(|failure| format!("{:#}", anyhow::Error::new(failure)))
+        .map(|failure| in_one_line(&failure))
         .collect();
     Ok(made)
 }
@@ -130,7 +131,7 @@ fn make_directories(
         match directories::make_one(paths, &directory) {
             Ok(count) => changed += count,
             Err(error) => {
-                let message = format!("{:#}", anyhow::Error::new(error));
+                let message = in_one_line(&error);
                 made.failures.insert(partition, message);
             }
         }

@@ -168,7 +168,8 @@ fn unit_steps(
     found: &BTreeMap<ProgramName, Unit>,
 ) -> (Vec<Action>, Vec<Action>) {
     let fits = |program: &ProgramName, unit: &Unit| {
-        unit.state != UnitState::Ending && wanted.get(program) == unit.fingerprint.as_ref()
+        let wanted = wanted.get(program);
+        unit.state != UnitState::Ending && wanted.is_some() && wanted == unit.fingerprint.as_ref()
     };
     let stops = found
         .iter()
@@ -211,7 +212,8 @@ fn is_used(url: &SoftwareUrl, desired: &Desired, observed: &Observed) -> bool {
         .filter(|(_, instance)| instance.software == *url);
     users.any(|(partition, instance)| {
         let found = observed.partitions.get(partition);
-        instance.state != RequestedState::Destroyed || found.is_some_and(runs_anything)
+        // One that cannot be looked at, or is being worked on, may still run.
+        instance.state != RequestedState::Destroyed || found.is_none_or(runs_anything)
     })
 }
 

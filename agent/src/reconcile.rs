@@ -7,7 +7,7 @@ mod ports;
 mod wake;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use slap::{ComputerConfiguration, ComputerId};
@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::causes;
-use crate::console::unix_seconds;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::places::Places;
 use crate::status::{Board, Enrolment, Failure, Releases};
 use crate::workload::{Converged, Report};
+use crate::world::World;
 
 pub use overlay::{OverlayState, read as read_overlay};
 pub use ports::{Kind, Made, Node, Upstream, UpstreamError};
@@ -41,7 +41,7 @@ struct Loop<'a, N, U> {
     places: &'a Places,
     board: &'a Board,
     wanted: Wanted,
-    clock: fn() -> SystemTime,
+    world: World,
     reports: mpsc::Sender<Report>,
     desired: Option<Desired>,
     prefix: Option<Ipv6Net>,
@@ -68,7 +68,7 @@ pub async fn run<N: Node, U: Upstream>(
     places: &Places,
     board: &Board,
     wanted: Wanted,
-    clock: fn() -> SystemTime,
+    world: World,
     mut wakes: mpsc::Receiver<Wake>,
     reports: mpsc::Sender<Report>,
 ) {
@@ -78,7 +78,7 @@ pub async fn run<N: Node, U: Upstream>(
         places,
         board,
         wanted,
-        clock,
+        world,
         reports,
         desired: None,
         prefix: None,
@@ -143,7 +143,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
     async fn fetch(&mut self) {
         match self.upstream.desired().await {
             Ok(desired) => {
-                let now = unix_seconds((self.clock)());
+                let now = self.world.seconds();
                 let reference = self.wanted.reference.to_string();
                 self.board.update(|status| {
                     status.last_contact = Some(now);

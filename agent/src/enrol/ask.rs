@@ -1,6 +1,6 @@
 //! The I/O of enrolment: asks the master with the box's key and token until it is let in or refused.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use slap::JoinBlob;
 use slap::client::{self, CallError, Client};
@@ -9,11 +9,11 @@ use tokio::time::sleep;
 
 use super::{Answer, Progress, Step, Trouble};
 use crate::clock;
-use crate::console::unix_seconds;
 use crate::identity::Key;
-use crate::master::{self, Nonce};
+use crate::master;
 use crate::places::Places;
 use crate::status::{Board, Enrolment};
+use crate::world::World;
 
 /// Everything that asking takes.
 #[derive(Debug)]
@@ -30,12 +30,8 @@ pub struct Applicant<'a> {
     pub proxy: Option<String>,
     /// What the machine is.
     pub inventory: Inventory,
-    /// The time of day.
-    pub now: fn() -> SystemTime,
-    /// Bytes nobody can guess.
-    pub nonce: Nonce,
-    /// Between 0 and 1.
-    pub chance: fn() -> f64,
+    /// Time and chance.
+    pub world: World,
 }
 
 /// What the master gave.
@@ -71,7 +67,7 @@ pub async fn enrol(applicant: &Applicant<'_>) -> Outcome {
             Err(error) => answer_to(error),
         };
         log(&answer);
-        match progress.after(answer, (applicant.chance)()) {
+        match progress.after(answer, (applicant.world.chance)()) {
             Step::Ask { after, shown } => {
                 applicant.board.update(|status| status.enrolment = shown);
                 sleep(after).await;
@@ -99,11 +95,11 @@ pub async fn enrol(applicant: &Applicant<'_>) -> Outcome {
 impl Applicant<'_> {
     /// Takes the signed time once: before anything is signed or believed by a clock that nobody has set.
     async fn prepare_time(&self, is_known: &mut bool) -> Result<(), CallError> {
-        let is_possible = unix_seconds((self.now)()) >= clock::image_time(self.places);
+        let is_possible = self.world.seconds() >= clock::image_time(self.places);
         if *is_known && is_possible {
             return Ok(());
         }
-        master::keep_time(&self.settings(), self.places, self.now, self.nonce).await?;
+        master::keep_time(&self.settings(), self.places, self.world).await?;
         *is_known = true;
         Ok(())
     }

@@ -3,10 +3,11 @@
 //! A program sees its release as `/`, read-only, and of the rest of the node only its own partition's directory. It
 //! has no privilege, cannot get one, and sees no process, memory or temporary file of others.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 
 use crate::desired::{Fingerprint, PartitionName};
 use crate::partitions::users::Ids;
@@ -40,6 +41,8 @@ pub struct Program {
     /// With its arguments, its own name first.
     pub command: Vec<String>,
     pub run: Run,
+    /// Where it begins, if not in the partition's directory.
+    pub folder: Option<String>,
 }
 
 /// What configures partitions runs here, and yields to what serves.
@@ -75,11 +78,15 @@ pub fn slice_properties(partition: PartitionName) -> Vec<Property> {
 
 /// Returns the properties of the unit that runs a program of a partition.
 pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Property> {
+    let folder = program.folder.as_deref();
     let mut all = vec![
         property("CollectMode", "inactive-or-failed"),
         property("ExecStart", Value::Command(program.command.clone())),
         property("Environment", environment(place, release)),
-        property("WorkingDirectory", place.directory.as_str()),
+        property(
+            "WorkingDirectory",
+            folder.unwrap_or(place.directory.as_str()),
+        ),
         property("User", place.ids.uid.to_string()),
         property("Group", place.ids.gid.to_string()),
         property("UMask", 0o027_u32),
@@ -149,6 +156,7 @@ fn view(place: &Place, release: &Release) -> Vec<Property> {
         ),
         property("ReadWritePaths", vec![directory]),
         property("ProtectSystem", "strict"),
+        property("ProtectHome", "read-only"),
         property("PrivateTmp", true),
         property("PrivateDevices", true),
         property("PrivateIPC", true),
@@ -190,42 +198,40 @@ fn privileges() -> Vec<Property> {
 
 fn environment(place: &Place, release: &Release) -> Vec<String> {
     let directory = &place.directory;
-    let address = |address: Option<String>| address.unwrap_or_default();
-    let image = release.runs.env.iter().filter(|entry| is_entry(entry));
-    let mut all: Vec<String> = vec![format!("PATH={PATH}")];
-    // What comes later wins: an image may set PATH, but not who the instance is.
-    all.extend(image.cloned());
+    let user = place.partition.user();
+    let of_image = release.runs.env.iter().filter_map(|entry| entry_of(entry));
+    let mut all = BTreeMap::from([("PATH", PATH.to_owned())]);
+    // What comes later wins: an image may set PATH, but not who the instance is. systemd refuses a name twice.
+    all.extend(of_image);
     all.extend([
-        format!("HOME={directory}"),
-        format!("USER={}", place.partition.user()),
-        format!("LOGNAME={}", place.partition.user()),
-        format!("SLAPOS_PARTITION={directory}"),
-        format!(
-            "SLAPOS_IPV6={}",
-            address(place.ipv6.map(|ip| ip.to_string()))
-        ),
-        format!(
-            "SLAPOS_IPV4={}",
-            address(place.ipv4.map(|ip| ip.to_string()))
-        ),
-        format!("SLAPOS_PARAMETERS={}", path_of(directory, PARAMETERS)),
-        format!("SLAPOS_CONNECTION={}", path_of(directory, CONNECTION)),
+        ("HOME", directory.to_string()),
+        ("USER", user.clone()),
+        ("LOGNAME", user),
+        ("SLAPOS_PARTITION", directory.to_string()),
+        ("SLAPOS_IPV6", text_of(place.ipv6)),
+        ("SLAPOS_IPV4", text_of(place.ipv4)),
+        ("SLAPOS_PARAMETERS", directory.join(PARAMETERS).into()),
+        ("SLAPOS_CONNECTION", directory.join(CONNECTION).into()),
     ]);
-    all
+    let all = all.into_iter();
+    all.map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-/// systemd refuses a whole unit for one malformed entry.
-fn is_entry(entry: &str) -> bool {
-    let Some((name, value)) = entry.split_once('=') else {
-        return false;
-    };
+fn text_of(address: Option<impl ToString>) -> String {
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+/// Reads `NAME=value`; systemd refuses a whole unit for one malformed entry.
+fn entry_of(entry: &str) -> Option<(&str, String)> {
+    let (name, value) = entry.split_once('=')?;
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let begins_well = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    begins_well && name.bytes().all(good) && !value.contains(|c: char| c.is_control())
-}
-
-fn path_of(directory: &Utf8Path, name: &str) -> Utf8PathBuf {
-    directory.join(name)
+    let fits = begins_well
+        && name.bytes().all(good)
+        && !value.contains(|c: char| c.is_control() && c != '\n' && c != '\t');
+    fits.then(|| (name, value.to_owned()))
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -8,11 +8,10 @@ use slap::ComputerId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::{End, Life};
+use super::{End, Life, start};
 use crate::causes;
 use crate::config::{Role, Settings};
-use crate::console::unix_seconds;
-use crate::enrol::{Renewal, Retry, renewal};
+use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
 use crate::master::{self, Master};
 use crate::provision;
@@ -25,6 +24,7 @@ use crate::workload::{Fetcher, Paths, Workload};
 
 const WAKES: usize = 16;
 const REPORTS: usize = 64;
+const TIME_WITHIN: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Does all duties until another document ends this life.
@@ -36,28 +36,22 @@ pub(super) async fn run(
     reference: ComputerId,
 ) -> anyhow::Result<End> {
     let (places, board) = (&life.places, &life.board);
-    let master = Master::new(
-        &identity,
-        reference.clone(),
-        places.clone(),
-        life.now,
-        life.nonce,
-    )
-    .context("no client of the master can be made")?;
+    let master = Master::new(&identity, reference.clone(), places.clone(), life.world)
+        .context("no client of the master can be made")?;
     let master = Arc::new(master);
+    // WireGuard takes a clock that is set back for a replay: the time comes before the first handshake, if it can be had.
+    let _ = tokio::time::timeout(TIME_WITHIN, master.keep_time()).await;
+    start(board, &systemd, roles::OVERLAY).await;
     let fetcher = fetcher(&master, &settings);
-    let workload = Workload::new(Paths::default(), fetcher, systemd.clone(), life.now);
+    let workload = Workload::new(Paths::default(), fetcher, systemd.clone(), life.world.now);
     let (wake, wakes) = mpsc::channel(WAKES);
     let (report, reports) = mpsc::channel(REPORTS);
     let wanted = Wanted {
         partitions: settings.partitions,
         reference,
     };
-    if let Err(error) = master.keep_time().await {
-        tracing::warn!("the time is not known: {}", master::reason(&error));
-    }
     tokio::select! {
-        () = reconcile::run(&workload, &*master, places, board, wanted, life.now, wakes, report) => {
+        () = reconcile::run(&workload, &*master, places, board, wanted, life.world, wakes, report) => {
             anyhow::bail!("the loop ended")
         }
         ended = workload.watch_units() => {
@@ -68,10 +62,11 @@ pub(super) async fn run(
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
         () = watch_units(&workload) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
-        () = forever(reconcile::follow_master(&*master, wake, life.chance)) => anyhow::bail!("unreachable"),
-        () = report::send(&*master, reports, board, life.chance) => anyhow::bail!("the reports ended"),
+        () = forever(reconcile::follow_master(&*master, wake, life.world.chance)) => anyhow::bail!("unreachable"),
+        () = report::send(&*master, reports, board, life.world.chance) => anyhow::bail!("the reports ended"),
         () = report_node(life, &master) => anyhow::bail!("unreachable"),
         () = renew(life, &systemd, &master, identity) => anyhow::bail!("unreachable"),
+        () = keep_time(life, &master) => anyhow::bail!("unreachable"),
         () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
         end = another_document(life, &settings) => end,
     }
@@ -134,7 +129,7 @@ async fn report_node(life: &Life, master: &Master) {
             Ok(()) => retry.succeeded(),
             Err(error) => {
                 tracing::debug!("the node report is not taken: {error}");
-                sleep(retry.failed((life.chance)())).await;
+                sleep(retry.failed((life.world.chance)())).await;
                 continue;
             }
         }
@@ -148,11 +143,28 @@ async fn report_node(life: &Life, master: &Master) {
     }
 }
 
+/// Compares the clock with the master's, once it answers and then each hour.
+async fn keep_time(life: &Life, master: &Master) {
+    let mut retry = Retry::default();
+    loop {
+        match master.keep_time().await {
+            Ok(()) => {
+                retry.succeeded();
+                sleep(60 * MINUTE).await;
+            }
+            Err(error) => {
+                tracing::debug!("the time is not known: {}", master::reason(&error));
+                sleep(retry.failed((life.world.chance)())).await;
+            }
+        }
+    }
+}
+
 /// Renews the certificate when half of its life is over, and has the overlay's daemon take the new one.
 async fn renew(life: &Life, services: &impl Services, master: &Master, mut identity: Identity) {
     let mut retry = Retry::default();
     loop {
-        let now = unix_seconds((life.now)());
+        let now = life.world.seconds();
         if renewal(&identity.certificate, now) == Renewal::NotYet {
             sleep(MINUTE).await;
             continue;
@@ -170,7 +182,7 @@ async fn renew(life: &Life, services: &impl Services, master: &Master, mut ident
                     );
                     life.board.update(|status| status.notices = vec![why]);
                 }
-                sleep(retry.failed((life.chance)()) + Duration::from_secs(10)).await;
+                sleep(retry.failed((life.world.chance)()) + Duration::from_secs(10)).await;
             }
         }
     }
@@ -182,22 +194,7 @@ async fn renew_once(
     master: &Master,
     identity: &Identity,
 ) -> anyhow::Result<Identity> {
-    let csr = identity.key.request()?;
-    let csr = csr.as_str();
-    let reply = master
-        .call(|client| async move { client.renew(csr).await })
-        .await
-        .map_err(|error| anyhow::anyhow!("{}", master::reason(&error)))?;
-    let renewed = identity::assemble(
-        identity.key.clone(),
-        reply.certificate,
-        reply.ca,
-        identity.master.clone(),
-    )?;
-    anyhow::ensure!(
-        renewed.pin == identity.pin,
-        "the master gave another CA than its own"
-    );
+    let renewed = enrol::renew(master, identity).await?;
     identity::store(&life.places.identity(), &renewed)?;
     master.renewed(&renewed)?;
     tracing::info!("the certificate is renewed");

@@ -74,9 +74,7 @@ async fn attempt(
                 settings.name.as_deref().unwrap_or_default(),
                 &life.version,
             ),
-            now: life.now,
-            nonce: life.nonce,
-            chance: life.chance,
+            world: life.world,
         };
         match (enrol::enrol(&applicant).await, &settings.role) {
             (Outcome::Admitted(admitted), _) => {

@@ -1,1 +1,354 @@
+//! A plan leads from any state to any other, and what is converged needs no action: tried for every pair of small
+//! states, against a world that does what it is told.
 
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::verdict::{Verdict, judge};
+
+const PARTITION: u16 = 3;
+/// More passes than any state is away from any other.
+const MOST_PASSES: usize = 10;
+
+fn url() -> SoftwareUrl {
+    SoftwareUrl::new("https://releases.example/demo.oci.tar")
+}
+
+fn partition() -> PartitionName {
+    PartitionName::new(PARTITION)
+}
+
+fn program(name: &str) -> ProgramName {
+    ProgramName::new(name).unwrap()
+}
+
+fn instance(state: RequestedState, timestamp: &str, greeting: &str) -> Instance {
+    Instance {
+        state,
+        software: url(),
+        software_type: "default".into(),
+        title: "site".into(),
+        root_title: "site".into(),
+        reference: "SOFTINST-1".into(),
+        timestamp: timestamp.into(),
+        parameters: BTreeMap::from([("greeting".into(), greeting.into())]),
+        shared: Vec::new(),
+        ip_list: Vec::new(),
+        connection: BTreeMap::new(),
+    }
+}
+
+/// Everything that the master may want.
+fn wishes() -> Vec<Desired> {
+    let instances = [
+        None,
+        Some(instance(RequestedState::Started, "1", "a")),
+        Some(instance(RequestedState::Started, "2", "a")),
+        Some(instance(RequestedState::Started, "3", "b")),
+        Some(instance(RequestedState::Stopped, "4", "b")),
+        Some(instance(RequestedState::Destroyed, "5", "b")),
+    ];
+    let mut all = Vec::new();
+    for instance in instances {
+        let is_wanted = |instance: &Instance| instance.state != RequestedState::Destroyed;
+        let states: &[SupplyState] = match &instance {
+            Some(instance) if is_wanted(instance) => &[SupplyState::Available],
+            _ => &[SupplyState::Available, SupplyState::Destroyed],
+        };
+        for state in states {
+            all.push(Desired {
+                software: BTreeMap::from([(url(), *state)]),
+                partitions: instance.clone().map(|one| (partition(), one)).into_iter().collect(),
+                refused: BTreeMap::new(),
+            });
+        }
+    }
+    all
+}
+
+/// A node on which every step works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct World {
+    observed: Observed,
+}
+
+impl World {
+    fn new() -> Self {
+        let free = Partition {
+            ready: true,
+            empty: true,
+            processed: None,
+            order: None,
+            programs: BTreeMap::new(),
+            units: BTreeMap::new(),
+            slice: false,
+            loose_ends: false,
+            promises: Promises::Unknown,
+            promises_due: true,
+            connection: None,
+            failure: None,
+            resting: false,
+        };
+        Self {
+            observed: Observed {
+                software: BTreeMap::from([(url(), Software::Absent)]),
+                partitions: BTreeMap::from([(partition(), free)]),
+            },
+        }
+    }
+
+    /// States in which a node may be found: after a boot, after a crash of the agent, after somebody's mischief.
+    fn disturbances() -> Vec<fn(&mut Partition)> {
+        vec![
+            |_| {},
+            // A boot.
+            |found| {
+                found.units.clear();
+                found.slice = false;
+                found.promises = Promises::Unknown;
+                found.promises_due = true;
+            },
+            // The agent was restarted.
+            |found| {
+                found.promises = Promises::Unknown;
+                found.promises_due = true;
+                found.loose_ends = true;
+            },
+            // A program was stopped, or replaced, by hand.
+            |found| {
+                found.units.retain(|name, _| name.as_str() != "web");
+            },
+            |found| {
+                for unit in found.units.values_mut() {
+                    unit.fingerprint = Some(Fingerprint::new("other"));
+                }
+            },
+            |found| {
+                for unit in found.units.values_mut() {
+                    unit.state = UnitState::Ending;
+                }
+            },
+            // A program that nobody wants.
+            |found| {
+                let stray = Unit {
+                    state: UnitState::Running,
+                    fingerprint: None,
+                };
+                found.units.insert(program("stray"), stray);
+                found.slice = true;
+            },
+            // Files were deleted, or written.
+            |found| {
+                found.processed = None;
+                found.order = None;
+                found.programs.clear();
+            },
+            |found| found.empty = false,
+            |found| found.processed = Some("garbage".into()),
+        ]
+    }
+
+    fn apply(&mut self, action: &Action) {
+        let found = self.observed.partitions.get_mut(&partition()).unwrap();
+        match action {
+            Action::Install(url) => {
+                self.observed.software.insert(url.clone(), Software::Available);
+            }
+            Action::Remove(url) => {
+                self.observed.software.insert(url.clone(), Software::Absent);
+            }
+            Action::Forget(_) => found.processed = None,
+            Action::MakeSlice(_) => found.slice = true,
+            Action::Instantiate { order, .. } => {
+                assert!(found.slice && found.processed.is_none());
+                found.order = Some(order.clone());
+                found.empty = false;
+                let programs = ["web", "task"];
+                found.programs = programs
+                    .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
+                    .into();
+                found.promises_due = true;
+            }
+            Action::Stop { program, .. } => {
+                assert!(found.units.remove(program).is_some());
+            }
+            Action::Start {
+                program,
+                fingerprint,
+                ..
+            } => {
+                assert!(found.slice && !found.units.contains_key(program));
+                let unit = Unit {
+                    state: UnitState::Running,
+                    fingerprint: Some(fingerprint.clone()),
+                };
+                found.units.insert(program.clone(), unit);
+                found.promises = Promises::Unknown;
+                found.promises_due = true;
+            }
+            Action::Check(_) => {
+                found.promises = Promises::Kept;
+                found.promises_due = false;
+            }
+            Action::Remember { timestamp, .. } => {
+                found.processed = Some(timestamp.clone());
+                found.empty = false;
+            }
+            Action::Halt(_) => {
+                found.units.clear();
+                found.slice = false;
+                found.loose_ends = false;
+            }
+            Action::Wipe(_) => {
+                assert!(found.units.is_empty() && !found.loose_ends);
+                found.empty = true;
+                found.processed = None;
+                found.order = None;
+                found.programs.clear();
+            }
+        }
+    }
+
+    /// Follows plans until there is none.
+    fn converge(&mut self, desired: &Desired) {
+        for _ in 0..MOST_PASSES {
+            let actions = plan(desired, &self.observed);
+            if actions.is_empty() {
+                return;
+            }
+            for action in &actions {
+                self.apply(action);
+            }
+        }
+        panic!("no end: {desired:?} {self:?}");
+    }
+
+    fn verdict(&self, desired: &Desired) -> Option<Verdict> {
+        let instance = desired.partitions.get(&partition())?;
+        let found = &self.observed.partitions[&partition()];
+        let software = self.observed.software.get(&url());
+        Some(judge(partition(), instance, desired, software, found))
+    }
+}
+
+#[test]
+fn the_plan_leads_from_any_state_to_any_other() {
+    let mut pairs = 0;
+    for from in wishes() {
+        for disturb in World::disturbances() {
+            for to in wishes() {
+                let mut world = World::new();
+                world.converge(&from);
+                disturb(world.observed.partitions.get_mut(&partition()).unwrap());
+                world.converge(&to);
+                let expected = to.partitions.get(&partition()).map(|one| match one.state {
+                    RequestedState::Started => Verdict::Started,
+                    RequestedState::Stopped => Verdict::Stopped,
+                    RequestedState::Destroyed => Verdict::Destroyed,
+                });
+                assert_eq!(world.verdict(&to), expected, "{from:?} to {to:?}: {world:?}");
+                let is_used = to.partitions.values().any(|one| one.state != RequestedState::Destroyed);
+                let software = match to.software[&url()] {
+                    SupplyState::Destroyed if !is_used => Software::Absent,
+                    _ => Software::Available,
+                };
+                assert_eq!(world.observed.software[&url()], software);
+                pairs += 1;
+            }
+        }
+    }
+    assert!(pairs > 500);
+}
+
+#[test]
+fn a_converged_node_needs_no_action() {
+    for desired in wishes() {
+        let mut world = World::new();
+        world.converge(&desired);
+        assert_eq!(plan(&desired, &world.observed), []);
+    }
+}
+
+#[test]
+fn an_equal_configuration_with_a_newer_timestamp_restarts_nothing() {
+    let mut world = World::new();
+    let at = |timestamp| Desired {
+        software: BTreeMap::from([(url(), SupplyState::Available)]),
+        partitions: BTreeMap::from([(
+            partition(),
+            instance(RequestedState::Started, timestamp, "a"),
+        )]),
+        refused: BTreeMap::new(),
+    };
+    world.converge(&at("1"));
+    let mut seen = Vec::new();
+    for _ in 0..MOST_PASSES {
+        let actions = plan(&at("2"), &world.observed);
+        actions.iter().for_each(|action| world.apply(action));
+        seen.extend(actions);
+    }
+    let words: Vec<_> = seen.iter().map(ToString::to_string).collect();
+    let order = instance(RequestedState::Started, "2", "a").order(partition());
+    assert_eq!(
+        words,
+        [
+            "slappart3: forget the last order".to_owned(),
+            format!("slappart3: instantiate order {}", order.as_str()),
+            "slappart3: check its promises".to_owned(),
+            "slappart3: remember order 2".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn one_partition_that_is_not_ready_holds_up_no_other() {
+    let mut world = World::new();
+    let mut desired = wishes().remove(2);
+    let other = PartitionName::new(PARTITION + 1);
+    desired.partitions = BTreeMap::from([
+        (other, instance(RequestedState::Started, "1", "a")),
+        (partition(), instance(RequestedState::Started, "1", "a")),
+    ]);
+    let broken = Partition {
+        ready: false,
+        ..world.observed.partitions[&partition()].clone()
+    };
+    world.observed.partitions.insert(other, broken);
+    world.converge(&desired);
+    assert_eq!(world.verdict(&desired), Some(Verdict::Started));
+}
+
+#[test]
+fn what_rests_after_a_failure_is_left_alone_and_what_runs_goes_on_running() {
+    let mut world = World::new();
+    let desired = wishes().remove(2);
+    world.converge(&desired);
+    let found = world.observed.partitions.get_mut(&partition()).unwrap();
+    found.resting = true;
+    found.order = None;
+    assert_eq!(plan(&desired, &world.observed), []);
+    let found = world.observed.partitions.get_mut(&partition()).unwrap();
+    found.resting = false;
+    let failed = Software::Failed {
+        log: "no space".into(),
+        resting: true,
+    };
+    world.observed.software.insert(url(), failed);
+    assert_eq!(plan(&desired, &world.observed), []);
+}
+
+#[test]
+fn a_release_that_is_used_stays_until_its_last_instance_is_gone() {
+    let mut world = World::new();
+    let started = wishes().remove(2);
+    world.converge(&started);
+    let mut unsupplied = started.clone();
+    unsupplied.software.insert(url(), SupplyState::Destroyed);
+    assert_eq!(plan(&unsupplied, &world.observed), []);
+    let destroyed = instance(RequestedState::Destroyed, "9", "a");
+    unsupplied.partitions.insert(partition(), destroyed);
+    let first = plan(&unsupplied, &world.observed);
+    assert_eq!(first, [Action::Halt(partition()), Action::Wipe(partition())]);
+    world.observed.partitions.clear();
+    assert_eq!(plan(&unsupplied, &world.observed), []);
+}

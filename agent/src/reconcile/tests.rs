@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use slap::SupplyState;
 use crate::partitions::PartitionsError;
 use crate::report;
 use crate::status::Status;
+use slap::SupplyState;
 
 /// A node that takes down what it is asked.
 #[derive(Default)]
@@ -208,10 +208,16 @@ impl Box {
             reference: "COMP-2".parse().unwrap(),
         };
         tokio::spawn(async move {
-            let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+            let now = || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(7);
+            let set_clock = |_| panic!("nobody sets this clock");
+            let world = World {
+                now,
+                set_clock,
+                ..World::real()
+            };
             tokio::join!(
                 run(
-                    &*node, &*master, &places, &board, wanted, now, wakes, report
+                    &*node, &*master, &places, &board, wanted, world, wakes, report
                 ),
                 tick(wake.clone()),
                 follow_changes(&*node, wake.clone()),
@@ -398,11 +404,7 @@ async fn what_fails_is_shown_until_it_no_longer_does() {
         failures,
         ..Converged::default()
     };
-    the.node
-        .converged
-        .lock()
-        .unwrap()
-        .push_back(failed);
+    the.node.converged.lock().unwrap().push_back(failed);
     the.start();
     a_moment().await;
     let expected = Failure {

@@ -60,6 +60,12 @@ impl Runs {
     pub fn command(&self) -> Vec<String> {
         self.entrypoint.iter().chain(&self.cmd).cloned().collect()
     }
+
+    /// Returns where that program begins, if the image says so.
+    pub fn folder(&self) -> Option<String> {
+        let folder = &self.working_dir;
+        folder.starts_with('/').then(|| folder.clone())
+    }
 }
 
 /// Finds the layout's image for `architecture`.

@@ -8,6 +8,7 @@ use camino::Utf8PathBuf;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
 use crate::workload::Fetcher;
@@ -119,7 +120,7 @@ impl Installer {
                 works.remove(&url);
             }
             Err(error) => {
-                let log = format!("{:#}", anyhow::Error::new(error));
+                let log = in_one_line(&error);
                 tracing::warn!(%url, "{log}");
                 let rest = FIRST_REST.saturating_mul(1 << attempts.min(10));
                 works.insert(

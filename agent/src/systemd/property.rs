@@ -105,6 +105,33 @@ impl From<&Value> for OwnedVariant {
 
 impl fmt::Display for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={:?}", self.name, self.value)
+        write!(f, "{}={}", self.name, self.value)
+    }
+}
+
+/// As a unit file would have it, more or less: for people.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Texts(texts) | Self::Command(texts) => f.write_str(&texts.join(" ")),
+            Self::Flag(true) => f.write_str("yes"),
+            Self::Flag(false) => f.write_str("no"),
+            Self::Small(number) => number.fmt(f),
+            Self::Large(number) => number.fmt(f),
+            Self::Allowed(true, names) => f.write_str(&names.join(" ")),
+            Self::Allowed(false, names) => write!(f, "~{}", names.join(" ")),
+            Self::Binds(binds) => {
+                let binds = binds.iter().map(|(from, to, optional)| {
+                    let optional = if *optional { "-" } else { "" };
+                    format!("{optional}{from}:{to}")
+                });
+                f.write_str(&binds.collect::<Vec<_>>().join(" "))
+            }
+            Self::TemporaryFolders(folders) => {
+                let folders = folders.iter().map(|(path, options)| format!("{path}:{options}"));
+                f.write_str(&folders.collect::<Vec<_>>().join(" "))
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::crew::{Crew, Order};
 use super::{Converged, Paths, Report};
+use crate::causes::in_one_line;
 use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
 use crate::instances::units::PATTERNS;
 use crate::memory::goal;
@@ -56,7 +57,7 @@ pub(super) async fn converge(
     installer.retain(|url| desired.software.contains_key(url));
     pass.look_at_software();
     if let Err(error) = pass.partitions().await {
-        pass.outcome.failure = Some(format!("{error:#}"));
+        pass.outcome.failure = Some(in_one_line(error.as_ref()));
     }
     pass.software().await;
     pass.outcome
@@ -72,7 +73,7 @@ impl Pass<'_> {
                 let release = software::read(&self.paths.software, url);
                 let release = release
                     .map(Arc::new)
-                    .map_err(|error| format!("{:#}", anyhow::Error::new(error)));
+                    .map_err(|error| in_one_line(&error));
                 self.releases.insert(url.clone(), release);
             }
             self.observed.software.insert(url.clone(), found);
@@ -143,7 +144,7 @@ impl Pass<'_> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                let message = format!("{:#}", anyhow::Error::new(error));
+                let message = in_one_line(&error);
                 let verdict = Verdict::Failed(message);
                 return self.conclude(name, instance, None, verdict).await;
             }

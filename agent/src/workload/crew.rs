@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::{Clock, Paths};
 use crate::apply::{Done, Hands};
+use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
 use crate::instances::confinement::Place;
 use crate::instances::units::UnitName;
@@ -126,7 +127,7 @@ impl Crew {
         match result {
             Ok(()) => remembered.succeeded(),
             Err(error) => {
-                let message = format!("{error:#}");
+                let message = in_one_line(error.as_ref());
                 tracing::warn!(partition = %order.partition, "{message}");
                 let goal = goal(order.partition, &order.instance);
                 remembered.failed(goal, message, Instant::now());

@@ -1,1 +1,106 @@
+//! The properties of units, as reviewed.
 
+use super::*;
+use crate::software::Runs;
+
+fn place() -> Place {
+    Place {
+        partition: PartitionName::new(7),
+        ids: Ids {
+            uid: 20_007,
+            gid: 20_007,
+        },
+        directory: "/srv/slapgrid/slappart7".into(),
+        ipv6: Some("fd12:3456:789a:1::9".parse().unwrap()),
+        ipv4: Some("10.0.0.9".parse().unwrap()),
+    }
+}
+
+fn release(env: &[&str]) -> Release {
+    Release {
+        rootfs: "/srv/slapgrid/software/0123456789abcdef0123456789abcdef/rootfs".into(),
+        runs: Runs {
+            env: env.iter().map(|entry| (*entry).to_owned()).collect(),
+            ..Runs::default()
+        },
+        instantiates: true,
+    }
+}
+
+fn program(run: Run) -> Program {
+    Program {
+        command: vec!["/srv/slapgrid/slappart7/etc/service/nginx".into()],
+        run,
+        folder: None,
+    }
+}
+
+fn text(properties: &[Property]) -> String {
+    let lines = properties.iter().map(ToString::to_string);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_service_is_confined_as_reviewed() {
+    let all = properties(&place(), &release(&[]), &program(Run::Service));
+    insta::assert_snapshot!(text(&all));
+}
+
+#[test]
+fn a_task_and_a_promise_differ_only_in_how_they_run() {
+    let service = properties(&place(), &release(&[]), &program(Run::Service));
+    let task = properties(&place(), &release(&[]), &program(Run::Task));
+    let promise = Run::Once(Duration::from_secs(20));
+    let promise = properties(&place(), &release(&[]), &program(promise));
+    let only = |of: &[Property]| {
+        let own = of.iter().filter(|one| !service.contains(one)).cloned();
+        text(&own.collect::<Vec<_>>())
+    };
+    assert_eq!(only(&task), "Restart=on-failure\nRemainAfterExit=yes");
+    assert_eq!(only(&promise), "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000");
+}
+
+#[test]
+fn the_slice_accounts_for_everything() {
+    insta::assert_snapshot!(text(&slice_properties(PartitionName::new(7))));
+}
+
+#[test]
+fn an_image_may_set_its_path_but_not_who_the_instance_is() {
+    let image = [
+        "PATH=/opt/bin",
+        "HOME=/root",
+        "SLAPOS_IPV6=::",
+        "=x",
+        "1A=x",
+        "no-equals",
+        "BELL=\u{7}",
+        "GOOD=a=b",
+    ];
+    let environment = environment(&place(), &release(&image));
+    insta::assert_snapshot!(environment.join("\n"));
+}
+
+#[test]
+fn a_description_says_what_a_unit_was_started_as() {
+    let fingerprint = Fingerprint::of(b"x");
+    let description = description(PartitionName::new(7), "nginx", &fingerprint);
+    assert_eq!(fingerprint_of(&description), Some(fingerprint));
+    for other in ["", "a [b", "a b]", "nginx"] {
+        assert_eq!(fingerprint_of(other), None, "{other}");
+    }
+}
+
+#[test]
+fn every_property_has_the_type_that_systemd_expects() {
+    let mut all = properties(&place(), &release(&[]), &program(Run::Task));
+    all.extend(properties(&place(), &release(&[]), &program(Run::Service)));
+    all.extend(slice_properties(PartitionName::new(7)));
+    let mut types: BTreeMap<&str, String> = BTreeMap::new();
+    for property in &all {
+        let variant = zbus::OwnedVariant::from(&property.value);
+        types.insert(property.name, variant.value_signature().to_string());
+    }
+    let lines: Vec<_> = types.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}

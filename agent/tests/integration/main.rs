@@ -1,0 +1,5 @@
+//! A box against a master over real TLS: the master here is a small one of the test's own, since an agent knows no master's
+//! code; the product's own is met in `qa`.
+
+mod enrolment;
+mod master;
