@@ -119,6 +119,11 @@ impl Home {
             serde_json::to_string_pretty(login).context("cannot make JSON of the login")?;
         text.push('\n');
         self.write(&self.login_file(), &text)?;
+        self.forget_waiting_key()
+    }
+
+    /// Forgets the key that waits for an answer.
+    pub(crate) fn forget_waiting_key(&self) -> Result<()> {
         match fs::remove_file(self.waiting_key_file()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove `{}`", self.waiting_key_file()))

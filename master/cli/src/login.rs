@@ -44,6 +44,8 @@ pub(crate) async fn login(
     };
     let (operator, certificate, ca) = enrol(&client, &request).await?;
     if operator.starts_with("COMP-") {
+        // With it the next login would be that computer again.
+        home.forget_waiting_key()?;
         bail!(
             "the token is a node's, not an operator's: `slapbox token create --kind operator` makes one"
         );

@@ -34,13 +34,19 @@ pub(crate) fn tokens(tokens: &Tokens, now: i64) -> String {
             used,
             state,
             approval.to_owned(),
-            token.created_by.clone(),
+            maker(&token.created_by),
         ]
     });
     table(
         ["ID", "KIND", "USED", "LIFE", "APPROVAL", "MADE BY"],
         rows.collect(),
     )
+}
+
+/// Returns an operator's name alone.
+fn maker(identity: &str) -> String {
+    let name = identity.strip_prefix("urn:slapbox:operator:");
+    name.unwrap_or(identity).to_owned()
 }
 
 pub(crate) fn computers(computers: &Computers, now: i64) -> String {

@@ -101,7 +101,13 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("slapbox/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10));
+            .connect_timeout(Duration::from_secs(10))
+            // A master that lost its power says no goodbye: not to wait for it until a call's own end.
+            .tcp_keepalive(Duration::from_secs(10))
+            .tcp_keepalive_interval(Duration::from_secs(5))
+            .tcp_keepalive_retries(3)
+            .tcp_user_timeout(Duration::from_secs(25))
+            .pool_idle_timeout(Duration::from_secs(25));
         if let Some(proxy) = &settings.proxy {
             let proxy = reqwest::Proxy::all(proxy).map_err(|err| SetupError::BadProxy {
                 proxy: proxy.clone(),

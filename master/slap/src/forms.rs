@@ -83,9 +83,12 @@ impl Fields {
             .filter(|text| !text.is_empty() && !text.eq_ignore_ascii_case(crate::NONE_TEXT))
     }
 
-    /// Takes a field that must be there.
+    /// Takes a field that must be there. Here `None` is a text like another.
     pub fn required(&mut self, field: &'static str) -> Result<String, FormError> {
-        self.optional(field).ok_or(FormError::Missing(field))
+        self.0
+            .remove(field)
+            .filter(|text| !text.is_empty())
+            .ok_or(FormError::Missing(field))
     }
 
     /// Takes a field that must be there and names something.
@@ -101,3 +104,6 @@ impl Fields {
         self.0.remove(field).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use crate::xml::{self, DocumentError};
 
 mod parameters;
 
-pub use parameters::{FullAddress, InstanceParameters, NetworkAddress, Timestamp};
+pub use parameters::{FullAddress, InstanceParameters, NetworkAddress, RESERVED_NAMES, Timestamp};
 
 /// A partition in a computer's list, or the answer to `registerComputerPartition`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use slap::forms::InstanceForm;
+use slap::partition::{InstanceParameters, RESERVED_NAMES};
 use slap::value::{Class, Object};
-use slap::{Value, instance_xml, xml};
+use slap::{ComputerId, PartitionId, RequestForm, RequestedState, Title, Value, instance_xml, xml};
 
 /// What XML can carry, with the characters that need care more often than chance has them.
 fn text() -> impl Strategy<Value = String> + Clone {
@@ -20,6 +22,10 @@ fn text() -> impl Strategy<Value = String> + Clone {
         0..8,
     )
     .prop_map(|parts| parts.concat())
+}
+
+fn texts() -> impl Strategy<Value = BTreeMap<String, String>> {
+    prop::collection::btree_map(text(), text(), 0..5)
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -61,6 +67,28 @@ proptest! {
         let document = xml::write(&value);
         prop_assert!(document.is_ascii());
         prop_assert_eq!(xml::read(&document).unwrap(), value);
+    }
+
+    #[test]
+    fn a_request_arrives_as_it_was_made(
+        title in "[^\\p{C}]{1,40}", software in "[!-~]{1,40}", parameters in texts(), filter in texts(), shared: bool,
+        state in prop::option::of(prop::sample::select(vec![RequestedState::Started, RequestedState::Stopped, RequestedState::Destroyed])),
+        of_an_instance: bool,
+    ) {
+        let requester = of_an_instance.then(|| InstanceForm { computer: ComputerId::numbered(1), partition: PartitionId::indexed(7) });
+        let form = RequestForm {
+            requester, software_url: software, software_type: "default".into(), title: Title::new(title).unwrap(), shared, parameters, filter, state,
+        };
+        let fields = form.to_pairs().into_iter().map(|(field, text)| (field.to_owned(), text)).collect();
+        prop_assert_eq!(RequestForm::from_fields(fields).unwrap(), form);
+    }
+
+    #[test]
+    fn an_instance_gets_the_parameters_that_its_requester_gave(user in texts(), shared in prop::collection::vec(texts(), 0..3)) {
+        let user: BTreeMap<_, _> = user.into_iter().filter(|(name, _)| !RESERVED_NAMES.contains(&name.as_str())).collect();
+        let given = InstanceParameters { user, shared, ..InstanceParameters::default() };
+        let document = xml::write(&given.to_value());
+        prop_assert_eq!(InstanceParameters::from_value(xml::read(&document).unwrap()).unwrap(), given);
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn a_computer_is_a_list_of_facts() {
 fn tokens_say_how_long_they_live() {
     let token = |id: &str, used: u32, expires_at: i64, revoked: bool, auto_approve: bool| {
         json!({"id": id, "kind": "node", "uses": 2, "used": used, "expires_at": expires_at, "revoked": revoked,
-               "auto_approve": auto_approve, "created_at": NOW, "created_by": "operator-1"})
+               "auto_approve": auto_approve, "created_at": NOW, "created_by": "urn:slapbox:operator:operator-1"})
     };
     let list = json!({"tokens": [
         token("aaaaaaaaaaaa", 0, NOW + 3600, false, true), token("bbbbbbbbbbbb", 2, NOW + 1, false, true),

@@ -114,6 +114,21 @@ impl FullAddress {
     }
 }
 
+/// Names that a master gives its own values in an instance's parameters; a user's parameter of such a name is not seen.
+pub const RESERVED_NAMES: [&str; 11] = [
+    "full_ip_list",
+    "instance_title",
+    "ip_list",
+    "root_instance_short_title",
+    "root_instance_title",
+    "slap_computer_id",
+    "slap_computer_partition_id",
+    "slap_software_release_url",
+    "slap_software_type",
+    "slave_instance_list",
+    "timestamp",
+];
+
 impl InstanceParameters {
     /// Returns the dictionary to marshal.
     pub fn to_value(&self) -> Value {
@@ -194,7 +209,10 @@ impl InstanceParameters {
                 .shared
                 .push(shape::texts(shared, "slave_instance_list")?);
         }
-        let user = fields.rest().into_iter();
+        let user = fields
+            .rest()
+            .into_iter()
+            .filter(|(name, _)| !RESERVED_NAMES.contains(&name.as_str()));
         parameters.user = user
             .filter_map(|(key, value)| Some((key, user_text(&value)?)))
             .collect();
