@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use tokio::time::sleep;
 
 use crate::life::{self, Life};
+use crate::outlook::outlook;
 use crate::places::Places;
 use crate::status::{Board, Status};
 use crate::world::World;
@@ -125,7 +126,7 @@ fn show(life: &Life) {
 
 async fn plan() -> anyhow::Result<ExitCode> {
     let places = Places::of_box(None);
-    let text = life::plan(&places).await?;
+    let text = outlook(&places).await?;
     say(&text)?;
     Ok(ExitCode::SUCCESS)
 }

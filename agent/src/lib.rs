@@ -23,6 +23,7 @@ pub mod memory;
 pub mod notify;
 pub mod observe;
 pub mod observed;
+pub mod outlook;
 pub mod partitions;
 pub mod places;
 pub mod plan;

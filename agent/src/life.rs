@@ -173,9 +173,3 @@ async fn start(board: &Board, services: &impl Services, unit: &str) {
         });
     }
 }
-
-/// What the next pass of the loop would do, in words.
-pub async fn plan(places: &Places) -> anyhow::Result<String> {
-    let _ = places;
-    anyhow::bail!("not yet")
-}

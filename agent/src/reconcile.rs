@@ -21,6 +21,7 @@ use crate::status::{Board, Enrolment, Failure, Releases};
 use crate::workload::{Converged, Report};
 use crate::world::World;
 
+pub use kept::desired as last_desired;
 pub use overlay::{OverlayState, read as read_overlay};
 pub use ports::{Kind, Made, Node, Upstream, UpstreamError};
 pub use wake::{Wake, follow_changes, follow_master, follow_overlay, tick};

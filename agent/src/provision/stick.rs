@@ -97,3 +97,78 @@ fn try_mount(device: &Utf8Path, folder: &Utf8Path, kind: &str, flags: MsFlags) -
         None::<&str>,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// An ext4 file system on a loop device.
+    struct Loop(String);
+
+    impl Loop {
+        fn with(file: &Utf8Path, document: &str) -> Option<Self> {
+            let folder = file.with_extension("content");
+            fs::create_dir(&folder).unwrap();
+            disk::replace(&folder.join(DOCUMENT), document.as_bytes()).unwrap();
+            fs::File::create(file).unwrap().set_len(4 << 20).unwrap();
+            run(
+                "mkfs.ext4",
+                &["-q", "-d", folder.as_str(), "-L", "SLAPBOX", file.as_str()],
+            )?;
+            let device = run("losetup", &["--find", "--show", file.as_str()])?;
+            Some(Self(device.trim().to_owned()))
+        }
+    }
+
+    impl Drop for Loop {
+        fn drop(&mut self) {
+            run("losetup", &["--detach", &self.0]);
+        }
+    }
+
+    fn run(program: &str, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn skip(why: &str) {
+        use std::io::Write as _;
+        writeln!(io::stderr(), "skipped: {why}").unwrap();
+    }
+
+    #[test]
+    fn a_stick_is_read_and_its_document_overwritten_in_place() {
+        if !nix::unistd::geteuid().is_root() {
+            return skip("only root mounts");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        let places = Places::under(&root);
+        assert_eq!(read(&places).unwrap(), None);
+        let Some(stick) = Loop::with(&root.join("image"), "join = \"secret\"\n") else {
+            return skip("mkfs.ext4 or a loop device is missing");
+        };
+        fs::create_dir_all(places.at("dev/disk/by-label")).unwrap();
+        std::os::unix::fs::symlink(&stick.0, places.at(LABEL)).unwrap();
+        assert_ne!(presence(&places), Stick::default());
+        assert_eq!(read(&places).unwrap().unwrap(), b"join = \"secret\"\n");
+        overwrite(&places, b"# blank          \n").unwrap();
+        assert_eq!(read(&places).unwrap().unwrap(), b"# blank          \n");
+        let raw = fs::read(root.join("image")).unwrap();
+        assert!(
+            !raw.windows(6).any(|six| six == b"secret"),
+            "the secret is still on the medium"
+        );
+        assert!(
+            fs::read_dir(places.run().join("medium"))
+                .unwrap()
+                .next()
+                .is_none(),
+            "still mounted"
+        );
+    }
+}

@@ -30,7 +30,7 @@ struct Wanted<D> {
 const VERSION: u32 = 1;
 
 /// The desired state of the last time that the master told it.
-pub(super) fn desired(places: &Places) -> anyhow::Result<Option<Desired>> {
+pub fn desired(places: &Places) -> anyhow::Result<Option<Desired>> {
     Ok(load::<Wanted<Desired>>(places.desired())?.map(|kept| kept.desired))
 }
 

@@ -1,0 +1,64 @@
+//! `slapbox-agent plan`: what the next pass of the loop would do, without doing it and without asking the master.
+
+use anyhow::Context as _;
+use tokio::time::Instant;
+
+use crate::desired::Desired;
+use crate::instances::units::PATTERNS;
+use crate::memory::Memory;
+use crate::observe::{self, Sight};
+use crate::observed::{Observed, Software};
+use crate::partitions::users;
+use crate::places::Places;
+use crate::plan::plan;
+use crate::reconcile::last_desired;
+use crate::software;
+use crate::systemd::Systemd;
+use crate::workload::Paths;
+
+/// The plan in words, an action a line.
+pub async fn outlook(places: &Places) -> anyhow::Result<String> {
+    let desired = last_desired(places)?;
+    let desired = desired.context("the master has told this box nothing yet: is it enrolled?")?;
+    let bus = zbus::Connection::system()
+        .await
+        .context("the system bus does not answer")?;
+    let observed = look(&Paths::default(), &Systemd::new(bus), &desired).await?;
+    let actions = plan(&desired, &observed);
+    if actions.is_empty() {
+        return Ok("nothing is to be done\n".to_owned());
+    }
+    Ok(actions.iter().map(|action| format!("{action}\n")).collect())
+}
+
+async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Result<Observed> {
+    let mut observed = Observed::default();
+    for url in desired.software.keys() {
+        let installed = software::is_installed(&paths.software, url);
+        let found = if installed {
+            Software::Available
+        } else {
+            Software::Absent
+        };
+        observed.software.insert(url.clone(), found);
+    }
+    let accounts = users::observe(&paths.etc)?;
+    let units = observe::units(&systemd.list(&PATTERNS).await?);
+    let sight = Sight {
+        paths,
+        accounts: &accounts,
+        units,
+        now: Instant::now(),
+    };
+    let mut memory = Memory::default();
+    for (name, instance) in &desired.partitions {
+        let release = software::read(&paths.software, &instance.software).ok();
+        let remembered = memory.of(*name);
+        let found = sight.partition(*name, instance, release.as_ref(), remembered);
+        observed.partitions.insert(
+            *name,
+            found.with_context(|| format!("{name} cannot be looked at"))?,
+        );
+    }
+    Ok(observed)
+}
