@@ -80,6 +80,7 @@ fn made_by(action: &Action) -> Option<&str> {
         | Action::RemovePeer(_)
         | Action::SetPeer { .. }
         | Action::SetEndpoint { .. }
+        | Action::KeepBare(_)
         | Action::SetMtu { .. }
         | Action::RaiseLink(_)
         | Action::AddAddress { .. }
@@ -111,6 +112,7 @@ fn change_for(action: &Action) -> Option<Change> {
         | Action::RemoveAddress { .. }
         | Action::AddWireGuard { .. }
         | Action::AddTunnel { .. }
+        | Action::KeepBare(_)
         | Action::SetMtu { .. }
         | Action::RaiseLink(_)
         | Action::AddAddress { .. }
@@ -167,6 +169,7 @@ fn request_for(
             tunnel.mtu,
         ),
         Action::SetMtu { link, mtu } => netlink::set_mtu(index(link)?, *mtu),
+        Action::KeepBare(name) => netlink::keep_bare(index(name)?),
         Action::RaiseLink(name) => netlink::raise(index(name)?),
         Action::SetPrivateKey(_)
         | Action::SetPort(_)

@@ -44,6 +44,8 @@ pub enum Action {
     },
     /// Makes a tunnel.
     AddTunnel { name: String, tunnel: Tunnel },
+    /// Keeps the kernel from making a link-local address on an interface.
+    KeepBare(String),
     /// Changes the largest packet of an interface.
     SetMtu { link: String, mtu: u32 },
     /// Sets an interface up.
@@ -79,6 +81,7 @@ impl fmt::Display for Action {
             Self::AddTunnel { name, tunnel } => {
                 write!(f, "make tunnel {name} to {}", tunnel.remote)
             }
+            Self::KeepBare(name) => write!(f, "keep interface {name} bare of automatic addresses"),
             Self::SetMtu { link, mtu } => write!(f, "set MTU {mtu} of {link}"),
             Self::RaiseLink(name) => write!(f, "set interface {name} up"),
             Self::AddAddress { link, address } => write!(f, "add address {address} to {link}"),
@@ -218,6 +221,7 @@ fn tunnel_steps(name: &str, tunnel: &Tunnel, found: Option<&ObservedTunnel>) -> 
                 name: name.to_owned(),
                 tunnel: tunnel.clone(),
             },
+            Action::KeepBare(name.to_owned()),
             Action::RaiseLink(name.to_owned()),
         ],
     }

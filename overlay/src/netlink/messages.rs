@@ -199,7 +199,7 @@ pub(crate) fn add_wireguard(name: &str, mtu: u32) -> RouteNetlinkMessage {
     RouteNetlinkMessage::NewLink(LinkWireguard::new(name).mtu(mtu).build())
 }
 
-/// Asks for a tunnel of IPv6 in IPv6 over the interface `over`, without a link-local address made by the kernel.
+/// Asks for a tunnel of IPv6 in IPv6 over the interface `over`.
 pub(crate) fn add_tunnel(
     name: &str,
     local: Ipv6Addr,
@@ -207,7 +207,6 @@ pub(crate) fn add_tunnel(
     over: u32,
     mtu: u32,
 ) -> RouteNetlinkMessage {
-    let by_hand = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
     let message = LinkIp6Tnl::new(name)
         .local(local)
         .remote(remote)
@@ -217,11 +216,16 @@ pub(crate) fn add_tunnel(
         // The limit would cost eight bytes of every packet.
         .set_flag(Ip6TunnelFlags::IgnEncapLimit, true)
         .mtu(mtu)
-        .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(
-            by_hand,
-        )]))
         .build();
     RouteNetlinkMessage::NewLink(message)
+}
+
+/// Asks the kernel not to make a link-local address on an interface; it refuses this while it makes the interface.
+pub(crate) fn keep_bare(index: u32) -> RouteNetlinkMessage {
+    let by_hand = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
+    let addresses = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(by_hand)]);
+    let link = LinkUnspec::new_with_index(index).append_extra_attribute(addresses);
+    RouteNetlinkMessage::SetLink(link.build())
 }
 
 /// Returns an interface's name.

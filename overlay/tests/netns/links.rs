@@ -3,7 +3,6 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
-use aws_lc_rs::agreement::{self, X25519};
 use ipnet::Ipv6Net;
 use slapbox_overlay::keys::{PrivateKey, PublicKey};
 use slapbox_overlay::links::{
@@ -20,15 +19,15 @@ fn key(index: u16) -> PrivateKey {
     PrivateKey::new([index as u8; 32])
 }
 
+/// The public keys that belong to `key`.
 fn public_key(index: u16) -> PublicKey {
-    let key = agreement::PrivateKey::from_private_key(&X25519, key(index).reveal()).unwrap();
-    PublicKey(
-        key.compute_public_key()
-            .unwrap()
-            .as_ref()
-            .try_into()
-            .unwrap(),
-    )
+    let text = match index {
+        1 => "pOCSkrZRwni5dyxWn1+puxPZBrRqtoyd+dwrRAn4ogk=",
+        2 => "zo060cy2M+x7cMF4FKXHbs0CloUFDTRHRboFhw5YfVk=",
+        3 => "Xf7dO2vUf2+ijuFdlp1bsOpTd01Ii9r53xxuASSz7yI=",
+        other => panic!("node {other} has no key"),
+    };
+    text.parse().unwrap()
 }
 
 fn link_address(index: u16) -> Ipv6Addr {

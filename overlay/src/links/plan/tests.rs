@@ -122,6 +122,7 @@ fn after(mut observed: Observed, action: &Action) -> Observed {
             };
             assert_eq!(observed.tunnels.insert(name, made), None);
         }
+        Action::KeepBare(link) => assert!(!observed.tunnels[&link].up),
         Action::SetMtu { link, mtu } if link == WIREGUARD => wireguard(&mut observed).mtu = mtu,
         Action::SetMtu { link, mtu } => observed.tunnels.get_mut(&link).unwrap().mtu = mtu,
         Action::RaiseLink(link) if link == WIREGUARD => wireguard(&mut observed).up = true,
