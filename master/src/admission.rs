@@ -48,6 +48,8 @@ pub enum AdmissionError {
     FailedIssue(#[source] CaError),
     #[error("another computer has this key")]
     KeyTaken,
+    #[error("no computer with this key has enrolled")]
+    KeyUnknown,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -110,6 +112,30 @@ pub async fn renew(
         Identity::Operator(name) => writing.set_operator_key(name, &digest).await?,
     }
     let certificate = sign(&mut writing, signer, identity, key).await?;
+    writing.commit().await?;
+    Ok(certificate)
+}
+
+/// Renews the certificate of a computer whose key is known, though it has none that counts: it was switched off for longer than one lives.
+///
+/// The request's signature proves the key, and the certificate is worth nothing without it. Only the revoked are refused.
+pub async fn renew_lapsed(
+    store: &Store,
+    signer: Signer<'_>,
+    key: &SigningRequest,
+    now: Moment,
+) -> Result<String, AdmissionError> {
+    let mut writing = store.write("renewal", now).await?;
+    let known = computers::computer_by_key(writing.db(), &key_digest(key.spki())).await?;
+    let known = match known {
+        Some(known) if known.state == ComputerState::Enrolled => known,
+        Some(known) if known.state == ComputerState::Revoked => {
+            return Err(AdmissionError::Refused(Refusal::ComputerRevoked));
+        }
+        Some(_) | None => return Err(AdmissionError::KeyUnknown),
+    };
+    let identity = Identity::Computer(known.reference);
+    let certificate = sign(&mut writing, signer, &identity, key).await?;
     writing.commit().await?;
     Ok(certificate)
 }

@@ -15,6 +15,7 @@ pub mod contacts;
 pub mod enrolment;
 pub mod identity;
 pub mod instance;
+pub mod limits;
 pub mod listener;
 pub mod local;
 pub mod master;

@@ -1,6 +1,7 @@
 //! `slapbox-master`: the command line, the log, and the wait for the end.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,14 +11,25 @@ use slapbox_master::clock::{Clock, Entropy};
 use slapbox_master::config::{Inputs, check_urls, load_inputs};
 use slapbox_master::minting::Mint;
 use slapbox_master::serve::{World, start};
-use slapbox_master::{chores, local, master, notify};
+use slapbox_master::{chores, limits, local, master, notify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let cli = Cli::parse();
     log();
+    match act(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            // Nobody is left to tell when this fails as well.
+            let _closed = writeln!(std::io::stderr(), "slapbox-master: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn act(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => {
             let file = cli.run.config.as_deref().map(load_inputs).transpose()?;
@@ -53,6 +65,7 @@ async fn run(inputs: Inputs) -> anyhow::Result<()> {
     };
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    limits::raise_open_files();
     let server = start(inputs.check()?, world).await?;
     tracing::info!(address = %server.address, "the master is ready");
     notify(&[sd_notify::NotifyState::Ready]);
@@ -85,10 +98,11 @@ fn log() {
     let filter = EnvFilter::try_from_env("SLAPBOX_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if std::env::var_os("JOURNAL_STREAM").is_some() {
         // The journal has the time already.
-        log.with_ansi(false).without_time().init();
+        log.without_time().init();
     } else {
         log.init();
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +92,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
     api::remove_leftovers(releases.as_std_path()).map_err(|err| bad_data(&releases, err))?;
 
     let authority = Arc::new(Authority::open_or_create(&settings.ca())?);
+    make_private(&settings.database()).map_err(|err| bad_data(&settings.database(), err))?;
     let store = Store::open(&settings.database()).await?;
     let mut writing = store.write("master", world.clock.now()).await?;
     writing.set_urls(&settings.urls).await?;
@@ -121,11 +122,11 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
         operator_enrolled: Notify::new(),
         stopping,
     });
-    welcome::greet(&master, settings.welcome.as_deref()).await?;
+    let given = welcome::greet(&master, settings.welcome.as_deref()).await?;
     let mut chores = JoinSet::new();
     chores.spawn(identity.keep_fresh());
     chores.spawn(chores::keep_contacts(Arc::clone(&master)));
-    chores.spawn(welcome::keep(Arc::clone(&master), settings.welcome));
+    chores.spawn(welcome::keep(Arc::clone(&master), settings.welcome, given));
     serve(listener, acceptor, master, stop, chores)
 }
 
@@ -184,6 +185,16 @@ fn make_folder(folder: &Utf8Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(folder)
+}
+
+/// SQLite takes the mode of its other files from the database's own.
+fn make_private(file: &Utf8Path) -> io::Result<()> {
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(file)
+        .map(drop)
 }
 
 fn check_writable(folder: &Utf8Path) -> io::Result<()> {

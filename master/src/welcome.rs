@@ -10,14 +10,17 @@ use atomic_write_file::AtomicWriteFile;
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 
+use crate::clock::Moment;
 use crate::master::Master;
 use crate::minting::{Mint, mint};
 use crate::store::{StoreError, operators};
 
 /// Who makes the tokens of these words: only the last one made counts.
 const MAKER: &str = "welcome";
-/// A token of a day is replaced a little before.
+/// A token of a day is replaced a little before,
 const REPLACED_AFTER: Duration = Duration::from_hours(23);
+/// by a clock that may jump: a box may learn the time after its first start.
+const LOOKED_AT_EVERY: Duration = Duration::from_mins(1);
 
 /// Why the words are not given.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +43,11 @@ struct Welcome<'a> {
     urls: &'a [String],
 }
 
-/// Gives the words if nobody is operator yet, takes them back if somebody is; says whether somebody is.
-pub async fn greet(master: &Master, file: Option<&Utf8Path>) -> Result<bool, WelcomeError> {
+/// Gives the words if nobody is operator yet, and returns when; takes them back if somebody is.
+pub async fn greet(
+    master: &Master,
+    file: Option<&Utf8Path>,
+) -> Result<Option<Moment>, WelcomeError> {
     let mut db = master.store.read().await?;
     let greeted = operators::has_operator(&mut db).await?;
     drop(db);
@@ -49,9 +55,10 @@ pub async fn greet(master: &Master, file: Option<&Utf8Path>) -> Result<bool, Wel
         if let Some(file) = file {
             remove(file)?;
         }
-        return Ok(true);
+        return Ok(None);
     }
-    let mut writing = master.store.write(MAKER, master.clock.now()).await?;
+    let now = master.clock.now();
+    let mut writing = master.store.write(MAKER, now).await?;
     writing.revoke_tokens_of(MAKER).await?;
     let token = mint(&mut writing, Mint::operator(), &master.entropy).await?;
     writing.commit().await?;
@@ -63,19 +70,27 @@ pub async fn greet(master: &Master, file: Option<&Utf8Path>) -> Result<bool, Wel
         Some(file) => write(file, &welcome)?,
         None => print(&welcome).map_err(WelcomeError::FailedPrint)?,
     }
-    Ok(false)
+    Ok(Some(now))
 }
 
 /// Keeps the words good until somebody has logged in.
-pub async fn keep(master: Arc<Master>, file: Option<Utf8PathBuf>) {
+pub async fn keep(master: Arc<Master>, file: Option<Utf8PathBuf>, given: Option<Moment>) {
+    let Some(mut given) = given else {
+        return;
+    };
     loop {
         tokio::select! {
             () = master.operator_enrolled.notified() => {}
-            () = tokio::time::sleep(REPLACED_AFTER) => {}
+            () = tokio::time::sleep(LOOKED_AT_EVERY) => {
+                let now = master.clock.now();
+                if now >= given && now.since(given) < REPLACED_AFTER {
+                    continue;
+                }
+            }
         }
         match greet(&master, file.as_deref()).await {
-            Ok(true) => return,
-            Ok(false) => {}
+            Ok(None) => return,
+            Ok(Some(now)) => given = now,
             Err(err) => tracing::error!(
                 error = &err as &dyn std::error::Error,
                 "cannot say how the first operator logs in"

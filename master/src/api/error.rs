@@ -36,7 +36,7 @@ pub enum ApiError {
     NotFound(String),
     #[error("{method} is not what this path is for")]
     NoSuchMethod { method: String },
-    #[error("not allocated yet: {0}")]
+    #[error("{0}")]
     NotYet(String),
     #[error("{0}")]
     Conflict(String),
@@ -189,6 +189,7 @@ impl From<AdmissionError> for ApiError {
                 | Refusal::OtherSerial,
             ) => Self::TokenRefused,
             AdmissionError::KeyTaken => Self::Conflict(error.to_string()),
+            AdmissionError::KeyUnknown => Self::NoCertificate,
             AdmissionError::FailedIssue(error) => error.into(),
             AdmissionError::Store(error) => error.into(),
         }

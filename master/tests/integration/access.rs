@@ -6,7 +6,7 @@ use slap::client::Identity;
 use crate::lab::Lab;
 
 /// What only somebody with a certificate may do, with a body that would do.
-const CLOSED: [(&str, &str); 31] = [
+const CLOSED: [(&str, &str); 30] = [
     ("GET", "/getFullComputerInformation?computer_id=COMP-1"),
     ("GET", "/getComputerInformation?computer_id=COMP-1"),
     (
@@ -28,7 +28,6 @@ const CLOSED: [(&str, &str); 31] = [
     ("POST", "/softwareInstanceError"),
     ("POST", "/softwareInstanceBang"),
     ("POST", "/setComputerPartitionConnectionXml"),
-    ("POST", "/v1/renew"),
     ("GET", "/v1/watch?computer_id=COMP-1"),
     ("POST", "/v1/report"),
     ("GET", "/v1/tokens"),

@@ -2,6 +2,7 @@
 
 use slap::client::{CallError, Client, Settings, TlsRefusal};
 use slap::v1::{ComputerState, EnrolReply, Inventory, TokenKind, TokenRequest};
+use slapbox_master::minting::Mint;
 
 use crate::lab::{Key, Lab, code, enrolled, token, words};
 
@@ -214,6 +215,34 @@ async fn a_certificate_is_renewed_with_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_computer_that_was_off_for_long_comes_back_by_its_key() {
+    let lab = Lab::open().await;
+    let operator = lab.operator().await;
+    let node = lab.node(&operator).await;
+    let join = lab.local_token(Mint::operator()).await;
+    lab.let_pass(30 * 24 * 3600);
+    let stranger = lab.stranger(&join);
+    let renewed = stranger.renew(&node.key.csr()).await.unwrap();
+    let credential = slapbox_master::identity::Credential::read(&der(&renewed.certificate));
+    assert_eq!(credential.unwrap().identity.name(), node.id.as_str());
+
+    let unknown = stranger.renew(&Key::new().csr()).await.unwrap_err();
+    assert_eq!(code(&unknown), "no_certificate");
+    let operator = lab.operator().await;
+    operator.revoke_computer(&node.id).await.unwrap();
+    let revoked = stranger.renew(&node.key.csr()).await.unwrap_err();
+    assert_eq!(code(&revoked), "revoked");
+}
+
+fn der(pem: &str) -> Vec<u8> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+    CertificateDer::from_pem_slice(pem.as_bytes())
+        .unwrap()
+        .to_vec()
+}
+
+#[tokio::test]
 async fn an_expired_certificate_ends_even_on_an_open_connection() {
     let lab = Lab::open().await;
     let operator = lab.operator().await;
@@ -349,9 +378,7 @@ async fn no_token_is_made_that_makes_no_sense() {
 #[tokio::test]
 async fn the_master_tells_what_it_is_and_what_time_it_is() {
     let lab = Lab::open().await;
-    let join = lab
-        .local_token(slapbox_master::minting::Mint::operator())
-        .await;
+    let join = lab.local_token(Mint::operator()).await;
     let stranger = lab.stranger(&join);
     let discovery = stranger.discover().await.unwrap();
     assert_eq!(discovery.version, 1);
@@ -366,9 +393,7 @@ async fn the_master_tells_what_it_is_and_what_time_it_is() {
 #[tokio::test]
 async fn another_ca_is_not_believed() {
     let (lab, other) = (Lab::open().await, Lab::open().await);
-    let join = other
-        .local_token(slapbox_master::minting::Mint::operator())
-        .await;
+    let join = other.local_token(Mint::operator()).await;
     let settings = Settings {
         urls: vec![lab.url()],
         ..Settings::joining(&join)

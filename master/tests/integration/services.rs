@@ -301,7 +301,7 @@ async fn a_request_that_waits_says_why_and_is_allocated_when_there_is_room() {
     assert!(matches!(refused, CallError::NotReady(_)));
     assert_eq!(
         words(&refused),
-        "not allocated yet: the software is supplied on no enrolled computer"
+        "the software is supplied on no enrolled computer"
     );
     let why = || async { operator.service(&title).await.unwrap().status };
     assert_eq!(
@@ -338,10 +338,7 @@ async fn conditions_choose_the_node_or_say_why_none_is_chosen() {
         .request(&asking("c", "computer_guid", "COMP-2"))
         .await
         .unwrap_err();
-    assert_eq!(
-        words(&full),
-        "not allocated yet: no free partition on COMP-2"
-    );
+    assert_eq!(words(&full), "no free partition on COMP-2");
     let unknown = operator
         .request(&asking("d", "region", "moon"))
         .await

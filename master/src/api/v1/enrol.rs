@@ -1,5 +1,6 @@
 //! How machines and people get a certificate, and the next one.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -14,6 +15,7 @@ use crate::api::caller::{Caller, From};
 use crate::api::error::chain;
 use crate::api::extract::Json;
 use crate::ca::parse_request;
+use crate::clock::Moment;
 use crate::identity::Identity;
 use crate::master::Master;
 
@@ -26,18 +28,9 @@ pub(super) async fn enrol(
     Json(request): Json<EnrolRequest>,
 ) -> Result<Response, ApiError> {
     let now = master.clock.now();
-    master
-        .refusals
-        .try_once(address, now)
-        .map_err(|wait| ApiError::SlowDown {
-            seconds: wait.as_secs() + 1,
-        })?;
+    slow_down(&master, address, now)?;
     let applicant = applicant(&request, address.to_string())?;
-    let signer = Signer {
-        authority: &master.authority,
-        entropy: &master.entropy,
-    };
-    let admission = admission::enrol(&master.store, signer, &applicant, now).await;
+    let admission = admission::enrol(&master.store, signer(&master), &applicant, now).await;
     if !matches!(admission, Err(AdmissionError::Refused(_))) {
         master.refusals.forgive(address);
     }
@@ -84,20 +77,46 @@ fn applicant(request: &EnrolRequest, address: String) -> Result<Applicant, ApiEr
     })
 }
 
+/// With a certificate the key may be another; without one it must be the one that is known.
 pub(super) async fn renew(
     State(master): State<Arc<Master>>,
-    Caller(identity): Caller,
+    From(address): From,
+    caller: Result<Caller, ApiError>,
     Json(request): Json<RenewRequest>,
 ) -> Result<axum::Json<RenewReply>, ApiError> {
     let key = parse_request(&request.csr).map_err(|err| ApiError::BadRequest(chain(&err)))?;
-    let signer = Signer {
-        authority: &master.authority,
-        entropy: &master.entropy,
+    let (signer, now) = (signer(&master), master.clock.now());
+    let certificate = match caller {
+        Ok(Caller(identity)) => {
+            admission::renew(&master.store, signer, &identity, &key, now).await?
+        }
+        Err(ApiError::NoCertificate | ApiError::CertificateExpired) => {
+            slow_down(&master, address, now)?;
+            let renewed = admission::renew_lapsed(&master.store, signer, &key, now).await?;
+            master.refusals.forgive(address);
+            renewed
+        }
+        Err(refused) => return Err(refused),
     };
-    let now = master.clock.now();
-    let certificate = admission::renew(&master.store, signer, &identity, &key, now).await?;
     Ok(axum::Json(RenewReply {
         certificate,
         ca: master.authority.pem().to_owned(),
     }))
+}
+
+fn signer(master: &Master) -> Signer<'_> {
+    Signer {
+        authority: &master.authority,
+        entropy: &master.entropy,
+    }
+}
+
+/// Takes a try of this address.
+fn slow_down(master: &Master, address: IpAddr, now: Moment) -> Result<(), ApiError> {
+    master
+        .refusals
+        .try_once(address, now)
+        .map_err(|wait| ApiError::SlowDown {
+            seconds: wait.as_secs() + 1,
+        })
 }
