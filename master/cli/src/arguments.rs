@@ -13,7 +13,7 @@ use crate::lifetime::parse_lifetime;
 
 /// Requests services, makes tokens, looks after computers of a Slapbox cloud
 #[derive(Debug, Parser)]
-#[command(name = "slapbox", version)]
+#[command(name = "slapbox", version, arg_required_else_help = true)]
 pub(crate) struct Arguments {
     /// Where the login is kept [default: ~/.config/slapbox]
     #[arg(long, env = "SLAPBOX_HOME", value_name = "DIR", global = true)]
