@@ -77,7 +77,6 @@ fn usr(version: &str) -> Result<Partition> {
         label: Some(Label::new(format!("slapbox_{version}"))?),
         format: Some(FileSystem::Erofs),
         compression: Some(Compression::Zstd),
-        compression_level: Some("19".parse()?),
         copy_files: list(["/usr:/"])?,
         verity: Some(Verity::Data),
         verity_match_key: Some("usr".parse()?),
