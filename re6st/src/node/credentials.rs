@@ -1,5 +1,7 @@
 //! Who the node is for its master, and where that is: files that somebody else keeps, read anew for each attempt.
 
+use std::fmt;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
@@ -69,34 +71,85 @@ pub(super) struct Registry {
     pub(super) master: Master,
     /// The master's URL that is used this time.
     pub(super) url: String,
+    way: Way,
+}
+
+/// All that a client is made of.
+#[derive(PartialEq, Eq)]
+enum Way {
+    Master {
+        url: String,
+        ca: String,
+        identity: String,
+    },
+    Socket(Utf8PathBuf, Reference),
 }
 
 impl Source {
     /// Reads the credentials and prepares calls; each attempt takes the next of the master's URLs.
-    pub(super) fn open(&self, attempt: usize) -> Result<Registry, Error> {
+    ///
+    /// The client of `last` and its connection are used again as long as what they were made of is the same.
+    pub(super) fn open(&self, attempt: usize, last: Option<Registry>) -> Result<Registry, Error> {
         let master = match self {
             Self::Identity(folder) => serde_json::from_str(&required(&folder.join("master.json"))?)
                 .map_err(Error::Parse)?,
             Self::Socket { master, .. } => master.clone(),
         };
-        let Master { urls, .. } = &master;
+        let Master {
+            urls, reference, ..
+        } = &master;
         let url = urls
             .get(attempt % urls.len().max(1))
             .ok_or(Error::NoUrl)?
             .clone();
-        let client = match self {
+        let way = match self {
             Self::Identity(folder) => {
                 let read = |name| required(&folder.join(name));
                 let identity = read("certificate.pem")? + "\n" + &read("key.pem")?;
-                Client::through_master(&url, &read("ca.pem")?, &identity)
+                Way::Master {
+                    url: url.clone(),
+                    ca: read("ca.pem")?,
+                    identity,
+                }
             }
-            Self::Socket { socket, master } => Client::on_socket(socket, &master.reference),
+            Self::Socket { socket, .. } => Way::Socket(socket.clone(), reference.clone()),
+        };
+        let client = match last.filter(|last| last.way == way) {
+            Some(last) => last.client,
+            None => way.client().map_err(Error::Client)?,
         };
         Ok(Registry {
-            client: client.map_err(Error::Client)?,
+            client,
             master,
             url,
+            way,
         })
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The identity holds the computer's key.
+            Self::Master { url, .. } => f
+                .debug_struct("Master")
+                .field("url", url)
+                .finish_non_exhaustive(),
+            Self::Socket(socket, reference) => f
+                .debug_tuple("Socket")
+                .field(socket)
+                .field(reference)
+                .finish(),
+        }
+    }
+}
+
+impl Way {
+    fn client(&self) -> Result<Client, ClientError> {
+        match self {
+            Self::Master { url, ca, identity } => Client::through_master(url, ca, identity),
+            Self::Socket(socket, reference) => Client::on_socket(socket, reference),
+        }
     }
 }
 
@@ -128,7 +181,7 @@ mod tests {
     fn a_missing_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let source = Source::Identity(folder.path().to_path_buf().try_into().unwrap());
-        let err = source.open(0).unwrap_err();
+        let err = source.open(0, None).unwrap_err();
         assert!(err.to_string().ends_with("master.json`"), "{err}");
     }
 }

@@ -10,6 +10,7 @@ use slapbox_overlay::babel::Babel;
 use slapbox_overlay::keys::PrivateKey;
 use slapbox_overlay::links::{Desired, Observed, ObservedPeer};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::document::Document;
@@ -113,8 +114,11 @@ async fn find(document: &Document, memory: &mut Memory) -> BTreeMap<Reference, S
     memory
         .endpoints
         .set_names(policy::endpoint_names(document), Instant::now());
+    let mut asked = JoinSet::new();
     for (peer, name) in memory.endpoints.ask(alive, Instant::now()) {
-        let addresses = resolve(&name).await;
+        asked.spawn(async move { (peer, resolve(&name).await) });
+    }
+    for (peer, addresses) in asked.join_all().await {
         memory.endpoints.answer(&peer, addresses, Instant::now());
     }
     memory.endpoints.choose(alive, Instant::now())

@@ -53,8 +53,13 @@ pub(super) async fn keep(source: &Source, state: &State, news: &watch::Sender<Me
     let mut failures = 0;
     let mut attempt = 0;
     let mut joined = None;
+    let mut registry = None;
     loop {
-        match step(source, attempt, state, &mut joined, news).await {
+        let stepped = match source.open(attempt, registry.take()) {
+            Ok(opened) => step(registry.insert(opened), state, &mut joined, news).await,
+            Err(err) => Err(Error::Credentials(err)),
+        };
+        match stepped {
             Ok(()) => failures = 0,
             Err(err) => {
                 failures += 1;
@@ -71,13 +76,11 @@ pub(super) async fn keep(source: &Source, state: &State, news: &watch::Sender<Me
 }
 
 async fn step(
-    source: &Source,
-    attempt: usize,
+    registry: &Registry,
     state: &State,
     joined: &mut Option<Instant>,
     news: &watch::Sender<Membership>,
 ) -> Result<(), Error> {
-    let registry = source.open(attempt).map_err(Error::Credentials)?;
     let facts = Facts {
         reference: registry.master.reference.clone(),
         wireguard_public_key: state.keys().wireguard_public,
@@ -86,19 +89,20 @@ async fn step(
     };
     let known = news.borrow().document.clone();
     let may_renew = joined.is_none_or(|joined: Instant| joined.elapsed() >= BETWEEN_RENEWALS);
-    let document = match question(known.as_ref(), &facts, OffsetDateTime::now_utc(), may_renew) {
-        Question::Join => {
-            let document = join(&registry, facts, state).await?;
+    let document = match (
+        question(known.as_ref(), &facts, OffsetDateTime::now_utc(), may_renew),
+        known,
+    ) {
+        (Question::News { since }, Some(known)) => match registry.client.network(since).await {
+            Ok(view) => known.with_view(view),
+            Err(err) if err.is_not_a_member() => join(registry, facts, state).await?,
+            Err(err) => return Err(Error::News(err)),
+        },
+        (Question::News { .. } | Question::Join, _) => {
+            let document = join(registry, facts, state).await?;
             *joined = Some(Instant::now());
             document
         }
-        Question::News { since } => match registry.client.network(since).await {
-            Ok(view) => known
-                .map(|known| known.with_view(view))
-                .expect("news are asked for with a document"),
-            Err(err) if err.is_not_a_member() => join(&registry, facts, state).await?,
-            Err(err) => return Err(Error::News(err)),
-        },
     };
     let changed = news.borrow().document.as_ref() != Some(&document);
     if changed {
