@@ -74,7 +74,9 @@ pub async fn live(life: &Life) -> anyhow::Result<End> {
     let words = reference.to_string();
     board.update(|status| {
         status.enrolment = Enrolment::Enrolled { reference: words };
-        status.masters = identity.master.urls.clone();
+        if let Role::Node(_) = settings.role {
+            status.masters = identity.master.urls.clone();
+        }
     });
     duties::run(life, systemd, settings, identity, reference).await
 }

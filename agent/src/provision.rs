@@ -4,6 +4,7 @@
 mod channels;
 mod choice;
 mod credential;
+mod documents;
 mod erase;
 mod kept;
 mod seed;

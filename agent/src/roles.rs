@@ -29,18 +29,25 @@ pub trait Services: Sync {
 
 impl Services for Systemd {
     async fn start(&self, unit: &str) -> anyhow::Result<()> {
-        let manager = ManagerProxy::new(self.connection()).await?;
+        let manager = ManagerProxy::new(self.connection()).await.map_err(said)?;
         manager
             .start_unit(unit.to_owned(), "replace".to_owned())
-            .await?;
+            .await
+            .map_err(said)?;
         Ok(())
     }
 
     async fn restart(&self, unit: &str) -> anyhow::Result<()> {
-        let manager = ManagerProxy::new(self.connection()).await?;
+        let manager = ManagerProxy::new(self.connection()).await.map_err(said)?;
         manager
             .restart_unit(unit.to_owned(), "replace".to_owned())
-            .await?;
+            .await
+            .map_err(said)?;
         Ok(())
     }
+}
+
+/// An error of the bus says its cause itself: a chain would say it twice.
+fn said(error: zbus::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error}")
 }

@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{End, Life, start};
-use crate::causes;
 use crate::config::{Role, Settings};
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
@@ -60,7 +59,6 @@ pub(super) async fn run(
         }
         () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
-        () = watch_units(&workload) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_master(&*master, wake, life.world.chance)) => anyhow::bail!("unreachable"),
         () = report::send(&*master, reports, board, life.world.chance) => anyhow::bail!("the reports ended"),
@@ -76,19 +74,6 @@ pub(super) async fn run(
 async fn forever(source: impl Future<Output = ()>) {
     source.await;
     std::future::pending().await
-}
-
-/// Notices changes of units. Without the bus nothing can be done: the next life finds it again.
-async fn watch_units(workload: &Workload) {
-    loop {
-        if let Err(error) = workload.watch_units().await {
-            tracing::error!(
-                "changes of units are not noticed: {}",
-                causes::in_one_line(&error)
-            );
-        }
-        sleep(Duration::from_secs(5)).await;
-    }
 }
 
 /// The master's releases are fetched as this box from whoever shows the master's CA, all others from whom the world trusts.

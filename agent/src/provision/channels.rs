@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::documents::Documents;
 use super::{credential, seed, stick};
 use crate::config::{self, Mistake, Settings};
 use crate::places::Places;
@@ -86,7 +87,8 @@ impl Found {
 
 type Read = fn(&Places) -> anyhow::Result<Option<Vec<u8>>>;
 
-/// Looks through the channels. A channel that cannot be read is passed over, with a word in the log.
+/// Looks through the channels: the first good document, or else the first that is not. One that another has replaced is
+/// passed over; so is a channel that cannot be read, with a word in the log.
 pub fn first(places: &Places) -> Option<Provided> {
     let look: [(Channel, Read); 5] = [
         (Channel::Credential, credential::systemd),
@@ -95,12 +97,83 @@ pub fn first(places: &Places) -> Option<Provided> {
         (Channel::Stick, stick::read),
         (Channel::CommandLine, credential::command_line),
     ];
+    let known = Documents::load(places);
+    let mut bad = None;
     for (channel, read) in look {
         match read(places) {
-            Ok(Some(bytes)) => return Some(Found { channel, bytes }.read()),
+            Ok(Some(bytes)) if known.has_replaced(&bytes) => {}
+            Ok(Some(bytes)) => {
+                let provided = Found { channel, bytes }.read();
+                match &provided.settings {
+                    Ok(_) => return Some(provided),
+                    Err(mistake) => tracing::warn!("the configuration on {channel}: {mistake}"),
+                }
+                bad = bad.or(Some(provided));
+            }
             Ok(None) => {}
             Err(error) => tracing::warn!("cannot read {channel}: {error:#}"),
         }
     }
-    None
+    bad
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk;
+
+    /// A box in a folder, with a document by systemd and one by fw_cfg.
+    fn with(credential: &str, fw_cfg: &str) -> (tempfile::TempDir, Places) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = camino::Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        let places = Places::under(&root);
+        for (path, text) in [
+            ("run/credentials/@system/slapbox.configuration", credential),
+            (
+                "sys/firmware/qemu_fw_cfg/by_name/opt/slapbox/configuration/raw",
+                fw_cfg,
+            ),
+        ] {
+            let path = places.at(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            disk::replace(&path, text.as_bytes()).unwrap();
+        }
+        (folder, places)
+    }
+
+    const MASTER: &str = "role = \"master\"\n[master]\nurls = [\"https://192.0.2.1\"]\n";
+
+    #[test]
+    fn the_first_channel_with_a_good_document_tells() {
+        let (_keep, places) = with(MASTER, MASTER);
+        assert_eq!(first(&places).unwrap().channel, Channel::Credential);
+        let (_keep, places) = with("jion = 1", MASTER);
+        assert_eq!(first(&places).unwrap().channel, Channel::FwCfg);
+        let (_keep, places) = with("jion = 1", "also = \"bad\"");
+        let bad = first(&places).unwrap();
+        assert_eq!(bad.channel, Channel::Credential);
+        assert!(
+            bad.settings
+                .unwrap_err()
+                .to_string()
+                .contains("did you mean `join`?")
+        );
+    }
+
+    #[test]
+    fn a_document_that_another_has_replaced_is_passed_over() {
+        let other = format!("partitions = 7\n{MASTER}");
+        let (_keep, places) = with(MASTER, &other);
+        let read = first(&places).unwrap();
+        super::super::accept(&places, &read, false).unwrap();
+        assert_eq!(first(&places), Some(read));
+        let better = Found {
+            channel: Channel::Stick,
+            bytes: other.clone().into(),
+        }
+        .read();
+        super::super::accept(&places, &better, false).unwrap();
+        let read = first(&places).unwrap();
+        assert_eq!((read.channel, read.text), (Channel::FwCfg, other));
+    }
 }

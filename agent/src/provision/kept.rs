@@ -3,6 +3,7 @@
 use anyhow::Context as _;
 
 use super::channels::Provided;
+use super::documents::Documents;
 use crate::config::{self, Settings};
 use crate::disk;
 use crate::places::Places;
@@ -16,10 +17,9 @@ pub fn accept(places: &Places, provided: &Provided, enrolled: bool) -> anyhow::R
         None
     };
     let text = stripped.as_deref().unwrap_or(&provided.text);
-    Ok(disk::replace_private(
-        &places.configuration(),
-        text.as_bytes(),
-    )?)
+    let known = Documents::load(places).accepting(provided.text.as_bytes());
+    disk::replace_private(&places.configuration(), text.as_bytes())?;
+    known.store(places)
 }
 
 /// Takes the used token out of the kept document.

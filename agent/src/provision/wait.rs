@@ -59,6 +59,7 @@ pub async fn another(
     is_enrolled: impl Fn() -> bool,
 ) -> (Provided, Settings) {
     let mut seen = stick::Stick::default();
+    let mut has_looked = false;
     loop {
         sleep(EVERY).await;
         let now = stick::presence(places);
@@ -84,9 +85,12 @@ pub async fn another(
                 continue;
             }
         };
-        match choose(Some(current.clone()), Some(shown), is_enrolled()) {
+        let is_again = std::mem::replace(&mut has_looked, true);
+        match choose(Some(current.clone()), Some(shown.clone()), is_enrolled()) {
             Choice::Accept(provided, settings) => return (provided, settings),
             Choice::KeepAndSay(_, why) => say(board, why),
+            // Whoever plugs the refused one in again wants it to be tried again.
+            Choice::Keep(settings) if is_again && !is_enrolled() => return (shown, settings),
             Choice::Keep(_) | Choice::Wait | Choice::WaitForBetter(..) => {}
         }
     }

@@ -307,7 +307,8 @@ async fn a_change_on_the_node_is_looked_at_without_asking_the_master() {
     the.overlay_says(PREFIX);
     the.start();
     a_moment().await;
-    (the.node_was_asked(), the.master_was_asked());
+    the.node_was_asked();
+    the.master_was_asked();
     the.node.changes.send_modify(|count| *count += 1);
     a_moment().await;
     assert_eq!(the.node_was_asked(), ["converge https://m/a.oci.tar"]);
@@ -324,7 +325,8 @@ async fn a_plain_master_is_asked_each_minute_and_partitions_are_checked_with_it(
     the.overlay_says(PREFIX);
     the.start();
     a_moment().await;
-    (the.node_was_asked(), the.master_was_asked());
+    the.node_was_asked();
+    the.master_was_asked();
     sleep(Duration::from_secs(59)).await;
     assert_eq!(the.node_was_asked(), Vec::<String>::new());
     sleep(Duration::from_secs(2)).await;
