@@ -36,6 +36,13 @@ impl Generations {
         }
     }
 
+    /// Returns how many wait for a computer.
+    pub fn waiting(&self, computer: &ComputerId) -> usize {
+        self.lock()
+            .get(computer)
+            .map_or(0, watch::Sender::receiver_count)
+    }
+
     /// Forgets the computers that nobody waits for.
     pub fn forget_unwatched(&self) {
         self.lock().retain(|_, sender| sender.receiver_count() > 0);

@@ -13,6 +13,7 @@ use slap::{ComputerConfiguration, ComputerId, JoinBlob, PartitionId};
 use slapbox_master::clock::{Clock, Entropy};
 use slapbox_master::config::{Inputs, Settings};
 use slapbox_master::local;
+use slapbox_master::master::Master;
 use slapbox_master::minting::Mint;
 use slapbox_master::serve::{Server, StartError, World, start};
 
@@ -55,7 +56,7 @@ impl Key {
 impl Lab {
     pub(crate) async fn open() -> Self {
         let mut lab = Self {
-            folder: tempfile::tempdir().unwrap(),
+            folder: folder(),
             server: None,
             ahead_seconds: Arc::default(),
             registry: None,
@@ -107,6 +108,10 @@ impl Lab {
             // Services in these tests live on this machine.
             may_dial: |_| true,
         }
+    }
+
+    pub(crate) fn master(&self) -> &Master {
+        &self.server.as_ref().unwrap().master
     }
 
     pub(crate) async fn start(&mut self) -> Result<(), StartError> {
@@ -227,6 +232,13 @@ impl Node {
 pub(crate) async fn token(operator: &Client, request: TokenRequest) -> JoinBlob {
     let NewToken { join, .. } = operator.create_token(&request).await.unwrap();
     join.0.parse().unwrap()
+}
+
+/// In memory where that can be: the disk is not what is tested, and syncing it is most of the time.
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The code for programs in a refusal.
