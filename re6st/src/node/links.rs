@@ -39,6 +39,7 @@ const AGES: Duration = Duration::from_secs(30);
 struct Memory {
     endpoints: Endpoints,
     observed: Observed,
+    complaints: Vec<String>,
     told_babel: Option<(Babel, Instant)>,
     written: Option<(Status, Instant)>,
 }
@@ -134,13 +135,19 @@ async fn realise_links<M: Machine>(
     if outcome.changed > 0 {
         tracing::info!(changed = outcome.changed, "changed links");
     }
-    for failure in &outcome.failures {
-        tracing::warn!(problem = words(failure), "a link is not as it should be");
-    }
-    outcome
+    let complaints: Vec<_> = outcome
         .failures
-        .first()
-        .map_or(Ok(()), |failure| Err(words(failure)))
+        .iter()
+        .map(|failure| words(failure))
+        .collect();
+    // The loop turns often; what it said already is not news.
+    if complaints != memory.complaints {
+        for problem in &complaints {
+            tracing::warn!(problem, "a link is not as it should be");
+        }
+        memory.complaints.clone_from(&complaints);
+    }
+    complaints.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Writes babeld's file where it changed, then tells a running babeld; links come first, so that it finds them.
