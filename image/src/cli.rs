@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
+use crate::guard::Guard;
 use crate::profile::Profile;
 use crate::workspace::Workspace;
 use crate::{assemble, demo, host, progress, render, stamp, tools, verify};
@@ -94,6 +95,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match command {
         Command::Build(build) => {
+            let _guard = Guard::take(&workspace)?;
             let built = assemble::build(&workspace, &build)?;
             progress::answer(built.raw.as_str());
         }
@@ -105,7 +107,13 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             print_qemu,
             print_tool,
         } => {
-            let tree = tools::ensure(&workspace, &source)?;
+            let tree = match tools::cached(&workspace)? {
+                Some(tree) => tree,
+                None => {
+                    let _guard = Guard::take(&workspace)?;
+                    tools::ensure(&workspace, &source)?
+                }
+            };
             match print_tool {
                 Some(program) => progress::answer(&tree.command(&program)?.join("\n")),
                 None if print_qemu => progress::answer(&tree.qemu()?.join("\n")),
@@ -118,8 +126,12 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             stamp::stamp(&image, &document).with_context(|| format!("cannot stamp `{image}`"))?;
             progress::answer(&format!("`{config}` is in the seed partition of `{image}`"));
         }
-        Command::Verify(build) => return verify::verify(&workspace, &build),
+        Command::Verify(build) => {
+            let _guard = Guard::take(&workspace)?;
+            return verify::verify(&workspace, &build);
+        }
         Command::Demo { source } => {
+            let _guard = Guard::take(&workspace)?;
             progress::answer(demo::build(&workspace, &source)?.as_str());
         }
     }

@@ -10,6 +10,7 @@ mod demo;
 mod disk;
 mod exec;
 mod gpt;
+mod guard;
 mod host;
 mod inputs;
 mod layout;

@@ -62,17 +62,25 @@ impl Tree {
     }
 }
 
+/// Returns the tools tree if it is there and what it is made of did not change.
+pub(crate) fn cached(workspace: &Workspace) -> Result<Option<Tree>> {
+    let tree = Tree {
+        path: workspace.tools().join("tree"),
+    };
+    let there = Mkosi::cached(&workspace.tools().join("mkosi")).is_some()
+        && key(workspace)?.matches(&key_file(workspace));
+    Ok(there.then_some(tree))
+}
+
 /// Returns the tools tree, building it if it is missing or its list of packages changed.
 pub(crate) fn ensure(workspace: &Workspace, source: &Source) -> Result<Tree> {
+    if let Some(tree) = cached(workspace)? {
+        return Ok(tree);
+    }
     let key = key(workspace)?;
     let tree = Tree {
         path: workspace.tools().join("tree"),
     };
-    if Mkosi::cached(&workspace.tools().join("mkosi")).is_some()
-        && key.matches(&key_file(workspace))
-    {
-        return Ok(tree);
-    }
     host::check(&workspace.target(), 4)?;
     let mirrors = Mirrors::find(source.mirror.as_deref())?;
     let mkosi = mkosi(workspace, &mirrors)?;
