@@ -17,7 +17,7 @@ use crate::instances::units::UnitName;
 use crate::observe::{ORDER, Programs, TIMESTAMP, programs_of};
 use crate::observed::ProgramName;
 use crate::partitions::directories::put_resource;
-use crate::plan::Action;
+use crate::plan::Step;
 use crate::software::{INSTANTIATE, Release};
 use crate::systemd::{Property, Systemd, SystemdError, property};
 use crate::workload::Clock;
@@ -41,7 +41,7 @@ pub enum ApplyError {
     Wipe(#[source] io::Error),
 }
 
-/// What an action changed that must be remembered.
+/// What a step changed that must be remembered.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Done {
     Nothing,
@@ -68,26 +68,21 @@ const LONGEST_OUTPUT: usize = 1500;
 
 impl Hands<'_> {
     /// Carries out one step about this partition.
-    pub async fn apply(&self, action: &Action) -> Result<Done, ApplyError> {
-        match action {
-            // Steps about releases are not for these hands.
-            Action::Install(_) | Action::Remove(_) => Ok(Done::Nothing),
-            Action::Forget(_) => self.forget(),
-            Action::MakeSlice(partition) => {
-                let name = slice(*partition);
-                self.start(&name, &slice_properties(*partition)).await
+    pub async fn apply(&self, step: &Step) -> Result<Done, ApplyError> {
+        let partition = self.place.partition;
+        match step {
+            Step::Forget => self.forget(),
+            Step::MakeSlice => {
+                let properties = slice_properties(partition);
+                self.start(&slice(partition), &properties).await
             }
-            Action::Instantiate { order, .. } => self.instantiate(order).await,
-            Action::Stop { program, .. } => self.stop(&self.program_unit(program)).await,
-            Action::Start {
-                program,
-                fingerprint,
-                ..
-            } => self.start_program(program, fingerprint).await,
-            Action::Check(_) => self.check().await,
-            Action::Remember { timestamp, .. } => self.remember(timestamp),
-            Action::Halt(partition) => self.halt(*partition).await,
-            Action::Wipe(_) => self.wipe().await,
+            Step::Instantiate(order) => self.instantiate(order).await,
+            Step::Stop(program) => self.stop(&self.program_unit(program)).await,
+            Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
+            Step::Check => self.check().await,
+            Step::Remember(timestamp) => self.remember(timestamp),
+            Step::Halt => self.halt(partition).await,
+            Step::Wipe => self.wipe().await,
         }
     }
 

@@ -259,3 +259,75 @@ impl Fingerprint {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_has_one_name() {
+        for name in ["slappart0", "slappart199"] {
+            assert_eq!(name.parse::<PartitionName>().unwrap().to_string(), name);
+        }
+        for name in [
+            "slappart",
+            "slappart01",
+            "slappart+1",
+            "slappart70000",
+            "slappart-1",
+            "x",
+            "slapuser0",
+        ] {
+            assert!(name.parse::<PartitionName>().is_err(), "{name}");
+        }
+    }
+
+    fn instance() -> Instance {
+        Instance {
+            state: RequestedState::Started,
+            software: SoftwareUrl::new("https://x/demo.oci.tar"),
+            software_type: "default".into(),
+            title: "site".into(),
+            root_title: "site".into(),
+            reference: "SOFTINST-1".into(),
+            timestamp: "1".into(),
+            parameters: BTreeMap::new(),
+            shared: Vec::new(),
+            ip_list: vec![
+                ("slaptap0".into(), "10.0.0.2".parse().unwrap()),
+                ("slaptap0".into(), "fd00::2".parse().unwrap()),
+            ],
+            connection: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_timestamp_makes_another_order_but_not_another_configuration() {
+        let partition = PartitionName::new(0);
+        let (one, mut two) = (instance(), instance());
+        two.timestamp = "2".into();
+        two.connection.insert("url".into(), "published".into());
+        assert_eq!(one.configuration(partition), two.configuration(partition));
+        assert_ne!(one.order(partition), two.order(partition));
+        two.parameters.insert("a".into(), "b".into());
+        assert_ne!(one.configuration(partition), two.configuration(partition));
+    }
+
+    #[test]
+    fn an_instance_knows_its_addresses() {
+        let (ipv6, ipv4) = instance().addresses();
+        assert_eq!(ipv6, Some("fd00::2".parse().unwrap()));
+        assert_eq!(ipv4, Some("10.0.0.2".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_was_kept_is_what_was_wanted() {
+        let desired = Desired {
+            software: BTreeMap::from([(SoftwareUrl::new("https://x/a"), SupplyState::Destroyed)]),
+            partitions: BTreeMap::from([(PartitionName::new(7), instance())]),
+            refused: BTreeMap::new(),
+        };
+        let kept = serde_json::to_string(&desired).unwrap();
+        assert_eq!(serde_json::from_str::<Desired>(&kept).unwrap(), desired);
+    }
+}

@@ -106,3 +106,51 @@ impl Remembered {
         Some((&failure.message, rest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use slap::RequestedState;
+
+    use super::*;
+
+    fn goal(state: RequestedState) -> Goal {
+        (state, Fingerprint::of(b"order"))
+    }
+
+    #[test]
+    fn the_rest_grows_with_each_failure_and_ends_with_another_goal() {
+        let now = Instant::now();
+        let mut remembered = Remembered::default();
+        let started = goal(RequestedState::Started);
+        let mut rests = Vec::new();
+        for _ in 0..8 {
+            remembered.failed(started.clone(), "no".into(), now);
+            rests.push(remembered.failure(&started, now).unwrap().1.as_secs());
+        }
+        assert_eq!(rests, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert!(
+            remembered
+                .failure(&goal(RequestedState::Destroyed), now)
+                .is_none()
+        );
+        remembered.succeeded();
+        assert!(remembered.failure(&started, now).is_none());
+    }
+
+    #[test]
+    fn a_report_is_news_once_for_each_order() {
+        let mut memory = Memory::default();
+        let partition = PartitionName::new(0);
+        let started = Report::Started { partition };
+        let first = goal(RequestedState::Started);
+        assert!(memory.is_news(&started, Some(&first)));
+        assert!(!memory.is_news(&started, Some(&first)));
+        let again = (RequestedState::Started, Fingerprint::of(b"newer"));
+        assert!(memory.is_news(&started, Some(&again)));
+        let stopped = Report::Stopped { partition };
+        assert!(memory.is_news(&stopped, Some(&again)));
+        assert!(memory.is_news(&started, Some(&again)));
+        memory.retain(|_| false);
+        assert!(memory.is_news(&started, Some(&again)));
+    }
+}

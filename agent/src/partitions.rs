@@ -79,9 +79,7 @@ pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, Pa
         .map_err(PartitionsError::Network)?;
     made.changed += outcome.changed;
     let failures = outcome.failures.into_iter();
-    made.network_failures = failures
-        .map(|failure| in_one_line(&failure))
-        .collect();
+    made.network_failures = failures.map(|failure| in_one_line(&failure)).collect();
     Ok(made)
 }
 

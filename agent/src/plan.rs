@@ -13,77 +13,76 @@ use crate::observed::{Observed, Partition, ProgramName, Promises, Software, Unit
 /// One step, complete in itself and harmless when repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Begin to install a release.
-    Install(SoftwareUrl),
-    /// Begin to remove a release.
-    Remove(SoftwareUrl),
+    Release(SoftwareUrl, ReleaseStep),
+    Partition(PartitionName, Step),
+}
+
+/// A step about a release; it goes on in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseStep {
+    Install,
+    Remove,
+}
+
+/// A step about a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
     /// Take back that the last order was carried out.
-    Forget(PartitionName),
+    Forget,
     /// Make the slice that accounts for the partition.
-    MakeSlice(PartitionName),
-    /// Let the release configure the partition.
-    Instantiate {
-        partition: PartitionName,
-        order: Fingerprint,
-    },
+    MakeSlice,
+    /// Let the release configure the partition for an order.
+    Instantiate(Fingerprint),
     /// Stop a program.
-    Stop {
-        partition: PartitionName,
-        program: ProgramName,
-    },
-    /// Start a program.
-    Start {
-        partition: PartitionName,
-        program: ProgramName,
-        fingerprint: Fingerprint,
-    },
+    Stop(ProgramName),
+    /// Start a program, as what its fingerprint says.
+    Start(ProgramName, Fingerprint),
     /// Look whether the promises are kept.
-    Check(PartitionName),
-    /// Note that the order was carried out in full.
-    Remember {
-        partition: PartitionName,
-        timestamp: String,
-    },
+    Check,
+    /// Note that the order with this timestamp was carried out in full.
+    Remember(String),
     /// Stop everything of the partition, and kill what does not stop.
-    Halt(PartitionName),
+    Halt,
     /// Remove everything that is in the partition.
-    Wipe(PartitionName),
+    Wipe,
 }
 
 /// Returns the steps that turn `observed` into `desired`, in the order they must run.
 pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
-    let mut actions = plan_software(desired, observed);
+    let releases = plan_releases(desired, observed).into_iter();
+    let mut actions: Vec<_> = releases
+        .map(|(url, step)| Action::Release(url, step))
+        .collect();
     for (partition, instance) in &desired.partitions {
         if let Some(found) = observed.partitions.get(partition) {
             let software = observed.software.get(&instance.software);
-            actions.extend(plan_partition(*partition, instance, software, found));
+            let steps = plan_partition(*partition, instance, software, found).into_iter();
+            actions.extend(steps.map(|step| Action::Partition(*partition, step)));
         }
     }
     actions
 }
 
 /// Returns the steps about releases.
-pub fn plan_software(desired: &Desired, observed: &Observed) -> Vec<Action> {
-    let mut actions = Vec::new();
+pub fn plan_releases(desired: &Desired, observed: &Observed) -> Vec<(SoftwareUrl, ReleaseStep)> {
+    let mut steps = Vec::new();
     for (url, wanted) in &desired.software {
         let found = observed.software.get(url).unwrap_or(&Software::Absent);
         match (wanted, found) {
             (
                 SupplyState::Available,
                 Software::Absent | Software::Failed { resting: false, .. },
-            ) => {
-                actions.push(Action::Install(url.clone()));
-            }
+            ) => steps.push((url.clone(), ReleaseStep::Install)),
             (
                 SupplyState::Destroyed,
                 Software::Available | Software::Failed { resting: false, .. },
             ) if !is_used(url, desired, observed) => {
-                actions.push(Action::Remove(url.clone()));
+                steps.push((url.clone(), ReleaseStep::Remove));
             }
             _ => {}
         }
     }
-    actions
+    steps
 }
 
 /// Returns the steps about one partition.
@@ -92,7 +91,7 @@ pub fn plan_partition(
     instance: &Instance,
     software: Option<&Software>,
     found: &Partition,
-) -> Vec<Action> {
+) -> Vec<Step> {
     if !found.ready || found.resting {
         return Vec::new();
     }
@@ -104,25 +103,25 @@ pub fn plan_partition(
         RequestedState::Started => Vec::new(),
         RequestedState::Stopped => {
             if runs_anything(found) {
-                vec![Action::Halt(partition)]
+                vec![Step::Halt]
             } else {
-                remember(partition, instance, found)
+                remember(instance, found)
             }
         }
         RequestedState::Destroyed => {
-            let halt = (runs_anything(found) || found.slice).then_some(Action::Halt(partition));
-            let wipe = (!found.empty).then_some(Action::Wipe(partition));
+            let halt = (runs_anything(found) || found.slice).then_some(Step::Halt);
+            let wipe = (!found.empty).then_some(Step::Wipe);
             halt.into_iter().chain(wipe).collect()
         }
     }
 }
 
-fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Action> {
-    let slice = (!found.slice).then_some(Action::MakeSlice(partition));
+fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Step> {
+    let slice = (!found.slice).then_some(Step::MakeSlice);
     let order = instance.order(partition);
     if found.order.as_ref() != Some(&order) {
-        let forget = found.processed.as_ref().map(|_| Action::Forget(partition));
-        let instantiate = Action::Instantiate { partition, order };
+        let forget = found.processed.as_ref().map(|_| Step::Forget);
+        let instantiate = Step::Instantiate(order);
         return forget
             .into_iter()
             .chain(slice)
@@ -130,16 +129,16 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
             .collect();
     }
     let wanted = wanted_units(partition, instance, found);
-    let (stops, starts) = unit_steps(partition, &wanted, &found.units);
+    let (stops, starts) = unit_steps(&wanted, &found.units);
     if !stops.is_empty() || !starts.is_empty() {
         let slice = slice.filter(|_| !starts.is_empty());
         return stops.into_iter().chain(slice).chain(starts).collect();
     }
     if found.promises_due {
-        return vec![Action::Check(partition)];
+        return vec![Step::Check];
     }
     match found.promises {
-        Promises::Kept => remember(partition, instance, found),
+        Promises::Kept => remember(instance, found),
         Promises::Unknown | Promises::Broken { .. } => Vec::new(),
     }
 }
@@ -163,10 +162,9 @@ pub fn wanted_units(
 }
 
 fn unit_steps(
-    partition: PartitionName,
     wanted: &BTreeMap<ProgramName, Fingerprint>,
     found: &BTreeMap<ProgramName, Unit>,
-) -> (Vec<Action>, Vec<Action>) {
+) -> (Vec<Step>, Vec<Step>) {
     let fits = |program: &ProgramName, unit: &Unit| {
         let wanted = wanted.get(program);
         unit.state != UnitState::Ending && wanted.is_some() && wanted == unit.fingerprint.as_ref()
@@ -174,30 +172,19 @@ fn unit_steps(
     let stops = found
         .iter()
         .filter(|(program, unit)| !fits(program, unit))
-        .map(|(program, _)| Action::Stop {
-            partition,
-            program: program.clone(),
-        });
+        .map(|(program, _)| Step::Stop(program.clone()));
     let starts = wanted
         .iter()
         .filter(|(program, _)| !found.get(program).is_some_and(|unit| fits(program, unit)))
-        .map(|(program, fingerprint)| Action::Start {
-            partition,
-            program: program.clone(),
-            fingerprint: fingerprint.clone(),
-        });
+        .map(|(program, fingerprint)| Step::Start(program.clone(), fingerprint.clone()));
     (stops.collect(), starts.collect())
 }
 
-fn remember(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Action> {
+fn remember(instance: &Instance, found: &Partition) -> Vec<Step> {
     if found.processed.as_ref() == Some(&instance.timestamp) {
         return Vec::new();
     }
-    let timestamp = instance.timestamp.clone();
-    vec![Action::Remember {
-        partition,
-        timestamp,
-    }]
+    vec![Step::Remember(instance.timestamp.clone())]
 }
 
 fn runs_anything(found: &Partition) -> bool {
@@ -220,24 +207,25 @@ fn is_used(url: &SoftwareUrl, desired: &Desired, observed: &Observed) -> bool {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Install(url) => write!(f, "install {url}"),
-            Self::Remove(url) => write!(f, "remove {url}"),
-            Self::Forget(partition) => write!(f, "{partition}: forget the last order"),
-            Self::MakeSlice(partition) => write!(f, "{partition}: make its slice"),
-            Self::Instantiate { partition, order } => {
-                write!(f, "{partition}: instantiate order {}", order.as_str())
-            }
-            Self::Stop { partition, program } => write!(f, "{partition}: stop {program}"),
-            Self::Start {
-                partition, program, ..
-            } => write!(f, "{partition}: start {program}"),
-            Self::Check(partition) => write!(f, "{partition}: check its promises"),
-            Self::Remember {
-                partition,
-                timestamp,
-            } => write!(f, "{partition}: remember order {timestamp}"),
-            Self::Halt(partition) => write!(f, "{partition}: stop everything"),
-            Self::Wipe(partition) => write!(f, "{partition}: remove everything"),
+            Self::Release(url, ReleaseStep::Install) => write!(f, "install {url}"),
+            Self::Release(url, ReleaseStep::Remove) => write!(f, "remove {url}"),
+            Self::Partition(partition, step) => write!(f, "{partition}: {step}"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forget => f.write_str("forget the last order"),
+            Self::MakeSlice => f.write_str("make its slice"),
+            Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
+            Self::Stop(program) => write!(f, "stop {program}"),
+            Self::Start(program, _) => write!(f, "start {program}"),
+            Self::Check => f.write_str("check its promises"),
+            Self::Remember(timestamp) => write!(f, "remember order {timestamp}"),
+            Self::Halt => f.write_str("stop everything"),
+            Self::Wipe => f.write_str("remove everything"),
         }
     }
 }

@@ -315,3 +315,6 @@ async fn read_all(mut pipe: pipe::Receiver, output: &mut Vec<u8>) {
 fn is_no_such_unit(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, ..) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,92 @@ fn content(inside: &Inside, folder: &str, name: &str, kind: Kind) -> io::Result<
     let start = inside.read_start(&format!("{folder}/{name}"), MOST_CONTENT)?;
     Ok(Fingerprint::of(&start))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use camino::Utf8PathBuf;
+
+    use super::*;
+    use crate::causes::in_one_line;
+
+    fn partition() -> (tempfile::TempDir, Utf8PathBuf, Inside) {
+        let keep = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(keep.path().to_owned()).unwrap();
+        for folder in [RUN, SERVICE, PROMISE] {
+            std::fs::create_dir_all(path.join(folder)).unwrap();
+        }
+        let inside = Inside::open(&path).unwrap();
+        (keep, path, inside)
+    }
+
+    type Mislead = fn(&Utf8PathBuf);
+
+    fn put(path: &Utf8PathBuf, name: &str) {
+        std::fs::File::create(path.join(name)).unwrap();
+    }
+
+    #[test]
+    fn programs_are_the_files_of_two_folders_and_hidden_ones_are_none() {
+        let (_keep, path, inside) = partition();
+        put(&path, "etc/run/once");
+        put(&path, "etc/service/web");
+        put(&path, "etc/service/.web.swp");
+        symlink("/bin/serve", path.join("etc/service/linked")).unwrap();
+        std::fs::create_dir(path.join("etc/service/folder")).unwrap();
+        let found = programs(&inside).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, found)| (name.as_str(), found.path.as_str(), found.run))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("linked", "etc/service/linked", Run::Service),
+                ("once", "etc/run/once", Run::Task),
+                ("web", "etc/service/web", Run::Service),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_misleads_is_refused_in_words() {
+        let cases: [(&str, Mislead); 4] = [
+            (
+                "`etc/run` has a file that cannot be used: `a b` cannot be",
+                |path| {
+                    put(path, "etc/run/a b");
+                },
+            ),
+            ("`web` is both in `etc/run` and in `etc/service`", |path| {
+                put(path, "etc/run/web");
+                put(path, "etc/service/web");
+            }),
+            ("`etc/service` has more than 64 files", |path| {
+                (0..65).for_each(|number| put(path, &format!("etc/service/{number}")));
+            }),
+            ("failed to read `etc/run`: ", |path| {
+                std::fs::remove_dir(path.join("etc/run")).unwrap();
+                symlink("/bin", path.join("etc/run")).unwrap();
+            }),
+        ];
+        for (expected, mislead) in cases {
+            let (_keep, path, inside) = partition();
+            mislead(&path);
+            let words = in_one_line(&programs(&inside).unwrap_err());
+            assert!(words.starts_with(expected), "{words}");
+        }
+    }
+
+    #[test]
+    fn clearing_leaves_no_program_and_no_promise() {
+        let (_keep, path, inside) = partition();
+        put(&path, "etc/service/web");
+        put(&path, "etc/promise/web-answers");
+        assert_eq!(promises(&inside).unwrap().len(), 1);
+        clear(&inside).unwrap();
+        assert!(programs(&inside).unwrap().is_empty());
+        assert!(promises(&inside).unwrap().is_empty());
+    }
+}

@@ -139,3 +139,65 @@ fn date(now: SystemTime) -> String {
         .format(format)
         .expect("a date has all parts of the format")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken() -> Result<(), String> {
+        Err("no answer".to_owned())
+    }
+
+    #[test]
+    fn programs_that_come_up_are_looked_at_often_and_patiently() {
+        let start = Instant::now();
+        let mut record = Record::default();
+        record.program_started(start);
+        assert_eq!(record.promises(start), Promises::Unknown);
+        assert_eq!(record.due_in(start), Duration::ZERO);
+        for second in (0..80).step_by(2) {
+            let now = start + Duration::from_secs(second);
+            record.checked(now, broken());
+            let message = "no answer".to_owned();
+            let lasting = false;
+            assert_eq!(record.promises(now), Promises::Broken { message, lasting });
+            assert_eq!(record.due_in(now), SOON);
+        }
+        let late = start + PATIENCE;
+        record.checked(late, broken());
+        assert!(matches!(
+            record.promises(late),
+            Promises::Broken { lasting: true, .. }
+        ));
+        assert_eq!(record.due_in(late), AFTER_FAILURE);
+        record.checked(late, Ok(()));
+        assert_eq!(record.promises(late), Promises::Kept);
+        assert_eq!(record.due_in(late), WHEN_KEPT);
+    }
+
+    #[test]
+    fn a_promise_of_what_runs_must_fail_three_times_to_be_broken() {
+        let now = Instant::now();
+        let mut record = Record::default();
+        let lasting = |record: &Record| {
+            matches!(record.promises(now), Promises::Broken { lasting: true, .. })
+        };
+        record.checked(now, Ok(()));
+        record.checked(now, broken());
+        record.checked(now, broken());
+        assert!(!lasting(&record));
+        record.checked(now, broken());
+        assert!(lasting(&record));
+    }
+
+    #[test]
+    fn the_status_file_is_the_one_that_slapos_reads() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_209_278);
+        let took = Duration::from_millis(1234);
+        let status = Status::new("web", "etc/promise/web", took, now, Err("no answer"));
+        assert_eq!(
+            serde_json::to_string(&status).unwrap(),
+            r#"{"title":"web","name":"web","path":"etc/promise/web","execution-time":1.23,"result":{"type":"Test Result","failed":true,"date":"2026-11-20T21:14:38+0000","message":"no answer"}}"#
+        );
+    }
+}

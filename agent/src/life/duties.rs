@@ -23,7 +23,7 @@ use crate::workload::{Fetcher, Paths, Workload};
 
 const WAKES: usize = 16;
 const REPORTS: usize = 64;
-const TIME_WITHIN: Duration = Duration::from_secs(10);
+const TIME_WITHIN: Duration = Duration::from_secs(5);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Does all duties until another document ends this life.

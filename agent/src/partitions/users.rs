@@ -171,3 +171,48 @@ async fn run_sysusers(list: Utf8PathBuf) -> Result<(), UsersError> {
         output: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\
+        slapsoft:x:19999:19999::/srv/slapgrid/software:/usr/sbin/nologin\n\
+        slapuser0:x:20000:20000::/srv/slapgrid/slappart0:/usr/sbin/nologin\n\
+        slapuser1:x:20001:20001::/srv/slapgrid/slappart1:/usr/sbin/nologin\n\
+        slapuser2:x:20002:20002::/srv/slapgrid/slappart2:/usr/sbin/nologin\n\
+        broken\nslapuser3:x:none:::\n";
+    const GROUP: &str = "root:x:0:\nslapsoft:x:19999:slapuser0,slapuser2\n\
+        slapuser0:x:20000:\nslapuser1:x:20001:\n";
+
+    #[test]
+    fn a_user_counts_with_its_own_group_and_that_of_software() {
+        let accounts = Accounts::parse(PASSWD, GROUP);
+        let ids = Ids {
+            uid: 20_000,
+            gid: 20_000,
+        };
+        assert_eq!(accounts.of(PartitionName::new(0)), Some(ids));
+        for index in 1..4 {
+            assert_eq!(accounts.of(PartitionName::new(index)), None, "{index}");
+        }
+        assert_eq!(
+            missing(&accounts, 4),
+            ["slapuser1", "slapuser2", "slapuser3"]
+        );
+        let nobody = Accounts::default();
+        assert_eq!(missing(&nobody, 1), ["slapsoft", "slapuser0"]);
+    }
+
+    #[test]
+    fn one_file_makes_all_users() {
+        assert_eq!(
+            sysusers(&Paths::default(), 2),
+            "u slapsoft 19999 \"Software releases\" /srv/slapgrid/software /usr/sbin/nologin\n\
+             u slapuser0 20000 \"Partition slappart0\" /srv/slapgrid/slappart0 /usr/sbin/nologin\n\
+             m slapuser0 slapsoft\n\
+             u slapuser1 20001 \"Partition slappart1\" /srv/slapgrid/slappart1 /usr/sbin/nologin\n\
+             m slapuser1 slapsoft\n"
+        );
+    }
+}

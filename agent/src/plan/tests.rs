@@ -58,7 +58,11 @@ fn wishes() -> Vec<Desired> {
         for state in states {
             all.push(Desired {
                 software: BTreeMap::from([(url(), *state)]),
-                partitions: instance.clone().map(|one| (partition(), one)).into_iter().collect(),
+                partitions: instance
+                    .clone()
+                    .map(|one| (partition(), one))
+                    .into_iter()
+                    .collect(),
                 refused: BTreeMap::new(),
             });
         }
@@ -149,64 +153,22 @@ impl World {
     }
 
     fn apply(&mut self, action: &Action) {
-        let found = self.observed.partitions.get_mut(&partition()).unwrap();
-        match action {
-            Action::Install(url) => {
-                self.observed.software.insert(url.clone(), Software::Available);
-            }
-            Action::Remove(url) => {
-                self.observed.software.insert(url.clone(), Software::Absent);
-            }
-            Action::Forget(_) => found.processed = None,
-            Action::MakeSlice(_) => found.slice = true,
-            Action::Instantiate { order, .. } => {
-                assert!(found.slice && found.processed.is_none());
-                found.order = Some(order.clone());
-                found.empty = false;
-                let programs = ["web", "task"];
-                found.programs = programs
-                    .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
-                    .into();
-                found.promises_due = true;
-            }
-            Action::Stop { program, .. } => {
-                assert!(found.units.remove(program).is_some());
-            }
-            Action::Start {
-                program,
-                fingerprint,
-                ..
-            } => {
-                assert!(found.slice && !found.units.contains_key(program));
-                let unit = Unit {
-                    state: UnitState::Running,
-                    fingerprint: Some(fingerprint.clone()),
+        let step = match action {
+            Action::Release(url, step) => {
+                let software = match step {
+                    ReleaseStep::Install => Software::Available,
+                    ReleaseStep::Remove => Software::Absent,
                 };
-                found.units.insert(program.clone(), unit);
-                found.promises = Promises::Unknown;
-                found.promises_due = true;
+                self.observed.software.insert(url.clone(), software);
+                return;
             }
-            Action::Check(_) => {
-                found.promises = Promises::Kept;
-                found.promises_due = false;
+            Action::Partition(name, step) => {
+                assert_eq!(*name, partition());
+                step
             }
-            Action::Remember { timestamp, .. } => {
-                found.processed = Some(timestamp.clone());
-                found.empty = false;
-            }
-            Action::Halt(_) => {
-                found.units.clear();
-                found.slice = false;
-                found.loose_ends = false;
-            }
-            Action::Wipe(_) => {
-                assert!(found.units.is_empty() && !found.loose_ends);
-                found.empty = true;
-                found.processed = None;
-                found.order = None;
-                found.programs.clear();
-            }
-        }
+        };
+        let found = self.observed.partitions.get_mut(&partition()).unwrap();
+        carry_out(step, found);
     }
 
     /// Follows plans until there is none.
@@ -231,6 +193,57 @@ impl World {
     }
 }
 
+/// Does what a step says, where what it needs is so.
+fn carry_out(step: &Step, found: &mut Partition) {
+    match step {
+        Step::Forget => found.processed = None,
+        Step::MakeSlice => found.slice = true,
+        Step::Instantiate(order) => {
+            assert!(found.slice && found.processed.is_none());
+            found.order = Some(order.clone());
+            found.empty = false;
+            let programs = ["web", "task"];
+            found.programs = programs
+                .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
+                .into();
+            found.promises_due = true;
+        }
+        Step::Stop(program) => {
+            assert!(found.units.remove(program).is_some());
+        }
+        Step::Start(program, fingerprint) => {
+            assert!(found.slice && !found.units.contains_key(program));
+            let unit = Unit {
+                state: UnitState::Running,
+                fingerprint: Some(fingerprint.clone()),
+            };
+            found.units.insert(program.clone(), unit);
+            found.promises = Promises::Unknown;
+            found.promises_due = true;
+        }
+        Step::Check => {
+            found.promises = Promises::Kept;
+            found.promises_due = false;
+        }
+        Step::Remember(timestamp) => {
+            found.processed = Some(timestamp.clone());
+            found.empty = false;
+        }
+        Step::Halt => {
+            found.units.clear();
+            found.slice = false;
+            found.loose_ends = false;
+        }
+        Step::Wipe => {
+            assert!(found.units.is_empty() && !found.loose_ends);
+            found.empty = true;
+            found.processed = None;
+            found.order = None;
+            found.programs.clear();
+        }
+    }
+}
+
 #[test]
 fn the_plan_leads_from_any_state_to_any_other() {
     let mut pairs = 0;
@@ -246,11 +259,18 @@ fn the_plan_leads_from_any_state_to_any_other() {
                     RequestedState::Stopped => Verdict::Stopped,
                     RequestedState::Destroyed => Verdict::Destroyed,
                 });
-                assert_eq!(world.verdict(&to), expected, "{from:?} to {to:?}: {world:?}");
-                let is_used = to.partitions.values().any(|one| one.state != RequestedState::Destroyed);
+                assert_eq!(
+                    world.verdict(&to),
+                    expected,
+                    "{from:?} to {to:?}: {world:?}"
+                );
+                let is_used = to
+                    .partitions
+                    .values()
+                    .any(|one| one.state != RequestedState::Destroyed);
                 let software = match to.software[&url()] {
                     SupplyState::Destroyed if !is_used => Software::Absent,
-                    _ => Software::Available,
+                    SupplyState::Available | SupplyState::Destroyed => Software::Available,
                 };
                 assert_eq!(world.observed.software[&url()], software);
                 pairs += 1;
@@ -348,7 +368,10 @@ fn a_release_that_is_used_stays_until_its_last_instance_is_gone() {
     let destroyed = instance(RequestedState::Destroyed, "9", "a");
     unsupplied.partitions.insert(partition(), destroyed);
     let first = plan(&unsupplied, &world.observed);
-    assert_eq!(first, [Action::Halt(partition()), Action::Wipe(partition())]);
+    assert_eq!(
+        first,
+        [Step::Halt, Step::Wipe].map(|step| Action::Partition(partition(), step))
+    );
     world.observed.partitions.clear();
     assert_eq!(plan(&unsupplied, &world.observed), []);
 }

@@ -98,6 +98,7 @@ impl Installer {
                 None => 0,
             };
             works.insert(url.clone(), work.clone());
+            tracing::info!(%url, "{work:?}");
             attempts
         };
         let (installer, url) = (self.clone(), url.clone());

@@ -129,7 +129,9 @@ impl fmt::Display for Value {
                 f.write_str(&binds.collect::<Vec<_>>().join(" "))
             }
             Self::TemporaryFolders(folders) => {
-                let folders = folders.iter().map(|(path, options)| format!("{path}:{options}"));
+                let folders = folders
+                    .iter()
+                    .map(|(path, options)| format!("{path}:{options}"));
                 f.write_str(&folders.collect::<Vec<_>>().join(" "))
             }
         }

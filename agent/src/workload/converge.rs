@@ -17,7 +17,7 @@ use crate::memory::goal;
 use crate::observe::{self, Sight};
 use crate::observed::{Observed, Software};
 use crate::partitions::users;
-use crate::plan::{Action, plan_partition, plan_software};
+use crate::plan::{ReleaseStep, plan_partition, plan_releases};
 use crate::software::{self, Release, installer::Installer};
 use crate::verdict::{self, Verdict, judge};
 
@@ -71,9 +71,7 @@ impl Pass<'_> {
             let found = self.installer.observe(url);
             if found == Software::Available && !self.releases.contains_key(url) {
                 let release = software::read(&self.paths.software, url);
-                let release = release
-                    .map(Arc::new)
-                    .map_err(|error| in_one_line(&error));
+                let release = release.map(Arc::new).map_err(|error| in_one_line(&error));
                 self.releases.insert(url.clone(), release);
             }
             self.observed.software.insert(url.clone(), found);
@@ -81,12 +79,10 @@ impl Pass<'_> {
     }
 
     async fn software(&mut self) {
-        for action in plan_software(self.desired, &self.observed) {
-            tracing::info!("{action}");
-            match &action {
-                Action::Install(url) => self.installer.install(url),
-                Action::Remove(url) => self.installer.remove(url),
-                _ => {}
+        for (url, step) in plan_releases(self.desired, &self.observed) {
+            match step {
+                ReleaseStep::Install => self.installer.install(&url),
+                ReleaseStep::Remove => self.installer.remove(&url),
             }
         }
         for (url, wanted) in &self.desired.software {
@@ -149,9 +145,9 @@ impl Pass<'_> {
                 return self.conclude(name, instance, None, verdict).await;
             }
         };
-        let actions = plan_partition(name, instance, Some(&software), &found);
+        let steps = plan_partition(name, instance, Some(&software), &found);
         let verdict = judge(name, instance, self.desired, Some(&software), &found);
-        if !actions.is_empty() {
+        if !steps.is_empty() {
             self.crew.begin(Order {
                 partition: name,
                 instance: instance.clone(),

@@ -21,7 +21,7 @@ use crate::memory::{Goal, Memory, goal};
 use crate::observe::{self, Sight};
 use crate::observed::Software;
 use crate::partitions::users;
-use crate::plan::{Action, plan_partition};
+use crate::plan::{Step, plan_partition};
 use crate::software::Release;
 use crate::systemd::Systemd;
 
@@ -137,22 +137,21 @@ impl Crew {
 
     async fn rounds(&self, order: &Order) -> anyhow::Result<()> {
         for _ in 0..MOST_ROUNDS {
-            let actions = self.look(order).await?;
-            if actions.is_empty() {
+            let steps = self.look(order).await?;
+            if steps.is_empty() {
                 return Ok(());
             }
-            let checks = matches!(actions[..], [Action::Check(_)]);
-            for action in actions {
-                self.act(order, &action).await?;
+            for step in &steps {
+                self.act(order, step).await?;
             }
-            if checks && !self.promises_kept(order) {
+            if steps == [Step::Check] && !self.promises_kept(order) {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    async fn look(&self, order: &Order) -> anyhow::Result<Vec<Action>> {
+    async fn look(&self, order: &Order) -> anyhow::Result<Vec<Step>> {
         let partition = order.partition;
         let patterns = [
             format!("{partition}-*.service"),
@@ -181,8 +180,8 @@ impl Crew {
         Ok(plan_partition(partition, &order.instance, software, &found))
     }
 
-    async fn act(&self, order: &Order, action: &Action) -> anyhow::Result<()> {
-        tracing::info!("{action}");
+    async fn act(&self, order: &Order, step: &Step) -> anyhow::Result<()> {
+        tracing::info!("{}: {step}", order.partition);
         let accounts = users::observe(&self.paths.etc)?;
         let ids = accounts.of(order.partition);
         let (ipv6, ipv4) = order.instance.addresses();
@@ -202,11 +201,12 @@ impl Crew {
             resource: resource.as_deref(),
             clock: self.clock,
         };
-        let _turn = match action {
-            Action::Instantiate { .. } => Some(self.configuring.acquire().await),
-            _ => None,
+        let _turn = if matches!(step, Step::Instantiate(_)) {
+            Some(self.configuring.acquire().await)
+        } else {
+            None
         };
-        let done = hands.apply(action).await?;
+        let done = hands.apply(step).await?;
         let mut memory = self.memory();
         let promises = &mut memory.of(order.partition).promises;
         match done {

@@ -57,7 +57,10 @@ fn a_task_and_a_promise_differ_only_in_how_they_run() {
         text(&own.collect::<Vec<_>>())
     };
     assert_eq!(only(&task), "Restart=on-failure\nRemainAfterExit=yes");
-    assert_eq!(only(&promise), "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000");
+    assert_eq!(
+        only(&promise),
+        "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000"
+    );
 }
 
 #[test]
@@ -101,6 +104,9 @@ fn every_property_has_the_type_that_systemd_expects() {
         let variant = zbus::OwnedVariant::from(&property.value);
         types.insert(property.name, variant.value_signature().to_string());
     }
-    let lines: Vec<_> = types.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
+    let lines: Vec<_> = types
+        .iter()
+        .map(|(name, kind)| format!("{name} {kind}"))
+        .collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
