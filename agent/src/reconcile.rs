@@ -46,7 +46,10 @@ struct Loop<'a, N, U> {
     reports: mpsc::Sender<Report>,
     desired: Option<Desired>,
     prefix: Option<Ipv6Net>,
+    /// Whether the partitions are as they should be.
     made: bool,
+    /// Whether making them was tried: what exists is looked after even if others cannot be made.
+    tried: bool,
     announced: Option<ComputerConfiguration>,
     failures: BTreeMap<Part, Vec<Failure>>,
 }
@@ -84,6 +87,7 @@ pub async fn run<N: Node, U: Upstream>(
         desired: None,
         prefix: None,
         made: false,
+        tried: false,
         announced: None,
         failures: BTreeMap::new(),
     };
@@ -115,7 +119,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
             self.make_partitions().await;
         }
         let next = match &self.desired {
-            Some(desired) if self.made => {
+            Some(desired) if self.tried => {
                 let converged = self.node.converge(desired, self.reports.clone()).await;
                 self.note_converged(converged)
             }
@@ -181,6 +185,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
 
     async fn make_partitions(&mut self) {
         let Some(prefix) = self.prefix else { return };
+        self.tried = true;
         let Wanted {
             partitions,
             reference,
@@ -219,7 +224,8 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
                 self.announce(made.configuration).await;
             }
             Err(error) => {
-                tracing::error!("partitions cannot be made: {error:#}");
+                self.made = false;
+                tracing::error!("partitions cannot be made: {}", causes::in_one_line(&error));
                 self.note(
                     Part::Partitions,
                     vec![failure(None, causes::in_one_line(&error))],

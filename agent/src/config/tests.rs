@@ -1,3 +1,5 @@
+//! Documents that people write, and the words for each mistake in them.
+
 use super::*;
 use slap::join::{CaPin, Token};
 

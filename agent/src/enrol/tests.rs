@@ -1,3 +1,5 @@
+//! What follows on each answer, without a master.
+
 use super::*;
 
 fn trouble(reason: &str) -> Answer {

@@ -1,3 +1,5 @@
+//! Keys that stay, certificates that fit them, and what is refused.
+
 use super::*;
 use camino::Utf8PathBuf;
 use rcgen::{CertificateParams, Issuer, KeyPair};

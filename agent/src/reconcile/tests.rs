@@ -1,167 +1,16 @@
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+//! The loop between a fake node and a fake master, in a time that does not pass by itself.
+
+mod fakes;
+
+use std::sync::Arc;
 
 use camino::Utf8PathBuf;
-use slap::configuration::PartitionConfiguration;
-use slap::v1::NodeReport;
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
+use self::fakes::{FakeMaster, FakeNode, desired};
 use super::*;
-use crate::partitions::PartitionsError;
 use crate::report;
 use crate::status::Status;
-use slap::SupplyState;
-
-/// A node that takes down what it is asked.
-#[derive(Default)]
-struct FakeNode {
-    asked: Mutex<Vec<String>>,
-    converged: Mutex<VecDeque<Converged>>,
-    changes: watch::Sender<u64>,
-}
-
-/// A master whose answers are prepared; with none prepared it repeats the last one.
-#[derive(Default)]
-struct FakeMaster {
-    desired: Mutex<VecDeque<Result<Desired, UpstreamError>>>,
-    asked: Mutex<Vec<String>>,
-    away: Mutex<bool>,
-    generation: watch::Sender<u64>,
-    is_plain: bool,
-}
-
-fn away() -> UpstreamError {
-    UpstreamError {
-        reason: "the master does not answer".into(),
-        kind: Kind::Later,
-    }
-}
-
-impl Node for FakeNode {
-    async fn make_partitions(
-        &self,
-        count: u16,
-        prefix: Ipv6Net,
-        reference: &ComputerId,
-    ) -> Result<Made, PartitionsError> {
-        self.asked
-            .lock()
-            .unwrap()
-            .push(format!("make {count} under {prefix}"));
-        Ok(Made {
-            configuration: configuration(reference, prefix),
-            failures: BTreeMap::new(),
-            network_failures: Vec::new(),
-            changed: 3,
-            seconds: 0.5,
-        })
-    }
-
-    async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
-        let urls: Vec<_> = desired.software.keys().map(ToString::to_string).collect();
-        self.asked
-            .lock()
-            .unwrap()
-            .push(format!("converge {}", urls.join(" ")));
-        for url in desired.software.keys().cloned() {
-            reports
-                .send(Report::SoftwareAvailable { url })
-                .await
-                .unwrap();
-        }
-        self.converged
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or_default()
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-}
-
-impl FakeMaster {
-    fn wanting(url: &str) -> Self {
-        let master = Self::default();
-        master.want(url);
-        master
-    }
-
-    fn want(&self, url: &str) {
-        self.desired.lock().unwrap().push_back(Ok(desired(url)));
-    }
-
-    fn reached(&self, what: String) -> Result<(), UpstreamError> {
-        if *self.away.lock().unwrap() {
-            return Err(away());
-        }
-        self.asked.lock().unwrap().push(what);
-        Ok(())
-    }
-}
-
-impl Upstream for FakeMaster {
-    async fn desired(&self) -> Result<Desired, UpstreamError> {
-        self.reached("desired".into())?;
-        let mut prepared = self.desired.lock().unwrap();
-        let next = if prepared.len() > 1 {
-            prepared.pop_front()
-        } else {
-            prepared.front().cloned()
-        };
-        next.unwrap_or_else(|| Err(away()))
-    }
-
-    async fn announce(&self, computer: &ComputerConfiguration) -> Result<(), UpstreamError> {
-        self.reached(format!("announce {}", computer.reference))
-    }
-
-    async fn report(&self, report: &Report) -> Result<(), UpstreamError> {
-        self.reached(format!("report {}", report.subject()))
-    }
-
-    async fn node_report(&self, _: &NodeReport) -> Result<(), UpstreamError> {
-        self.reached("node report".into())
-    }
-
-    async fn watch(&self, since: u64) -> Result<Option<u64>, UpstreamError> {
-        if self.is_plain {
-            return Ok(None);
-        }
-        let mut generation = self.generation.subscribe();
-        let changed = timeout(
-            Duration::from_secs(50),
-            generation.wait_for(|now| *now != since),
-        )
-        .await;
-        Ok(Some(changed.map_or(since, |now| *now.unwrap())))
-    }
-}
-
-fn desired(url: &str) -> Desired {
-    let software = [(SoftwareUrl::new(url), SupplyState::Available)].into();
-    Desired {
-        software,
-        ..Desired::default()
-    }
-}
-
-fn configuration(reference: &ComputerId, prefix: Ipv6Net) -> ComputerConfiguration {
-    ComputerConfiguration {
-        reference: reference.clone(),
-        address: Some(prefix.network().into()),
-        netmask: None,
-        instance_root: "/srv/slapgrid".into(),
-        software_root: "/srv/slapgrid/software".into(),
-        software_user: "slapsoft".into(),
-        os_type: "[]".into(),
-        version: "test".into(),
-        interface: None,
-        partitions: Vec::<PartitionConfiguration>::new(),
-    }
-}
 
 /// A box in a folder, with its loop running.
 struct Box {
@@ -416,6 +265,45 @@ async fn what_fails_is_shown_until_it_no_longer_does() {
     assert_eq!(the.board.now().failures, [expected]);
     sleep(Duration::from_secs(61)).await;
     assert_eq!(the.board.now().failures, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_exists_is_looked_after_although_partitions_cannot_be_made() {
+    let mut the = Box::new(FakeMaster::wanting("https://m/a.oci.tar"));
+    the.node = Arc::new(FakeNode {
+        refuses_partitions: true,
+        ..FakeNode::default()
+    });
+    the.overlay_says(PREFIX);
+    the.start();
+    a_moment().await;
+    assert!(
+        the.node_was_asked()
+            .contains(&"converge https://m/a.oci.tar".to_owned())
+    );
+    let failures = the.board.now().failures;
+    assert!(
+        failures[0].message.contains("slappart7 is in use"),
+        "{failures:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn reasons_that_come_together_are_one() {
+    let (wake, mut wakes) = mpsc::channel(16);
+    for reason in [
+        Wake::UnitChanged,
+        Wake::Timer,
+        Wake::UnitChanged,
+        Wake::DesiredChanged,
+    ] {
+        wake.send(reason).await.unwrap();
+    }
+    assert_eq!(wake::next(&mut wakes, None).await, Some(Wake::Timer));
+    let soon = Some(Instant::now() + Duration::from_secs(1));
+    assert_eq!(wake::next(&mut wakes, soon).await, Some(Wake::Again));
+    drop(wake);
+    assert_eq!(wake::next(&mut wakes, None).await, None);
 }
 
 #[tokio::test(start_paused = true)]

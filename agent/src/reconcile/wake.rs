@@ -15,21 +15,21 @@ const EVERY: Duration = Duration::from_secs(60);
 /// The file of the overlay's daemon is looked at that often; a change of prefix is rare and its first coming urgent.
 const OVERLAY_EVERY: Duration = Duration::from_secs(1);
 
-/// Why the loop wakes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why the loop wakes. Of several reasons the greatest counts: it does all that the others would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {
-    /// The program has started.
-    Started,
-    /// The master wants something else.
-    DesiredChanged,
+    /// A pass asked for another one by now.
+    Again,
     /// Something on the node changed: a unit, an installed release.
     UnitChanged,
     /// The overlay's daemon said something new.
     OverlayChanged,
-    /// A pass asked for another one by now.
-    Again,
+    /// The master wants something else.
+    DesiredChanged,
     /// A minute is over.
     Timer,
+    /// The program has started.
+    Started,
 }
 
 impl Wake {
@@ -63,14 +63,20 @@ impl fmt::Display for Wake {
     }
 }
 
-/// The next reason to wake.
+/// The next reason to wake; those that came while the loop was busy are one.
 pub(super) async fn next(wakes: &mut mpsc::Receiver<Wake>, again: Option<Instant>) -> Option<Wake> {
-    match again {
-        None => wakes.recv().await,
-        Some(at) => tokio::time::timeout_at(at, wakes.recv())
-            .await
-            .unwrap_or(Some(Wake::Again)),
+    let first = match again {
+        None => wakes.recv().await?,
+        Some(at) => match tokio::time::timeout_at(at, wakes.recv()).await {
+            Ok(wake) => wake?,
+            Err(_) => Wake::Again,
+        },
+    };
+    let mut greatest = first;
+    while let Ok(wake) = wakes.try_recv() {
+        greatest = greatest.max(wake);
     }
+    Some(greatest)
 }
 
 /// Wakes at the start and each minute.

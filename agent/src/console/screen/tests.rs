@@ -1,3 +1,5 @@
+//! Screens as a person sees them, compared with those that were looked at before.
+
 use super::*;
 use crate::status::{Instances, LoginLine, Overlay, Partitions};
 
