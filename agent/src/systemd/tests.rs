@@ -14,7 +14,7 @@ use super::*;
 /// What the fake was asked, in words.
 type Asked = Arc<Mutex<Vec<String>>>;
 
-struct Manager {
+struct FakeSystemd {
     asked: Asked,
     /// How jobs end.
     result: &'static str,
@@ -36,7 +36,7 @@ type Listed = (
 const JOB: &str = "/org/freedesktop/systemd1/job/7";
 
 #[interface(name = "org.freedesktop.systemd1.Manager")]
-impl Manager {
+impl FakeSystemd {
     async fn start_transient_unit(
         &self,
         name: String,
@@ -118,7 +118,7 @@ impl Manager {
     ) -> zbus::Result<()>;
 }
 
-impl Manager {
+impl FakeSystemd {
     fn note(&self, words: String) {
         self.asked.lock().unwrap().push(words);
     }
@@ -140,7 +140,7 @@ impl Manager {
 async fn systemd(result: &'static str) -> (Systemd, Asked, Connection) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let asked = Asked::default();
-    let manager = Manager {
+    let manager = FakeSystemd {
         asked: Arc::clone(&asked),
         result,
     };
@@ -251,7 +251,7 @@ async fn a_change_of_a_partitions_unit_is_noticed_and_no_others() {
     let emitter = SignalEmitter::new(&theirs, "/org/freedesktop/systemd1").unwrap();
     let path = OwnedObjectPath::try_from("/x").unwrap();
     for unit in ["slapbox-agent.service", "slappart0-web.service"] {
-        let removed = Manager::unit_removed(&emitter, unit.into(), path.clone());
+        let removed = FakeSystemd::unit_removed(&emitter, unit.into(), path.clone());
         removed.await.unwrap();
     }
     seen.changed().await.unwrap();
