@@ -1,6 +1,7 @@
 //! The calls to the master, through `slap`'s client: who calls is renewed while others are calling, a clock that makes TLS
 //! fail is set and the call made again. Failures leave as words. Decides nothing about what the answers mean.
 
+mod time;
 mod upstream;
 mod words;
 
@@ -11,11 +12,11 @@ use slap::ComputerId;
 use slap::client::{self, CallError, Client, SetupError};
 use tokio::sync::OnceCell;
 
-use crate::clock;
 use crate::identity::Identity;
 use crate::places::Places;
 use crate::world::World;
 
+pub use time::TimeSource;
 pub use words::{code_of, reason};
 
 /// Nothing that a node asks of its master is long, watching apart.
@@ -28,8 +29,7 @@ pub struct Master {
     client: RwLock<Arc<Client>>,
     settings: RwLock<client::Settings>,
     extensions: OnceCell<Vec<String>>,
-    places: Places,
-    world: World,
+    time: TimeSource,
 }
 
 impl Master {
@@ -42,13 +42,13 @@ impl Master {
     ) -> Result<Self, SetupError> {
         let settings = settings(identity);
         let client = Client::new(&settings)?;
+        let time = TimeSource::new(&settings, places, world)?;
         Ok(Self {
             computer,
             client: RwLock::new(Arc::new(client)),
             settings: RwLock::new(settings),
             extensions: OnceCell::new(),
-            places,
-            world,
+            time,
         })
     }
 
@@ -93,56 +93,8 @@ impl Master {
 
     /// Sets the clock if the master's CA says that it is wrong.
     pub async fn keep_time(&self) -> Result<(), CallError> {
-        let settings = self.settings();
-        keep_time(&settings, &self.places, self.world).await
+        self.time.keep().await
     }
-}
-
-/// Asks for the time that the CA signs, whatever the own clock thinks of its certificates, and sets the clock if it is wrong.
-pub async fn keep_time(
-    settings: &client::Settings,
-    places: &Places,
-    world: World,
-) -> Result<(), CallError> {
-    let doubting = client::Settings {
-        clock: client::Clock::Wrong,
-        identity: None,
-        timeout: Duration::from_secs(20),
-        ..settings.clone()
-    };
-    let client = match Client::new(&doubting) {
-        Ok(client) => client,
-        Err(error) => {
-            tracing::error!("no client can be made to ask for the time: {error}");
-            return Ok(());
-        }
-    };
-    let signed = match client.time(&(world.nonce)()).await {
-        Err(CallError::NotFound(_)) => return Ok(()),
-        answer => answer?,
-    };
-    let local = world.seconds();
-    let Some(right) = clock::correction(local, signed) else {
-        return Ok(());
-    };
-    if clock::is_synchronized(places) && local >= clock::image_time(places) {
-        tracing::warn!(
-            "the master's time is {} s from NTP's; NTP is believed",
-            signed - local
-        );
-        return Ok(());
-    }
-    match (world.set_clock)(right) {
-        Ok(()) => tracing::warn!(
-            "the clock was {} s wrong, it is set to the master's",
-            local - right
-        ),
-        Err(error) => tracing::error!(
-            "the clock is {} s wrong and cannot be set: {error}",
-            local - right
-        ),
-    }
-    Ok(())
 }
 
 fn settings(identity: &Identity) -> client::Settings {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use slap::JoinBlob;
-use slap::client::{self, CallError, Client};
+use slap::client::{self, CallError, Client, SetupError};
 use slap::v1::{EnrolReply, EnrolRequest, Inventory};
 use tokio::time::sleep;
 
 use super::{Answer, Progress, Step, Trouble};
-use crate::clock;
+use crate::causes;
 use crate::identity::Key;
-use crate::master;
+use crate::master::{self, TimeSource};
 use crate::places::Places;
 use crate::status::{Board, Enrolment};
 use crate::world::World;
@@ -56,20 +56,27 @@ pub enum Outcome {
 
 /// Asks until there is an outcome; shows on the board how it goes.
 pub async fn enrol(applicant: &Applicant<'_>) -> Outcome {
+    let show = |shown| applicant.board.update(|status| status.enrolment = shown);
+    show(Enrolment::Enrolling { reason: None });
+    let (client, time) = match applicant.clients() {
+        Ok(clients) => clients,
+        Err(error) => {
+            let reason = causes::in_one_line(&error);
+            show(Enrolment::Refused { reason });
+            return Outcome::Refused;
+        }
+    };
     let mut progress = Progress::default();
     let mut time_is_known = false;
-    applicant
-        .board
-        .update(|status| status.enrolment = Enrolment::Enrolling { reason: None });
     loop {
-        let answer = match applicant.prepare_time(&mut time_is_known).await {
-            Ok(()) => applicant.ask().await,
+        let answer = match prepare(&time, &mut time_is_known).await {
+            Ok(()) => applicant.ask(&client).await,
             Err(error) => answer_to(error),
         };
         log(&answer);
         match progress.after(answer, (applicant.world.chance)()) {
             Step::Ask { after, shown } => {
-                applicant.board.update(|status| status.enrolment = shown);
+                show(shown);
                 sleep(after).await;
             }
             Step::TakeTime => time_is_known = false,
@@ -85,26 +92,35 @@ pub async fn enrol(applicant: &Applicant<'_>) -> Outcome {
                 });
             }
             Step::WaitForDocument { shown } => {
-                applicant.board.update(|status| status.enrolment = shown);
+                show(shown);
                 return Outcome::Refused;
             }
         }
     }
 }
 
-impl Applicant<'_> {
-    /// Takes the signed time once: before anything is signed or believed by a clock that nobody has set.
-    async fn prepare_time(&self, is_known: &mut bool) -> Result<(), CallError> {
-        let is_possible = self.world.seconds() >= clock::image_time(self.places);
-        if *is_known && is_possible {
-            return Ok(());
-        }
-        master::keep_time(&self.settings(), self.places, self.world).await?;
+/// Takes the signed time once: before anything is signed or believed by a clock that nobody has set.
+async fn prepare(time: &TimeSource, is_known: &mut bool) -> Result<(), CallError> {
+    if !*is_known || !time.is_possible() {
+        time.keep().await?;
         *is_known = true;
-        Ok(())
+    }
+    Ok(())
+}
+
+impl Applicant<'_> {
+    /// Who is asked to be let in, and who is asked for the time.
+    fn clients(&self) -> Result<(Client, TimeSource), SetupError> {
+        let settings = client::Settings {
+            proxy: self.proxy.clone(),
+            timeout: Duration::from_secs(30),
+            ..client::Settings::joining(self.join)
+        };
+        let time = TimeSource::new(&settings, self.places.clone(), self.world)?;
+        Ok((Client::new(&settings)?, time))
     }
 
-    async fn ask(&self) -> Answer {
+    async fn ask(&self, client: &Client) -> Answer {
         let other = |reason: String| Answer::Trouble(Trouble::Other { reason });
         let csr = match self.key.request() {
             Ok(csr) => csr,
@@ -114,10 +130,6 @@ impl Applicant<'_> {
             token: self.join.token.clone(),
             csr,
             inventory: self.inventory.clone(),
-        };
-        let client = match Client::new(&self.settings()) {
-            Ok(client) => client,
-            Err(error) => return other(error.to_string()),
         };
         match client.enrol(&request).await {
             Ok(EnrolReply::Enrolled {
@@ -136,14 +148,6 @@ impl Applicant<'_> {
                 after: Duration::from_secs(retry_after_seconds),
             },
             Err(error) => answer_to(error),
-        }
-    }
-
-    fn settings(&self) -> client::Settings {
-        client::Settings {
-            proxy: self.proxy.clone(),
-            timeout: Duration::from_secs(30),
-            ..client::Settings::joining(self.join)
         }
     }
 }

@@ -8,7 +8,7 @@ use slap::join::CaPin;
 use slap::v1::Inventory;
 use slapbox_agent::enrol::{Admitted, Applicant, Outcome, enrol, renew};
 use slapbox_agent::identity::{self, Key, MasterFile, OverlayFile};
-use slapbox_agent::master::Master;
+use slapbox_agent::master::{Master, TimeSource};
 use slapbox_agent::places::Places;
 use slapbox_agent::status::{Board, Enrolment, Status};
 use slapbox_agent::world::World;
@@ -251,7 +251,9 @@ async fn a_clock_that_nobody_has_set_is_set_to_the_signed_time() {
             set_clock,
             ..World::real()
         };
-        slapbox_agent::master::keep_time(&settings, &the.places(), world)
+        TimeSource::new(&settings, the.places(), world)
+            .unwrap()
+            .keep()
             .await
             .unwrap();
         assert!((SET_TO.swap(0, Ordering::SeqCst) - real).abs() < 60);
