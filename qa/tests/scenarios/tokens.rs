@@ -22,7 +22,10 @@ fn a_box_says_why_it_is_refused_and_joins_when_told_better() -> Result<()> {
 
         node.shows("its document is malformed", &["jion"]).await?;
         for (why, token) in [
-            ("unknown", good.with_token("AAAAAAAAAAAA.made-up")),
+            (
+                "unknown",
+                good.with_token(&format!("AAAAAAAAAAAA.{}", "A".repeat(43))),
+            ),
             ("expired", expired),
             ("used", used),
         ] {
