@@ -14,7 +14,7 @@ use crate::config::{Role, Settings};
 use crate::identity::{self, Identity};
 use crate::places::Places;
 use crate::provision;
-use crate::roles::{self, Services};
+use crate::roles::{self, Overlay, Services};
 use crate::status::{Board, Enrolment};
 use crate::systemd::Systemd;
 use crate::world::World;
@@ -65,7 +65,8 @@ pub async fn live(life: &Life) -> anyhow::Result<End> {
         }
         None => join::join(life, &systemd, &key, &mut settings).await?,
     };
-    let identity = forget_token(life, &settings, identity)?;
+    forget_token(life, &settings)?;
+    let (identity, is_moved) = follow_settings(life, &settings, identity)?;
     let reference: ComputerId = identity
         .master
         .reference
@@ -78,7 +79,12 @@ pub async fn live(life: &Life) -> anyhow::Result<End> {
             status.masters = identity.master.urls.clone();
         }
     });
-    duties::run(life, systemd, settings, identity, reference).await
+    let overlay = if is_moved {
+        Overlay::Restart
+    } else {
+        Overlay::Start
+    };
+    duties::run(life, systemd, settings, identity, reference, overlay).await
 }
 
 /// The identity, if the box has one that can be used.
@@ -99,27 +105,35 @@ fn load_identity(life: &Life) -> Option<Identity> {
 }
 
 /// After enrolment nothing of the token stays: on no medium and in no file. A power cut in between is made good here.
-fn forget_token(life: &Life, settings: &Settings, identity: Identity) -> anyhow::Result<Identity> {
-    let places = &life.places;
-    if let Role::Node(Some(used)) = &settings.role {
-        for erased in provision::erase(places, used) {
-            match &erased.outcome {
-                Ok(()) => tracing::info!("{erased}"),
-                Err(_) => {
-                    tracing::error!("{erased}");
-                    life.board
-                        .update(|status| status.notices.push(erased.to_string()));
-                }
+fn forget_token(life: &Life, settings: &Settings) -> anyhow::Result<()> {
+    let Role::Node(Some(used)) = &settings.role else {
+        return Ok(());
+    };
+    for erased in provision::erase(&life.places, used) {
+        match &erased.outcome {
+            Ok(()) => tracing::info!("{erased}"),
+            Err(_) => {
+                tracing::error!("{erased}");
+                life.board
+                    .update(|status| status.notices.push(erased.to_string()));
             }
         }
-        provision::forget_token(places).context("the used token cannot be taken out")?;
     }
+    provision::forget_token(&life.places).context("the used token cannot be taken out")
+}
+
+/// Tells the box's other programs what the document says now; says whether that is something else than before.
+fn follow_settings(
+    life: &Life,
+    settings: &Settings,
+    identity: Identity,
+) -> anyhow::Result<(Identity, bool)> {
     let master = join::master_file(settings, &identity.master.urls, &identity.master.reference);
     if master == identity.master {
-        return Ok(identity);
+        return Ok((identity, false));
     }
-    identity::store_master(&places.identity(), &master)?;
-    Ok(Identity { master, ..identity })
+    identity::store_master(&life.places.identity(), &master)?;
+    Ok((Identity { master, ..identity }, true))
 }
 
 /// Shows what the document says.
@@ -162,16 +176,5 @@ async fn start_role(life: &Life, services: &impl Services, settings: &Settings) 
         tracing::error!("{error:#}");
         life.board
             .update(|status| status.notices.push(format!("{error:#}")));
-    }
-}
-
-async fn start(board: &Board, services: &impl Services, unit: &str) {
-    if let Err(error) = services.start(unit).await {
-        tracing::error!("{unit} cannot be started: {error:#}");
-        board.update(|status| {
-            status
-                .notices
-                .push(format!("{unit} cannot be started: {error:#}"))
-        });
     }
 }

@@ -18,6 +18,15 @@ pub const REGISTRY: &str = "slapbox-registry.service";
 /// The master.
 pub const MASTER: &str = "slapbox-master.service";
 
+/// What the overlay's daemon needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlay {
+    /// To run.
+    Start,
+    /// To read its files anew.
+    Restart,
+}
+
 /// The service manager, as far as roles need it; a test has one of its own.
 pub trait Services: Sync {
     /// Starts a unit unless it runs.

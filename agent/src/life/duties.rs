@@ -8,7 +8,7 @@ use slap::ComputerId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::{End, Life, start};
+use super::{End, Life};
 use crate::config::{Role, Settings};
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
@@ -16,7 +16,7 @@ use crate::master::{self, Master};
 use crate::provision;
 use crate::reconcile::{self, Upstream as _, Wanted};
 use crate::report::{self, Facts, node_report};
-use crate::roles::{self, Services};
+use crate::roles::{self, Overlay, Services};
 use crate::status::Enrolment;
 use crate::systemd::Systemd;
 use crate::workload::{Fetcher, Paths, Workload};
@@ -33,6 +33,7 @@ pub(super) async fn run(
     settings: Settings,
     identity: Identity,
     reference: ComputerId,
+    overlay: Overlay,
 ) -> anyhow::Result<End> {
     let (places, board) = (&life.places, &life.board);
     let master = Master::new(&identity, reference.clone(), places.clone(), life.world)
@@ -40,7 +41,7 @@ pub(super) async fn run(
     let master = Arc::new(master);
     // WireGuard takes a clock that is set back for a replay: the time comes before the first handshake, if it can be had.
     let _ = tokio::time::timeout(TIME_WITHIN, master.keep_time()).await;
-    start(board, &systemd, roles::OVERLAY).await;
+    bring_up(life, &systemd, overlay).await;
     let fetcher = fetcher(&master, &settings);
     let workload = Workload::new(Paths::default(), fetcher, systemd.clone(), life.world.now);
     let (wake, wakes) = mpsc::channel(WAKES);
@@ -183,10 +184,21 @@ async fn renew_once(
     identity::store(&life.places.identity(), &renewed)?;
     master.renewed(&renewed)?;
     tracing::info!("the certificate is renewed");
-    if let Err(error) = services.restart(roles::OVERLAY).await {
-        tracing::error!("{} cannot be restarted: {error:#}", roles::OVERLAY);
-    }
+    bring_up(life, services, Overlay::Restart).await;
     Ok(renewed)
+}
+
+/// Has the overlay's daemon run, or run anew where it would not notice that its files are others.
+async fn bring_up(life: &Life, services: &impl Services, overlay: Overlay) {
+    let done = match overlay {
+        Overlay::Start => services.start(roles::OVERLAY).await,
+        Overlay::Restart => services.restart(roles::OVERLAY).await,
+    };
+    if let Err(error) = done {
+        let why = format!("{} cannot be started: {error:#}", roles::OVERLAY);
+        tracing::error!("{why}");
+        life.board.update(|status| status.notices.push(why));
+    }
 }
 
 /// Shows how the first operator of a new master logs in, as long as nobody has.
