@@ -129,3 +129,29 @@ fn key(workspace: &Workspace) -> Result<Inputs> {
 fn key_file(workspace: &Workspace) -> Utf8PathBuf {
     workspace.tools().join("tree.key")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_the_tree_run_with_its_own_libraries() {
+        let scratch = tempfile::tempdir().unwrap();
+        let tree = Tree {
+            path: Utf8PathBuf::from_path_buf(scratch.path().to_owned()).unwrap(),
+        };
+        disk::replace(&tree.path.join("usr/bin/qemu-system-x86_64"), b"").unwrap();
+        let words = tree
+            .qemu()
+            .unwrap()
+            .join(" ")
+            .replace(tree.path.as_str(), "T");
+        assert_eq!(
+            words,
+            "env QEMU_MODULE_DIR=T/usr/lib/x86_64-linux-gnu/qemu T/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 \
+             --library-path T/usr/lib/x86_64-linux-gnu T/usr/bin/qemu-system-x86_64 -L T/usr/share/qemu -L T/usr/share/seabios"
+        );
+        let error = tree.command("mtools").unwrap_err().to_string();
+        assert!(error.contains("has no `mtools`"), "{error}");
+    }
+}
