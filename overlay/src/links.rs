@@ -203,6 +203,14 @@ pub async fn reconcile(desired: &Desired, now: SystemTime) -> Result<Outcome, Er
     Ok(outcome)
 }
 
+/// Returns `seen` with what changes by itself as it is now: what WireGuard knows of its peers, and where Babel routes to.
+///
+/// The whole is hundreds of addresses and interfaces on a node with partitions; this is a few messages.
+pub async fn look_again(seen: &Observed, now: SystemTime) -> Result<Observed, Error> {
+    let netlink = Netlink::open().map_err(Error::Observe)?;
+    observe::observe_again(&netlink, seen, now).await
+}
+
 /// Returns what links there are.
 pub async fn look(now: SystemTime) -> Result<Observed, Error> {
     let netlink = Netlink::open().map_err(Error::Observe)?;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use ipnet::Ipv6Net;
+use nix::net::if_::if_indextoname;
 use rtnetlink::packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::packet_route::route::RouteProtocol;
 
@@ -45,6 +46,29 @@ pub(super) async fn observe(
         .map(|(index, name)| (name, index))
         .collect();
     Ok((observed, indexes))
+}
+
+/// Returns what there was, with the peers' state and Babel's routes as they are now.
+pub(super) async fn observe_again(
+    netlink: &Netlink,
+    seen: &Observed,
+    now: SystemTime,
+) -> Result<Observed, Error> {
+    let mut observed = Observed {
+        babel: BTreeMap::new(),
+        ..seen.clone()
+    };
+    let name_of = |link| if_indextoname(link).ok()?.into_string().ok();
+    add_babel_routes(&mut observed, name_of, netlink)
+        .await
+        .map_err(Error::Observe)?;
+    if let Some(found) = &mut observed.wireguard {
+        found.peers.clear();
+        wireguard::observe(found, now)
+            .await
+            .map_err(Error::ObserveWireGuard)?;
+    }
+    Ok(observed)
 }
 
 /// Takes an interface in if it is one of ours or the loopback.
@@ -115,11 +139,20 @@ async fn add_routes(
         };
         observed.routes.extend(route);
     }
+    add_babel_routes(observed, |link| names.get(&link).cloned(), netlink).await
+}
+
+/// Takes in where Babel routes to through the interfaces that `name_of` knows.
+async fn add_babel_routes(
+    observed: &mut Observed,
+    name_of: impl Fn(u32) -> Option<String>,
+    netlink: &Netlink,
+) -> Result<(), netlink::Error> {
     for message in netlink.routes(RouteProtocol::Babel).await? {
         if let Some((to, Via::Gateway(link, _))) = netlink::route_of(&message)
-            && let Some(name) = names.get(&link)
+            && let Some(name) = name_of(link)
         {
-            observed.babel.insert(to, name.clone());
+            observed.babel.insert(to, name);
         }
     }
     Ok(())

@@ -31,6 +31,8 @@ const CONNECTED: Duration = Duration::from_secs(5);
 const LONG: Duration = Duration::from_secs(60);
 /// How often to tell babeld again, which may have been restarted by somebody.
 const BABEL: Duration = Duration::from_secs(60);
+/// How often to compare all links with what they shall be; in between, what others took away is not noticed.
+const THOROUGH: Duration = Duration::from_secs(30);
 /// How often to write how old handshakes are.
 const AGES: Duration = Duration::from_secs(30);
 
@@ -39,6 +41,8 @@ const AGES: Duration = Duration::from_secs(30);
 struct Memory {
     endpoints: Endpoints,
     observed: Observed,
+    /// The links that were found to be as desired, and when.
+    settled: Option<(Desired, Instant)>,
     complaints: Vec<String>,
     told_babel: Option<(Babel, Instant)>,
     written: Option<(Status, Instant)>,
@@ -130,8 +134,21 @@ async fn realise_links<M: Machine>(
     desired: &Desired,
     memory: &mut Memory,
 ) -> Result<(), String> {
+    let settled = memory.settled.take();
+    if let Some((found, since)) = settled
+        && found == *desired
+        && since.elapsed() < THOROUGH
+    {
+        let seen = machine.look_again(&memory.observed).await;
+        memory.observed = seen.map_err(|err| words(&err))?;
+        memory.settled = Some((found, since));
+        return Ok(());
+    }
     let outcome = machine.links(desired).await.map_err(|err| words(&err))?;
     memory.observed = outcome.observed;
+    if outcome.changed == 0 && outcome.failures.is_empty() {
+        memory.settled = Some((desired.clone(), Instant::now()));
+    }
     if outcome.changed > 0 {
         tracing::info!(changed = outcome.changed, "changed links");
     }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use slapbox_overlay::babel::{self, Babel};
-use slapbox_overlay::links::{self, Desired, Outcome};
+use slapbox_overlay::links::{self, Desired, Observed, Outcome};
 
 /// A machine that can have links; tests have another.
 pub trait Machine: Sync {
@@ -12,6 +12,12 @@ pub trait Machine: Sync {
         &self,
         desired: &Desired,
     ) -> impl Future<Output = Result<Outcome, links::Error>> + Send;
+
+    /// Says how links are that were `seen` before and that nobody has changed since.
+    fn look_again(
+        &self,
+        seen: &Observed,
+    ) -> impl Future<Output = Result<Observed, links::Error>> + Send;
 
     /// Makes a running babeld speak as desired; says whether one runs.
     fn babel(&self, babel: &Babel) -> impl Future<Output = Result<bool, babel::Error>> + Send;
@@ -28,6 +34,10 @@ pub struct Linux;
 impl Machine for Linux {
     async fn links(&self, desired: &Desired) -> Result<Outcome, links::Error> {
         links::reconcile(desired, SystemTime::now()).await
+    }
+
+    async fn look_again(&self, seen: &Observed) -> Result<Observed, links::Error> {
+        links::look_again(seen, SystemTime::now()).await
     }
 
     async fn babel(&self, babel: &Babel) -> Result<bool, babel::Error> {

@@ -140,6 +140,7 @@ impl FakeMachine {
 impl Machine for FakeMachine {
     async fn links(&self, desired: &Desired) -> Result<Outcome, links::Error> {
         let before = self.seen.lock().unwrap().desired.replace(desired.clone());
+        let changed = usize::from(before.as_ref() != Some(desired));
         let mut observed = Observed::default();
         if let Some(before) = before {
             let alive = ObservedPeer {
@@ -163,10 +164,14 @@ impl Machine for FakeMachine {
             }
         }
         Ok(Outcome {
-            changed: 0,
+            changed,
             failures: Vec::new(),
             observed,
         })
+    }
+
+    async fn look_again(&self, seen: &Observed) -> Result<Observed, links::Error> {
+        Ok(seen.clone())
     }
 
     async fn babel(&self, babel: &Babel) -> Result<bool, babel::Error> {
