@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::unistd::Uid;
 
 use crate::exec;
 use crate::progress::Step;
@@ -24,11 +25,7 @@ const PROGRAMS: [(&str, &str); 10] = [
 
 /// Refuses to go on without the rights, the room and the programs that a build needs.
 pub(crate) fn check(target: &Utf8Path, gibibytes: u64) -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!(
-            "an image is built by root: run it as root, or as `sudo -E env \"PATH=$PATH\" cargo image …`"
-        );
-    }
+    check_rights(nix::unistd::geteuid())?;
     crate::disk::make(target)?;
     check_room(target, gibibytes)?;
     let mut missing: Vec<&str> = missing().collect();
@@ -38,8 +35,17 @@ pub(crate) fn check(target: &Utf8Path, gibibytes: u64) -> Result<()> {
     if missing.is_empty() {
         Ok(())
     } else {
-        install(target, &missing)
+        install(target, &missing, find("apt-get").as_deref())
     }
+}
+
+fn check_rights(user: Uid) -> Result<()> {
+    if !user.is_root() {
+        bail!(
+            "an image is built by root: run it as root, or as `sudo -E env \"PATH=$PATH\" cargo image …`"
+        );
+    }
+    Ok(())
 }
 
 fn check_room(target: &Utf8Path, gibibytes: u64) -> Result<()> {
@@ -65,10 +71,10 @@ fn missing() -> impl Iterator<Item = &'static str> {
         .map(|(_, package)| package)
 }
 
-fn install(target: &Utf8Path, packages: &[&str]) -> Result<()> {
-    if find("apt-get").is_none() {
+fn install(target: &Utf8Path, packages: &[&str], apt: Option<&Utf8Path>) -> Result<()> {
+    let Some(apt) = apt else {
         bail!("this machine lacks `apt-get`: build on Debian 12 or 13, or in a container of it");
-    }
+    };
     let mut step = Step::begin(format!(
         "installing {} on this machine",
         packages.join(", ")
@@ -80,15 +86,15 @@ fn install(target: &Utf8Path, packages: &[&str]) -> Result<()> {
             packages.join(" ")
         )
     };
-    let apt = |args: &[&str], step: &mut Step| {
-        let mut command = Command::new("apt-get");
+    let run = |args: &[&str], step: &mut Step| {
+        let mut command = Command::new(apt);
         command.env("DEBIAN_FRONTEND", "noninteractive").args(args);
         exec::run(&mut command, &log, |line| step.at(line)).with_context(advice)
     };
-    apt(&["update"], &mut step)?;
+    run(&["update"], &mut step)?;
     let mut args = vec!["install", "--yes", "--no-install-recommends"];
     args.extend(packages);
-    apt(&args, &mut step)?;
+    run(&args, &mut step)?;
     step.done();
     Ok(())
 }
@@ -118,4 +124,60 @@ pub(crate) fn python() -> Utf8PathBuf {
 /// Reads a file that a person named.
 pub(crate) fn read(path: &Utf8Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch() -> (tempfile::TempDir, Utf8PathBuf) {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::from_path_buf(scratch.path().to_owned()).unwrap();
+        (scratch, path)
+    }
+
+    #[test]
+    fn who_is_not_root_is_told_how_to_be() {
+        check_rights(Uid::from_raw(0)).unwrap();
+        let refusal = check_rights(Uid::from_raw(1000)).unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "an image is built by root: run it as root, or as `sudo -E env \"PATH=$PATH\" cargo image …`"
+        );
+    }
+
+    #[test]
+    fn a_disk_without_room_is_refused_with_what_there_is_and_what_it_takes() {
+        let (_scratch, path) = scratch();
+        check_room(&path, 0).unwrap();
+        let refusal = check_room(&path, 1 << 30).unwrap_err().to_string();
+        assert!(refusal.starts_with(&format!("`{path}` has ")), "{refusal}");
+        assert!(
+            refusal.ends_with(
+                " GiB free, the build needs 1073741824 GiB: make room, or link `target` to a larger disk"
+            ),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_machine_without_apt_is_told_what_to_build_on() {
+        let (_scratch, path) = scratch();
+        let refusal = install(&path, &["gpgv"], None).unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "this machine lacks `apt-get`: build on Debian 12 or 13, or in a container of it"
+        );
+    }
+
+    #[test]
+    fn what_apt_cannot_install_is_named_with_the_command_to_run() {
+        let (_scratch, path) = scratch();
+        let apt = find("false").unwrap();
+        let refusal = install(&path, &["gpgv", "git"], Some(&apt)).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "cannot install what the build needs: run `apt-get update && apt-get install gpgv git`"
+        );
+    }
 }
