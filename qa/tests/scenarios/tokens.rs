@@ -29,10 +29,11 @@ fn a_box_says_why_it_is_refused_and_joins_when_told_better() -> Result<()> {
             ("expired", expired),
             ("used", used),
         ] {
-            // The name tells one refusal from the next.
-            let stick = lab.stick(why, &Seed::joining(&token).named(why))?;
+            // All refusals look alike to the box: by its name, the screen tells which stick it speaks of.
+            let name = format!("told-{why}");
+            let stick = lab.stick(why, &Seed::joining(&token).named(&name))?;
             node.plug(&stick).await?;
-            node.shows(&format!("the {why} token is refused"), &[why, "refused"])
+            node.shows(&format!("the {why} token is refused"), &[&name, "refused"])
                 .await?;
             node.pull(&stick).await?;
         }
