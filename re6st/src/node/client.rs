@@ -1,21 +1,16 @@
 //! Calls to the registry: through the master's TLS, or on the registry's own socket.
 
-use std::error::Error as StdError;
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Certificate, Identity, RequestBuilder, StatusCode, Url};
+use reqwest::{Proxy, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use slap::client::{Clock, Identity, SetupError};
 
 use crate::reference::Reference;
 use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, View};
 
-/// The name in every master's certificate: the address in a URL may be anything.
-const MASTER: &str = "master.slapbox.internal";
 /// The registry holds a question for news for fifty seconds.
 const TIMEOUT: Duration = Duration::from_secs(65);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,7 +26,10 @@ pub enum Error {
     },
     /// The credentials are not good.
     #[error("failed to use the identity")]
-    Identity(#[source] reqwest::Error),
+    Identity(#[source] SetupError),
+    /// The proxy is none, or there can be no client at all.
+    #[error("failed to prepare calls")]
+    Client(#[source] reqwest::Error),
     /// There is no answer, or none that is understood.
     #[error("failed to call the registry")]
     Call(#[source] reqwest::Error),
@@ -55,31 +53,31 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Calls through a master: trusts its CA alone, insists on its fixed name, shows the computer's certificate.
-    pub(super) fn through_master(url: &str, ca: &str, identity: &str) -> Result<Self, Error> {
-        let refused = || Error::Url {
-            url: url.to_owned(),
-        };
-        let mut base = Url::parse(url).map_err(|_| refused())?;
-        if base.scheme() != "https" {
-            return Err(refused());
-        }
-        let host = base
-            .host_str()
-            .ok_or_else(refused)?
-            .trim_matches(['[', ']'])
-            .to_owned();
-        base.set_host(Some(MASTER)).map_err(|_| refused())?;
-        let http = reqwest::Client::builder()
-            .tls_certs_only([Certificate::from_pem(ca.as_bytes()).map_err(Error::Identity)?])
-            .identity(Identity::from_pem(identity.as_bytes()).map_err(Error::Identity)?)
-            .dns_resolver(Arc::new(Always(host)))
+    /// Calls through a master, as this computer: trusts its CA alone and insists on the fixed name, whatever the address.
+    pub(super) fn through_master(
+        url: &str,
+        ca: &str,
+        identity: &Identity,
+        proxy: Option<&str>,
+    ) -> Result<Self, Error> {
+        let base = Url::parse(url)
+            .ok()
+            .filter(|url| url.scheme() == "https" && url.has_host())
+            .ok_or_else(|| Error::Url {
+                url: url.to_owned(),
+            })?;
+        let tls = slap::client::trusting(ca, Clock::Trusted, Some(identity));
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.map_err(Error::Identity)?)
             .https_only(true)
             .no_proxy()
             .timeout(TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT);
+        if let Some(proxy) = proxy {
+            http = http.proxy(Proxy::all(proxy).map_err(Error::Client)?);
+        }
         Ok(Self {
-            http: http.build().map_err(Error::Identity)?,
+            http: http.build().map_err(Error::Client)?,
             base,
         })
     }
@@ -96,7 +94,7 @@ impl Client {
             .timeout(TIMEOUT);
         let base = Url::parse("http://registry").expect("a URL");
         Ok(Self {
-            http: http.build().map_err(Error::Identity)?,
+            http: http.build().map_err(Error::Client)?,
             base,
         })
     }
@@ -136,21 +134,5 @@ fn wordless(status: StatusCode) -> ApiError {
     ApiError {
         error: "unknown".to_owned(),
         message: format!("status {status}"),
-    }
-}
-
-/// Resolves every name to the addresses of one host.
-struct Always(String);
-
-impl Resolve for Always {
-    fn resolve(&self, _: Name) -> Resolving {
-        let host = self.0.clone();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0))
-                .await
-                .map_err(|err| Box::new(err) as Box<dyn StdError + Send + Sync>)?
-                .collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
     }
 }

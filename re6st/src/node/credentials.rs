@@ -4,6 +4,7 @@ use std::fmt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
+use slap::client::Identity;
 
 use super::client::{Client, Error as ClientError};
 use crate::disk;
@@ -18,6 +19,9 @@ pub struct Master {
     pub reference: Reference,
     /// This computer's end of the overlay.
     pub overlay: Overlay,
+    /// The HTTP proxy that leads to the master, if one does.
+    #[serde(default)]
+    pub proxy: Option<String>,
 }
 
 /// A computer's end of the overlay.
@@ -80,7 +84,8 @@ enum Way {
     Master {
         url: String,
         ca: String,
-        identity: String,
+        identity: Identity,
+        proxy: Option<String>,
     },
     Socket(Utf8PathBuf, Reference),
 }
@@ -105,11 +110,15 @@ impl Source {
         let way = match self {
             Self::Identity(folder) => {
                 let read = |name| required(&folder.join(name));
-                let identity = read("certificate.pem")? + "\n" + &read("key.pem")?;
+                let identity = Identity {
+                    certificate_pem: read("certificate.pem")?,
+                    key_pem: read("key.pem")?,
+                };
                 Way::Master {
                     url: url.clone(),
                     ca: read("ca.pem")?,
                     identity,
+                    proxy: master.proxy.clone(),
                 }
             }
             Self::Socket { socket, .. } => Way::Socket(socket.clone(), reference.clone()),
@@ -147,7 +156,12 @@ impl fmt::Debug for Way {
 impl Way {
     fn client(&self) -> Result<Client, ClientError> {
         match self {
-            Self::Master { url, ca, identity } => Client::through_master(url, ca, identity),
+            Self::Master {
+                url,
+                ca,
+                identity,
+                proxy,
+            } => Client::through_master(url, ca, identity, proxy.as_deref()),
             Self::Socket(socket, reference) => Client::on_socket(socket, reference),
         }
     }
@@ -165,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_others_put_into_the_file_does_not_matter() {
-        let text = r#"{"urls":["https://a"],"reference":"COMP-2","overlay":{"port":6326,"endpoint":null},"proxy":"x"}"#;
+        let text = r#"{"urls":["https://a"],"reference":"COMP-2","overlay":{"port":6326,"endpoint":null},"later":"x"}"#;
         let master: Master = serde_json::from_str(text).unwrap();
         assert_eq!(master.reference.as_str(), "COMP-2");
         assert_eq!(

@@ -65,6 +65,7 @@ impl Lab {
                 port: 6326,
                 endpoint: None,
             },
+            proxy: None,
         };
         Source::Socket {
             socket: self.path("http.sock"),

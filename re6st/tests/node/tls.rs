@@ -15,7 +15,9 @@ use slapbox_re6st::disk::{Access, replace};
 use slapbox_re6st::node::Source;
 use slapbox_re6st::registry::router;
 use slapbox_re6st::wire::COMPUTER_HEADER;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -93,7 +95,7 @@ async fn start_master(lab: &Lab, ca: &Ca, name: &str) -> (u16, Running) {
 }
 
 /// Writes the identity that an agent would have got from the owner of `ca`.
-fn identity(lab: &Lab, ca: &Ca, port: u16) -> Source {
+fn identity(lab: &Lab, ca: &Ca, port: u16, proxy: Option<&str>) -> Source {
     let folder = lab.path("identity");
     std::fs::create_dir_all(&folder).unwrap();
     let key = KeyPair::generate().unwrap();
@@ -102,6 +104,7 @@ fn identity(lab: &Lab, ca: &Ca, port: u16) -> Source {
         "urls": [format!("https://127.0.0.1:{port}")],
         "reference": "COMP-2",
         "overlay": {"port": 6326, "endpoint": null},
+        "proxy": proxy,
     });
     for (name, text) in [
         ("key.pem", key.serialize_pem()),
@@ -130,10 +133,47 @@ async fn a_node_joins_through_its_master_at_any_address() {
     let (port, _master) = start_master(&lab, &ca, "master.slapbox.internal").await;
     reason_of(
         &lab,
-        identity(&lab, &ca, port),
+        identity(&lab, &ca, port, None),
         "the hub COMP-1 has not joined the network yet",
     )
     .await;
+}
+
+/// A proxy that leads wherever it is asked to, once; returns its URL and what it was asked.
+async fn start_proxy() -> (String, JoinHandle<String>) {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", tcp.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let (mut client, _) = tcp.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        let to = head.split(' ').nth(1).unwrap();
+        let mut server = TcpStream::connect(to).await.unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        head
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_node_joins_through_a_proxy() {
+    let lab = Lab::open();
+    let ca = ca();
+    let (port, _master) = start_master(&lab, &ca, "master.slapbox.internal").await;
+    let (proxy, asked) = start_proxy().await;
+    reason_of(
+        &lab,
+        identity(&lab, &ca, port, Some(&proxy)),
+        "the hub COMP-1 has not joined the network yet",
+    )
+    .await;
+    let asked = asked.await.unwrap();
+    let words = format!("CONNECT 127.0.0.1:{port} HTTP/1.1");
+    assert!(asked.starts_with(&words), "{asked}");
 }
 
 #[tokio::test]
@@ -141,12 +181,17 @@ async fn a_master_with_another_name_is_not_believed() {
     let lab = Lab::open();
     let ca = ca();
     let (port, _master) = start_master(&lab, &ca, "localhost").await;
-    reason_of(&lab, identity(&lab, &ca, port), "master.slapbox.internal").await;
+    reason_of(
+        &lab,
+        identity(&lab, &ca, port, None),
+        "master.slapbox.internal",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_master_of_another_authority_is_not_believed() {
     let lab = Lab::open();
     let (port, _master) = start_master(&lab, &ca(), "master.slapbox.internal").await;
-    reason_of(&lab, identity(&lab, &ca(), port), "certificate").await;
+    reason_of(&lab, identity(&lab, &ca(), port, None), "certificate").await;
 }

@@ -13,7 +13,7 @@ use slap::state::InstanceReport;
 use slap::v1::signed_time_message;
 use slap::{ComputerId, PartitionId, RequestForm, Title};
 
-use super::server::{Ca, client_of, serve, settings};
+use super::server::{Ca, client_of, proxy, serve, settings};
 
 fn request() -> RequestForm {
     RequestForm {
@@ -202,5 +202,29 @@ async fn a_title_is_one_part_of_a_path_whatever_it_contains() {
     assert_eq!(
         error.to_string(),
         "not found: /v1/services/a%2F..%2Fb%20%3F%23%C3%A9"
+    );
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_for_the_masters_own_address() {
+    let ca = Ca::new();
+    let none = || async { axum::Json(serde_json::json!({"tokens": []})) };
+    let url = serve(
+        &ca.master(),
+        &ca,
+        None,
+        Router::new().route("/v1/tokens", get(none)),
+    )
+    .await;
+    let (proxy, asked) = proxy().await;
+    let mut settings = settings(&url, Trust::Pin(ca.pin()));
+    settings.proxy = Some(proxy);
+    let client = Client::new(&settings).unwrap();
+    assert!(client.tokens().await.unwrap().tokens.is_empty());
+    let asked = asked.await.unwrap();
+    let address = url.strip_prefix("https://").unwrap();
+    assert!(
+        asked.starts_with(&format!("CONNECT {address} HTTP/1.1")),
+        "{asked}"
     );
 }

@@ -18,7 +18,9 @@ use slap::MASTER_NAME;
 use slap::client::{Client, Clock, Identity, Settings, Trust};
 use slap::join::CaPin;
 use time::OffsetDateTime;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{TlsAcceptor, rustls};
 
@@ -142,6 +144,27 @@ pub(crate) async fn serve(leaf: &Leaf, sent: &Ca, clients: Option<&Ca>, routes: 
     };
     tokio::spawn(axum::serve(listener, routes).into_future());
     url
+}
+
+/// A proxy that leads wherever it is asked to, once; returns its URL and what it was asked.
+pub(crate) async fn proxy() -> (String, JoinHandle<String>) {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", tcp.local_addr().expect("an address"));
+    let asked = tokio::spawn(async move {
+        let (mut client, _) = tcp.accept().await.expect("a connection");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.expect("a request"));
+        }
+        let head = String::from_utf8(head).expect("text");
+        let to = head.split(' ').nth(1).expect("an address");
+        let mut server = TcpStream::connect(to).await.expect("a server");
+        let answer = client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        answer.expect("somebody who listens");
+        tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        head
+    });
+    (url, asked)
 }
 
 pub(crate) fn settings(url: &str, trust: Trust) -> Settings {
