@@ -7,7 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::ca::{Authority, CaError, SigningRequest};
 use crate::clock::{Entropy, Moment};
-use crate::enrolment::{self, ComputerState, Refusal, Token, TokenKind, admit, check_token};
+use crate::enrolment::{
+    self, ComputerState, Refusal, Token, TokenKind, admit, check_kind, check_token,
+};
 use crate::identity::{ComputerId, Identity, OperatorName, serial_text};
 use crate::store::computers::{self, NewComputer};
 use crate::store::{Store, StoreError, Writing, operators, tokens};
@@ -17,6 +19,8 @@ use crate::store::{Store, StoreError, Writing, operators, tokens};
 pub struct Applicant {
     pub token_id: String,
     pub secret: String,
+    /// What they mean to become, if they say so.
+    pub wanted: Option<TokenKind>,
     pub key: SigningRequest,
     /// What the comparison code of the key is.
     pub code: String,
@@ -162,6 +166,7 @@ async fn decide(
         writing.now(),
     )
     .map_err(AdmissionError::Refused)?;
+    check_kind(token, applicant.wanted).map_err(AdmissionError::Refused)?;
     let identity = match token.kind {
         TokenKind::Node => computer(writing, applicant, token, &key).await?,
         TokenKind::Operator => Some(operator(writing, token, redeemed.as_deref(), &key).await?),

@@ -76,7 +76,7 @@ pub enum ComputerState {
     Revoked,
 }
 
-/// Why somebody is not let in. Only `ComputerRevoked` is told to them.
+/// Why somebody is not let in. Only `OtherKind` and `ComputerRevoked` are told to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("no such token")]
@@ -91,6 +91,8 @@ pub enum Refusal {
     TokenUsedUp,
     #[error("the token is for a machine with another serial number")]
     OtherSerial,
+    #[error("the token is for a {0}, which is not what the caller means to become")]
+    OtherKind(TokenKind),
     #[error("the computer with this key is revoked")]
     ComputerRevoked,
 }
@@ -133,6 +135,14 @@ pub fn check_token<'a>(
         return Err(Refusal::TokenUsedUp);
     }
     Ok(token)
+}
+
+/// Checks that a good token makes of its bearer what they mean to become, if they say so.
+pub fn check_kind(token: &Token, wanted: Option<TokenKind>) -> Result<(), Refusal> {
+    match wanted {
+        Some(wanted) if wanted != token.kind => Err(Refusal::OtherKind(token.kind)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What becomes of the computer whose key asks with a good token: its next state.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slap::JoinBlob;
 use slap::client::{self, CallError, Client, SetupError};
-use slap::v1::{EnrolReply, EnrolRequest, Inventory};
+use slap::v1::{EnrolReply, EnrolRequest, Inventory, TokenKind};
 use tokio::time::sleep;
 
 use super::{Answer, Progress, Step, Trouble};
@@ -129,6 +129,7 @@ impl Applicant<'_> {
         let request = EnrolRequest {
             token: self.join.token.clone(),
             csr,
+            wanted: Some(TokenKind::Node),
             inventory: self.inventory.clone(),
         };
         match client.enrol(&request).await {
@@ -157,6 +158,9 @@ fn answer_to(error: CallError) -> Answer {
     match (master::code_of(&error), &error) {
         (Some("token_refused"), _) => Answer::Refused {
             reason: "the master refused the token: it is unknown, expired or used".to_owned(),
+        },
+        (Some("token_of_other_kind"), _) => Answer::Refused {
+            reason: master::reason(&error),
         },
         (Some("revoked"), _) => Answer::Refused {
             reason: "the master has revoked this box: reset it and bring a new token".to_owned(),

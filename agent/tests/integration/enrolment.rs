@@ -122,11 +122,24 @@ async fn a_box_takes_the_time_shows_its_token_and_gets_its_certificate() {
 
 #[tokio::test]
 async fn a_refused_token_is_said_in_words() {
-    let master = TestMaster::start(Mood::Refuse, -1, 90).await;
-    let the = Box::new();
-    assert_eq!(the.enrol(&master.join()).await, Outcome::Refused);
-    let reason = "the master refused the token: it is unknown, expired or used".to_owned();
-    assert_eq!(the.board.now().enrolment, Enrolment::Refused { reason });
+    for (code, words, reason) in [
+        (
+            "token_refused",
+            "the token is unknown, expired or used up",
+            "the master refused the token: it is unknown, expired or used",
+        ),
+        (
+            "token_of_other_kind",
+            "the token is an operator's",
+            "the master says: the token is an operator's",
+        ),
+    ] {
+        let master = TestMaster::start(Mood::Refuse(code, words), -1, 90).await;
+        let the = Box::new();
+        assert_eq!(the.enrol(&master.join()).await, Outcome::Refused);
+        let reason = reason.to_owned();
+        assert_eq!(the.board.now().enrolment, Enrolment::Refused { reason });
+    }
 }
 
 #[tokio::test]

@@ -37,8 +37,8 @@ pub(crate) enum Mood {
     Admit,
     /// Has them wait so many times first.
     Pend(u32),
-    /// Refuses the token.
-    Refuse,
+    /// Refuses the token, with this code and these words.
+    Refuse(&'static str, &'static str),
     /// Lets them in, but so many of its answers get lost.
     LoseAnswers(u32),
 }
@@ -185,7 +185,7 @@ async fn enrol(
     let mut mood = master.mood.lock().unwrap();
     match *mood {
         Mood::Admit => {}
-        Mood::Refuse => return refusal(StatusCode::FORBIDDEN, "token_refused"),
+        Mood::Refuse(code, words) => return refusal(StatusCode::FORBIDDEN, code, words),
         Mood::Pend(0) | Mood::LoseAnswers(0) => *mood = Mood::Admit,
         Mood::Pend(times) => {
             *mood = Mood::Pend(times - 1);
@@ -197,7 +197,7 @@ async fn enrol(
         }
         Mood::LoseAnswers(times) => {
             *mood = Mood::LoseAnswers(times - 1);
-            return refusal(StatusCode::BAD_GATEWAY, "lost");
+            return refusal(StatusCode::BAD_GATEWAY, "lost", "the answer is lost");
         }
     }
     let certificate = master.issue(&request.csr, 7);
@@ -221,10 +221,10 @@ async fn renew(
     })
 }
 
-fn refusal(status: StatusCode, code: &str) -> Response {
+fn refusal(status: StatusCode, code: &str, words: &str) -> Response {
     let error = ApiError {
         error: code.into(),
-        message: "the token is unknown, expired or used up".into(),
+        message: words.into(),
     };
     (status, Json(error)).into_response()
 }

@@ -122,8 +122,7 @@ impl Home {
         self.forget_waiting_key()
     }
 
-    /// Forgets the key that waits for an answer.
-    pub(crate) fn forget_waiting_key(&self) -> Result<()> {
+    fn forget_waiting_key(&self) -> Result<()> {
         match fs::remove_file(self.waiting_key_file()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove `{}`", self.waiting_key_file()))

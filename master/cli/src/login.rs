@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use rcgen::{CertificateParams, KeyPair};
 use slap::JoinBlob;
 use slap::client::{Client, Settings};
-use slap::v1::{EnrolReply, EnrolRequest, Inventory};
+use slap::v1::{EnrolReply, EnrolRequest, Inventory, TokenKind};
 
 use crate::home::{Home, Login};
 use crate::output;
@@ -37,19 +37,13 @@ pub(crate) async fn login(
     let request = EnrolRequest {
         token: join.token.clone(),
         csr: signing_request(&key)?,
+        wanted: Some(TokenKind::Operator),
         inventory: Inventory {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Inventory::default()
         },
     };
     let (operator, certificate, ca) = enrol(&client, &request).await?;
-    if operator.starts_with("COMP-") {
-        // With it the next login would be that computer again.
-        home.forget_waiting_key()?;
-        bail!(
-            "the token is a node's, not an operator's: `slapbox token create --kind operator` makes one"
-        );
-    }
     let login = Login::new(
         operator,
         join.urls.clone(),

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::admission::AdmissionError;
 use crate::ca::CaError;
+use crate::enrolment::TokenKind;
 use crate::requests::RequestError;
 use crate::store::StoreError;
 use crate::supplying::SupplyError;
@@ -28,6 +29,8 @@ pub enum ApiError {
     Forbidden(String),
     #[error("the token is unknown, expired or used up")]
     TokenRefused,
+    #[error("{}", words_for_other_kind(*.0))]
+    TokenOfOtherKind(TokenKind),
     #[error("{0}")]
     BadRequest(String),
     #[error("{0}")]
@@ -50,6 +53,18 @@ pub enum ApiError {
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// Who holds the secret may know what it is for, and how to get what they need.
+const fn words_for_other_kind(token: TokenKind) -> &'static str {
+    match token {
+        TokenKind::Node => {
+            "the token is a node's, not an operator's: `slapbox token create --kind operator` makes one"
+        }
+        TokenKind::Operator => {
+            "the token is an operator's, not a node's: `slapbox token create` makes one"
+        }
+    }
+}
+
 impl ApiError {
     /// Returns the status and the code for programs.
     fn meaning(&self) -> (StatusCode, &'static str) {
@@ -59,6 +74,7 @@ impl ApiError {
             Self::Revoked => (StatusCode::FORBIDDEN, "revoked"),
             Self::UnknownCaller => (StatusCode::FORBIDDEN, "unknown_caller"),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Self::TokenOfOtherKind(_) => (StatusCode::FORBIDDEN, "token_of_other_kind"),
             Self::TokenRefused => (StatusCode::FORBIDDEN, "token_refused"),
             Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "bad_request"),
             Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
@@ -180,6 +196,7 @@ impl From<AdmissionError> for ApiError {
         use crate::enrolment::Refusal;
         match error {
             AdmissionError::Refused(Refusal::ComputerRevoked) => Self::Revoked,
+            AdmissionError::Refused(Refusal::OtherKind(kind)) => Self::TokenOfOtherKind(kind),
             AdmissionError::Refused(
                 Refusal::UnknownToken
                 | Refusal::WrongSecret

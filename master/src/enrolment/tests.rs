@@ -77,6 +77,17 @@ fn a_lost_answer_neither_burns_nor_refuses_the_token() {
 }
 
 #[test]
+fn who_says_what_they_mean_to_become_is_made_nothing_else() {
+    use TokenKind::{Node, Operator};
+    assert_eq!(check_kind(&token(), None), Ok(()));
+    assert_eq!(check_kind(&token(), Some(Node)), Ok(()));
+    assert_eq!(
+        check_kind(&token(), Some(Operator)),
+        Err(Refusal::OtherKind(Node))
+    );
+}
+
+#[test]
 fn an_operator_decides_where_the_token_does_not() {
     use ComputerState::{Approved, Enrolled, Pending, Revoked};
     assert_eq!(admit(None, true), Ok(Enrolled));

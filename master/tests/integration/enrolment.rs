@@ -284,6 +284,7 @@ async fn a_request_that_proves_no_key_is_refused_and_burns_no_token() {
     let request = |csr: String| slap::v1::EnrolRequest {
         token: join.token.clone(),
         csr,
+        wanted: None,
         inventory: Inventory::default(),
     };
     let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
@@ -341,6 +342,41 @@ async fn an_operator_is_called_what_the_tokens_maker_says() {
         let join = token(&operator, request.clone()).await;
         let (name, _) = enrolled(lab.enrol(&join, &Key::new(), Inventory::default()).await);
         assert_eq!(name, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_somebody_else_is_refused_in_words_and_stays_good() {
+    let lab = Lab::open().await;
+    let operator = lab.operator().await;
+    for (kind, wanted, words) in [
+        (
+            TokenKind::Node,
+            TokenKind::Operator,
+            "the token is a node's, not an operator's: `slapbox token create --kind operator` makes one",
+        ),
+        (
+            TokenKind::Operator,
+            TokenKind::Node,
+            "the token is an operator's, not a node's: `slapbox token create` makes one",
+        ),
+    ] {
+        let request = TokenRequest {
+            kind,
+            ..TokenRequest::default()
+        };
+        let join = token(&operator, request).await;
+        let key = Key::new();
+        let mistaken = slap::v1::EnrolRequest {
+            token: join.token.clone(),
+            csr: key.csr(),
+            wanted: Some(wanted),
+            inventory: Inventory::default(),
+        };
+        let refused = lab.stranger(&join).enrol(&mistaken).await.unwrap_err();
+        assert_eq!(code(&refused), "token_of_other_kind");
+        assert!(refused.to_string().contains(words), "{refused}");
+        enrolled(lab.enrol(&join, &key, Inventory::default()).await);
     }
 }
 

@@ -196,6 +196,7 @@ impl Lab {
         let request = EnrolRequest {
             token: join.token.clone(),
             csr: key.csr(),
+            wanted: None,
             inventory,
         };
         self.stranger(join).enrol(&request).await

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::TokenKind;
 use crate::join::Token;
 
 /// `POST /v1/enrol`. Idempotent for the same key and token.
@@ -11,6 +12,9 @@ pub struct EnrolRequest {
     pub token: Token,
     /// Certificate signing request in PEM: proves that the caller holds the key.
     pub csr: String,
+    /// What the caller means to become: a token for something else is refused and stays good.
+    #[serde(default)]
+    pub wanted: Option<TokenKind>,
     /// What the machine is; people send an empty one with their name in it.
     #[serde(default)]
     pub inventory: Inventory,
@@ -98,5 +102,6 @@ mod tests {
         let request: EnrolRequest = serde_json::from_str(&json).unwrap();
         assert_eq!(request.inventory.name, "n");
         assert_eq!(request.inventory.cpus, 0);
+        assert_eq!(request.wanted, None);
     }
 }

@@ -16,6 +16,7 @@ use crate::api::error::chain;
 use crate::api::extract::Json;
 use crate::ca::parse_request;
 use crate::clock::Moment;
+use crate::enrolment::TokenKind;
 use crate::identity::Identity;
 use crate::master::Master;
 
@@ -67,6 +68,7 @@ fn applicant(request: &EnrolRequest, address: String) -> Result<Applicant, ApiEr
     Ok(Applicant {
         token_id: request.token.id().to_owned(),
         secret: request.token.reveal_secret().to_owned(),
+        wanted: request.wanted.map(TokenKind::from),
         code: comparison_code(key.spki()),
         key,
         smbios_uuid: inventory.smbios_uuid.clone(),

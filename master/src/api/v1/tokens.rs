@@ -22,10 +22,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, axum::Json<NewToken>), ApiError> {
     let actor = Identity::Operator(operator).to_string();
     let wish = Mint {
-        kind: match request.kind {
-            TokenKind::Node => enrolment::TokenKind::Node,
-            TokenKind::Operator => enrolment::TokenKind::Operator,
-        },
+        kind: request.kind.into(),
         lifetime: std::time::Duration::from_secs(request.lifetime_seconds),
         uses: request.uses,
         auto_approve: request.auto_approve,
@@ -72,10 +69,7 @@ pub(super) async fn revoke(
 
 fn listed(token: enrolment::Token) -> slap::v1::Token {
     slap::v1::Token {
-        kind: match token.kind {
-            enrolment::TokenKind::Node => TokenKind::Node,
-            enrolment::TokenKind::Operator => TokenKind::Operator,
-        },
+        kind: token.kind.into(),
         uses: token.uses,
         used: token.used,
         expires_at: token.expires_at.seconds(),
@@ -86,5 +80,23 @@ fn listed(token: enrolment::Token) -> slap::v1::Token {
         created_at: token.created_at.seconds(),
         created_by: token.created_by,
         id: token.id,
+    }
+}
+
+impl From<TokenKind> for enrolment::TokenKind {
+    fn from(kind: TokenKind) -> Self {
+        match kind {
+            TokenKind::Node => Self::Node,
+            TokenKind::Operator => Self::Operator,
+        }
+    }
+}
+
+impl From<enrolment::TokenKind> for TokenKind {
+    fn from(kind: enrolment::TokenKind) -> Self {
+        match kind {
+            enrolment::TokenKind::Node => Self::Node,
+            enrolment::TokenKind::Operator => Self::Operator,
+        }
     }
 }
