@@ -2,7 +2,8 @@
 //! Everything else is in the plain files of this folder, which are checked against the same types.
 
 use anyhow::{Context, Result};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::ValueEnum as _;
 use mkosi_config_builder::mkosi::{Config, Incremental, ToolsTree};
 use mkosi_config_builder::{BuildPath, Text, Tree, TreePath};
 
@@ -109,25 +110,65 @@ fn local(workspace: &Workspace, folder: &Utf8Path) -> Result<Config> {
     Ok(config)
 }
 
-/// Checks the plain files, so that a misspelt setting is refused here and by name.
+/// Checks the plain files, so that a misspelt setting is refused here and by name, and that what each of them says goes
+/// together with what the others of its image say.
 pub(crate) fn check_plain(folder: &Utf8Path) -> Result<()> {
+    let mut images = Vec::new();
     for file in disk::files(folder)? {
-        let mkosi =
-            file.file_name() == Some("mkosi.conf") || file.as_str().contains("mkosi.conf.d/");
-        if mkosi && file.extension() == Some("conf") {
-            let path = folder.join(&file);
-            let text = crate::host::read(&path)?;
-            let config: Config = text
-                .parse()
-                .with_context(|| format!("cannot use `{path}`"))?;
-            // A fragment is valid together with the file it extends, not alone.
-            if file == "mkosi.conf" {
+        let Some(owner) = settings_of(&file) else {
+            continue;
+        };
+        let path = folder.join(&file);
+        crate::host::read(&path)?
+            .parse::<Config>()
+            .with_context(|| format!("cannot use `{path}`"))?;
+        if owner.starts_with("mkosi.images") && !images.contains(&owner) {
+            images.push(owner);
+        }
+    }
+    for profile in Profile::value_variants() {
+        let layers = profile.layers().iter();
+        let layers = layers.map(|layer| Utf8Path::new("mkosi.profiles").join(layer));
+        let all: Vec<_> = std::iter::once(Utf8PathBuf::new()).chain(layers).collect();
+        check_together(folder, &all)
+            .with_context(|| format!("the settings of the image `{profile}` do not go together"))?;
+    }
+    for image in images {
+        check_together(folder, std::slice::from_ref(&image))
+            .with_context(|| format!("the settings of `{image}` do not go together"))?;
+    }
+    Ok(())
+}
+
+/// Returns the folder whose settings are in this file, if it is one that mkosi reads settings from.
+fn settings_of(file: &Utf8Path) -> Option<Utf8PathBuf> {
+    let folder = file.parent()?;
+    match (folder.file_name(), file.file_name()?) {
+        (_, "mkosi.conf") => Some(folder.to_owned()),
+        (Some("mkosi.conf.d"), _) if file.extension() == Some("conf") => {
+            folder.parent().map(Utf8Path::to_owned)
+        }
+        _ => None,
+    }
+}
+
+/// Lays the settings of some folders over each other, in the order in which mkosi reads them, and checks what comes out.
+fn check_together(folder: &Utf8Path, owners: &[Utf8PathBuf]) -> Result<()> {
+    let mut files = disk::files(folder)?;
+    // `mkosi.conf` sorts before `mkosi.conf.d/…`, and those among themselves as mkosi sorts them.
+    files.sort();
+    let mut config = Config::default();
+    for owner in owners {
+        for file in &files {
+            if settings_of(file).as_ref() == Some(owner) {
+                let path = folder.join(file);
                 config
-                    .validate()
+                    .lay_over(&crate::host::read(&path)?)
                     .with_context(|| format!("cannot use `{path}`"))?;
             }
         }
     }
+    config.validate()?;
     Ok(())
 }
 
@@ -191,6 +232,31 @@ mod tests {
         let error = format!("{:#}", check_plain(folder).unwrap_err());
         assert!(
             error.contains("mkosi.conf") && error.contains("line 2") && error.contains("Packages"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn settings_that_only_contradict_each_other_together_are_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(scratch.path()).unwrap();
+        let write = |name: &str, text: &str| {
+            disk::replace(&folder.join(name), text.as_bytes()).unwrap();
+        };
+        write("mkosi.conf", "[Output]\nFormat=disk\n");
+        write(
+            "mkosi.conf.d/10-boot.conf",
+            "[Content]\nBootable=enabled\nUnifiedKernelImages=enabled\n",
+        );
+        check_plain(folder).unwrap();
+        write(
+            "mkosi.conf.d/20-late.conf",
+            "[Content]\nBootable=disabled\n",
+        );
+        let error = format!("{:#}", check_plain(folder).unwrap_err());
+        assert!(
+            error.starts_with("the settings of the image `vm` do not go together: ")
+                && error.contains("UnifiedKernelImages=enabled"),
             "{error}"
         );
     }
