@@ -1,7 +1,5 @@
 //! Two hundred partitions' network, the first time, again, and after somebody meddled.
 
-use std::time::{Duration, Instant};
-
 use slapbox_overlay::partitions::{Outcome, PartitionNetwork, network_of, reconcile};
 
 use crate::lab::Namespace;
@@ -13,20 +11,11 @@ fn partitions(count: u16) -> Vec<PartitionNetwork> {
         .collect()
 }
 
-/// Reconciles without a failure; returns what was changed and how long it took.
-fn reconciled(namespace: &Namespace, desired: Vec<PartitionNetwork>) -> (usize, Duration) {
-    let (outcome, took): (Outcome, Duration) = namespace.run_async(async move || {
-        let start = Instant::now();
-        let outcome = reconcile(&desired).await.unwrap();
-        (outcome, start.elapsed())
-    });
+/// Reconciles without a failure; returns how many things were changed.
+fn reconciled(namespace: &Namespace, desired: Vec<PartitionNetwork>) -> usize {
+    let outcome: Outcome = namespace.run_async(async move || reconcile(&desired).await.unwrap());
     assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
-    (outcome.changed, took)
-}
-
-#[expect(clippy::print_stderr, reason = "figures are worth seeing")]
-fn tell(what: &str, took: Duration) {
-    eprintln!("{what}: {took:.1?}");
+    outcome.changed
 }
 
 #[test]
@@ -34,15 +23,9 @@ fn two_hundred_partitions_are_made_once_and_then_left_alone() {
     let Some(namespace) = Namespace::open() else {
         return;
     };
-    let (changed, first) = reconciled(&namespace, partitions(200));
-    tell("first", first);
     // Two addresses, a range, a tap that is set up, its address and two routes.
-    assert_eq!(changed, 200 * 8);
-    let (changed, again) = reconciled(&namespace, partitions(200));
-    tell("again", again);
-    assert_eq!(changed, 0);
-    assert!(first < Duration::from_secs(1), "{first:?}");
-    assert!(again < Duration::from_millis(250), "{again:?}");
+    assert_eq!(reconciled(&namespace, partitions(200)), 200 * 8);
+    assert_eq!(reconciled(&namespace, partitions(200)), 0);
 }
 
 #[test]
@@ -89,9 +72,9 @@ fn what_somebody_deleted_comes_back_and_nothing_else_is_touched() {
     namespace.ip("-6 route delete local fd12:3456:789a:1:4001::/80 dev lo");
     namespace.ip("link set slaptap1 down");
     // The tap with its four things, two addresses, the range; and what a tap loses when it goes down.
-    let (changed, _) = reconciled(&namespace, partitions(5));
+    let changed = reconciled(&namespace, partitions(5));
     assert_eq!(changed, 5 + 2 + 1 + 4);
-    assert_eq!(reconciled(&namespace, partitions(5)).0, 0);
+    assert_eq!(reconciled(&namespace, partitions(5)), 0);
 }
 
 #[test]
@@ -151,7 +134,7 @@ fn a_new_prefix_replaces_the_old_one() {
         })
         .collect();
     reconciled(&namespace, moved.clone());
-    assert_eq!(reconciled(&namespace, moved).0, 0);
+    assert_eq!(reconciled(&namespace, moved), 0);
     let all = namespace.ip("-6 address show") + &namespace.ip("-6 route show table all");
     assert!(!all.contains("fd12:3456:789a"), "{all}");
 }
