@@ -79,10 +79,9 @@ impl Instance {
             format!("“{}” is reported {state}", self.title),
             async || {
                 let service = self.operator.service(&self.title).await?;
-                let seen = service["reported_state"]
-                    .as_str()
-                    .or_else(|| service["state"].as_str())
-                    .unwrap_or("nothing");
+                let Some(seen) = service["reported_state"].as_str() else {
+                    bail!("its node has not reported it yet");
+                };
                 ensure!(
                     seen == state,
                     "it is reported as {seen}: {}",

@@ -142,14 +142,10 @@ impl Node {
             async || {
                 self.machine.must_run()?;
                 let report = self.report(master).await?;
-                let (ready, wanted) = (
-                    report["partitions"]["ready"].as_u64(),
-                    report["partitions"]["wanted"].as_u64(),
-                );
-                ensure!(
-                    wanted.is_some_and(|wanted| wanted > 0) && ready == wanted,
-                    "{ready:?} of {wanted:?} are ready"
-                );
+                let count = |of: &str| report["partitions"][of].as_u64().unwrap_or_default();
+                let (ready, wanted) = (count("ready"), count("wanted"));
+                ensure!(wanted > 0, "it has not said how many it makes");
+                ensure!(ready == wanted, "{ready} of {wanted} are ready");
                 Ok(report)
             },
         );
@@ -160,10 +156,7 @@ impl Node {
     pub async fn report(&self, master: &Master) -> Result<Value> {
         let reference = self.reference(master).await?;
         let computer = master.operator().computer(&reference).await?;
-        match computer
-            .get("report")
-            .or_else(|| computer.get("last_report"))
-        {
+        match computer.get("report") {
             Some(report) if report.is_object() => Ok(report.clone()),
             _ => bail!("{reference} has sent no report yet"),
         }
@@ -174,7 +167,7 @@ impl Node {
         let computers = master.operator().computers().await?;
         let found = computers
             .into_iter()
-            .find(|computer| computer["inventory"]["name"] == name || computer["name"] == name);
+            .find(|computer| computer["inventory"]["name"] == name);
         found.with_context(|| {
             let seen = self.console().tail(1).pop().unwrap_or_default();
             format!("the master does not know {name}; its console: {seen}")

@@ -47,9 +47,9 @@ impl Operator {
         Ok(operator)
     }
 
-    /// The folder of the operator's certificate.
-    pub fn home(&self) -> &Utf8Path {
-        &self.home
+    /// What a person types to be this operator; the words of a command follow.
+    pub fn command_line(&self) -> String {
+        format!("SLAPBOX_HOME={} {}", self.home, self.program)
     }
 
     /// Makes a token for one node.

@@ -58,6 +58,7 @@ pub async fn up(wish: Wish) -> Result<()> {
             .context("cannot wait for Ctrl-C")?;
     }
     drop(standing);
+    act("everything is down");
     if wish.keep { Ok(()) } else { lab.clear() }
 }
 
@@ -111,7 +112,7 @@ fn show(standing: &Standing, lab: &Lab, start: Instant) {
         lab.folder()
     ));
     detail(format_args!(
-        "the master, as its operator:            SLAPBOX_HOME={} slapbox …",
-        standing.master.operator().home()
+        "the master, as its operator:            {} computer list",
+        standing.master.operator().command_line()
     ));
 }
