@@ -50,7 +50,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Utf8PathBuf,
     },
-    /// Builds twice, from two different paths, and compares.
+    /// Builds this checkout and another one of it at another path, and compares.
     Verify(Build),
     /// Builds the demonstration release, an OCI archive, and prints its path on the last line.
     Demo {

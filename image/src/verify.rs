@@ -1,4 +1,4 @@
-//! Builds the image twice, from two checkouts with different paths, and compares what came out.
+//! Builds the image twice, from this checkout and from a new one at another path, and compares what came out.
 
 use std::process::{Command, ExitCode};
 
@@ -9,25 +9,24 @@ use crate::artifacts::Built;
 use crate::cli::Build;
 use crate::progress::{self, Step};
 use crate::workspace::Workspace;
-use crate::{assemble, disk, exec, revision, tools};
+use crate::{assemble, disk, exec, revision};
 
-/// Two folders whose names differ in length too, so that a path in a file moves what is behind it.
-const FOLDERS: [&str; 2] = ["one", "another-checkout"];
+/// The other checkout: its path is longer, so that a path in a file moves what is behind it.
+const ANOTHER: &str = "verify/another-checkout";
 
 /// Builds twice; fails naming the first part that differs.
+///
+/// The image of this checkout is the one that would be shipped, built over what earlier builds left; the other starts from nothing.
 pub(crate) fn verify(workspace: &Workspace, wanted: &Build) -> Result<ExitCode> {
-    tools::ensure(workspace, &wanted.source)?;
-    let mut all = Vec::new();
-    for name in FOLDERS {
-        let root = workspace.target().join("verify").join(name);
-        checkout(workspace, &root)?;
-        progress::say(&format!("building from `{root}`"));
-        let built = assemble::build(&workspace.fresh(&root), wanted)?;
-        all.push(built.hashes()?);
-        forget(&built, &root)?;
-    }
+    let own = assemble::build(workspace, wanted)?.hashes()?;
+    let root = workspace.target().join(ANOTHER);
+    checkout(workspace, &root)?;
+    progress::say(&format!("building from `{root}`"));
+    let built = assemble::build(&workspace.fresh(&root), wanted)?;
+    let others = built.hashes()?;
+    forget(&built, &root)?;
     let mut first = None;
-    for ((part, one), (_, other)) in all[0].iter().zip(&all[1]) {
+    for ((part, one), (_, other)) in own.iter().zip(&others) {
         let same = one == other;
         progress::answer(&format!(
             "{part:7} {one} {}",
