@@ -19,6 +19,9 @@ use crate::product::{self, Product};
 use crate::seed::Seed;
 use crate::story::act;
 
+/// What a master's box is called as a node of itself: the first computer there is.
+const ITSELF: &str = "COMP-1";
+
 /// A master and its operator.
 #[derive(Debug)]
 pub struct Master {
@@ -137,6 +140,14 @@ impl Master {
         );
         instance.start().await?;
         Ok(instance)
+    }
+
+    /// Waits until the master's box, which is a node of itself, has made its partitions.
+    pub async fn has_its_partitions(&self) -> Result<()> {
+        let ready = eventually("the master has made its partitions", async || {
+            self.operator.report_of_all_partitions(ITSELF).await
+        });
+        ready.within(minutes(3)).await.map(drop)
     }
 
     /// Who speaks to the master.

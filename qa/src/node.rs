@@ -1,6 +1,6 @@
 //! A node: a small box that is told whom to join, and what its master and its console say of it.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use serde_json::Value;
 
@@ -141,12 +141,8 @@ impl Node {
             format!("{} has made its partitions", self.machine.name()),
             async || {
                 self.machine.must_run()?;
-                let report = self.report(master).await?;
-                let count = |of: &str| report["partitions"][of].as_u64().unwrap_or_default();
-                let (ready, wanted) = (count("ready"), count("wanted"));
-                ensure!(wanted > 0, "it has not said how many it makes");
-                ensure!(ready == wanted, "{ready} of {wanted} are ready");
-                Ok(report)
+                let reference = self.reference(master).await?;
+                master.operator().report_of_all_partitions(&reference).await
             },
         );
         ready.within(minutes(3)).await
@@ -155,11 +151,7 @@ impl Node {
     /// The last report it sent to the master.
     pub async fn report(&self, master: &Master) -> Result<Value> {
         let reference = self.reference(master).await?;
-        let computer = master.operator().computer(&reference).await?;
-        match computer.get("report") {
-            Some(report) if report.is_object() => Ok(report.clone()),
-            _ => bail!("{reference} has sent no report yet"),
-        }
+        master.operator().report(&reference).await
     }
 
     async fn known_to(&self, master: &Master) -> Result<Value> {

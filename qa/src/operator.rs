@@ -52,6 +52,24 @@ impl Operator {
         format!("SLAPBOX_HOME={} {}", self.home, self.program)
     }
 
+    /// The last report of a computer, if it says that all its partitions are made.
+    pub async fn report_of_all_partitions(&self, computer: &str) -> Result<Value> {
+        let report = self.report(computer).await?;
+        let count = |of: &str| report["partitions"][of].as_u64().unwrap_or_default();
+        let (ready, wanted) = (count("ready"), count("wanted"));
+        ensure!(wanted > 0, "it has not said how many it makes");
+        ensure!(ready == wanted, "{ready} of {wanted} are ready");
+        Ok(report)
+    }
+
+    /// The last report of a computer.
+    pub async fn report(&self, computer: &str) -> Result<Value> {
+        match self.computer(computer).await?.get("report") {
+            Some(report) if report.is_object() => Ok(report.clone()),
+            _ => bail!("{computer} has sent no report yet"),
+        }
+    }
+
     /// Makes a token for one node.
     pub async fn token(&self, wish: &TokenWish) -> Result<Blob> {
         let lifetime = wish.lifetime.map(|seconds| format!("{seconds}s"));
