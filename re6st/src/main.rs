@@ -9,7 +9,7 @@ use aws_lc_rs::rand;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser};
 use sd_notify::NotifyState;
-use slapbox_re6st::node::{self, Folders, Linux, Source};
+use slapbox_re6st::node::{self, Linux, Places, Source};
 use slapbox_re6st::registry::{self, Moment, Registry, Settings, parse_settings};
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,9 +50,12 @@ struct NodeArguments {
         default_value = "/var/lib/slapbox-re6st"
     )]
     state: Utf8PathBuf,
-    /// Folder for node.json, babeld.conf and babeld's socket.
+    /// Folder for node.json and babeld.conf.
     #[arg(long, env = "RUNTIME_DIRECTORY", default_value = "/run/slapbox-re6st")]
     run: Utf8PathBuf,
+    /// Where babeld makes its control socket.
+    #[arg(long, default_value = "/run/slapbox-babeld/babeld.sock")]
+    babel_socket: Utf8PathBuf,
 }
 
 fn main() -> Result<()> {
@@ -88,9 +91,17 @@ async fn start(arguments: Arguments) -> Result<()> {
             identity,
             state,
             run,
-        }) => node::run(Source::Identity(identity), &Folders { state, run }, Linux)
-            .await
-            .context("the node stopped"),
+            babel_socket,
+        }) => {
+            let places = Places {
+                state,
+                run,
+                babel_socket,
+            };
+            node::run(Source::Identity(identity), &places, Linux)
+                .await
+                .context("the node stopped")
+        }
     }
 }
 

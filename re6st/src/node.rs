@@ -32,11 +32,13 @@ pub use status::{LinkStatus, State as StatusState, Status};
 
 /// Where a node keeps what it must not lose, and where it tells how things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folders {
-    /// Keys and the last document.
+pub struct Places {
+    /// Folder of the keys and the last document.
     pub state: Utf8PathBuf,
-    /// `node.json`, `babeld.conf`, `babeld.sock`.
+    /// Folder of `node.json` and `babeld.conf`.
     pub run: Utf8PathBuf,
+    /// babeld's control socket, in a folder that goes when babeld ends.
+    pub babel_socket: Utf8PathBuf,
 }
 
 /// What keeps a node from starting.
@@ -54,8 +56,8 @@ pub enum Error {
 }
 
 /// Keeps a node in the overlay, for ever.
-pub async fn run<M: Machine>(source: Source, folders: &Folders, machine: M) -> Result<(), Error> {
-    let state = state::State::open(&folders.state)?;
+pub async fn run<M: Machine>(source: Source, places: &Places, machine: M) -> Result<(), Error> {
+    let state = state::State::open(&places.state)?;
     let document = state.document().map_err(Error::State)?;
     let key = state.keys().wireguard.clone();
     let (news, membership) = watch::channel(Membership {
@@ -64,7 +66,7 @@ pub async fn run<M: Machine>(source: Source, folders: &Folders, machine: M) -> R
     });
     tokio::select! {
         () = membership::keep(&source, &state, &news) => {}
-        () = links::keep(&machine, folders, &key, membership) => {}
+        () = links::keep(&machine, places, &key, membership) => {}
     }
     Ok(())
 }

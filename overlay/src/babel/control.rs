@@ -72,21 +72,27 @@ pub async fn stop(socket: &Path) -> Result<(), Error> {
 }
 
 impl Connection {
-    /// Connects, unless no babeld runs; the socket of one that was killed is removed, for it would keep the next one
-    /// from starting.
+    /// Connects, unless no babeld runs.
+    ///
+    /// Nobody behind a socket that is there may also mean that babeld is about to listen, so the socket is left to
+    /// whoever starts babeld: one that was killed leaves its socket, which keeps the next one from starting.
     pub async fn open(path: &Path) -> Result<Option<Self>, Error> {
-        let failed = |source| Error::Connect {
-            path: path.to_owned(),
-            source,
-        };
         let stream = match UnixStream::connect(path).await {
             Ok(stream) => stream,
-            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(err) if err.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path).map_err(failed)?;
+            Err(err)
+                if matches!(
+                    err.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
                 return Ok(None);
             }
-            Err(err) => return Err(failed(err)),
+            Err(source) => {
+                return Err(Error::Connect {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
         };
         let mut connection = Self {
             stream: BufReader::new(stream),
@@ -160,7 +166,22 @@ fn interface_in(line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_babeld_that_is_about_to_listen_keeps_its_socket() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("babeld.sock");
+        let none = SockFlag::empty();
+        let bound = socket(AddressFamily::Unix, SockType::Stream, none, None).unwrap();
+        bind(bound.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        assert!(Connection::open(&path).await.unwrap().is_none());
+        assert!(path.exists());
+    }
 
     #[test]
     fn only_interfaces_are_read_from_a_dump() {

@@ -18,7 +18,7 @@ use super::endpoints::{Endpoints, resolve};
 use super::machine::Machine;
 use super::membership::Membership;
 use super::status::{State, Status, status};
-use super::{Folders, policy};
+use super::{Places, policy};
 use crate::disk::{self, Access};
 use crate::reference::Reference;
 use crate::words::words;
@@ -51,7 +51,7 @@ struct Memory {
 /// Keeps the links, for ever.
 pub(super) async fn keep<M: Machine>(
     machine: &M,
-    folders: &Folders,
+    places: &Places,
     key: &PrivateKey,
     mut membership: watch::Receiver<Membership>,
 ) {
@@ -61,7 +61,7 @@ pub(super) async fn keep<M: Machine>(
     loop {
         let known = membership.borrow_and_update().clone();
         let problem = match &known.document {
-            Some(document) => realise(machine, folders, key, document, &mut memory).await,
+            Some(document) => realise(machine, places, key, document, &mut memory).await,
             None => None,
         };
         let problem = problem.or(known.problem);
@@ -78,7 +78,7 @@ pub(super) async fn keep<M: Machine>(
             State::Connecting if connected.elapsed() < LONG => CONNECTING,
             State::Connecting => STILL_CONNECTING,
         };
-        tell(now, folders, &mut memory, &mut ready);
+        tell(now, places, &mut memory, &mut ready);
         tokio::select! {
             changed = membership.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(pause) => {}
@@ -89,7 +89,7 @@ pub(super) async fn keep<M: Machine>(
 /// Makes links and babeld as the document says; returns in words what went wrong.
 async fn realise<M: Machine>(
     machine: &M,
-    folders: &Folders,
+    places: &Places,
     key: &PrivateKey,
     document: &Document,
     memory: &mut Memory,
@@ -97,8 +97,8 @@ async fn realise<M: Machine>(
     let endpoints = find(document, memory).await;
     let desired = policy::desired(document, key, &endpoints);
     let links = realise_links(machine, &desired, memory).await;
-    let babel = policy::babel(document, folders.run.join("babeld.sock").into_string());
-    let routing = realise_babel(machine, folders, babel, memory).await;
+    let babel = policy::babel(document, places.babel_socket.to_string());
+    let routing = realise_babel(machine, places, babel, memory).await;
     links.err().or(routing.err())
 }
 
@@ -170,7 +170,7 @@ async fn realise_links<M: Machine>(
 /// Writes babeld's file where it changed, then tells a running babeld; links come first, so that it finds them.
 async fn realise_babel<M: Machine>(
     machine: &M,
-    folders: &Folders,
+    places: &Places,
     babel: Babel,
     memory: &mut Memory,
 ) -> Result<(), String> {
@@ -178,7 +178,7 @@ async fn realise_babel<M: Machine>(
     if told.is_some_and(|(told, since)| *told == babel && since.elapsed() < BABEL) {
         return Ok(());
     }
-    let path = folders.run.join("babeld.conf");
+    let path = places.run.join("babeld.conf");
     let before = disk::read(&path).map_err(|err| words(&err))?;
     let text = babel.render();
     if before.as_ref() != Some(&text) {
@@ -198,7 +198,7 @@ async fn realise_babel<M: Machine>(
 }
 
 /// Tells the agent, people and systemd how things are.
-fn tell(now: Status, folders: &Folders, memory: &mut Memory, ready: &mut bool) {
+fn tell(now: Status, places: &Places, memory: &mut Memory, ready: &mut bool) {
     let before = memory.written.as_ref();
     let differs = before.is_none_or(|(before, _)| now.differs_from(before));
     if differs {
@@ -211,7 +211,7 @@ fn tell(now: Status, folders: &Folders, memory: &mut Memory, ready: &mut bool) {
         notify(&[NotifyState::Status(words)]);
     }
     if differs || before.is_some_and(|(before, since)| *before != now && since.elapsed() >= AGES) {
-        match write(&now, folders) {
+        match write(&now, places) {
             Ok(()) => memory.written = Some((now, Instant::now())),
             Err(err) => tracing::error!(error = err, "node.json is not written"),
         }
@@ -222,9 +222,9 @@ fn tell(now: Status, folders: &Folders, memory: &mut Memory, ready: &mut bool) {
     notify(&[NotifyState::Watchdog]);
 }
 
-fn write(status: &Status, folders: &Folders) -> Result<(), String> {
+fn write(status: &Status, places: &Places) -> Result<(), String> {
     let text = serde_json::to_vec_pretty(status).map_err(|err| words(&err))?;
-    disk::replace(&folders.run.join("node.json"), Access::Public, &text).map_err(|err| words(&err))
+    disk::replace(&places.run.join("node.json"), Access::Public, &text).map_err(|err| words(&err))
 }
 
 fn notify(state: &[NotifyState<'_>]) {

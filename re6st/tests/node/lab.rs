@@ -6,7 +6,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use slapbox_overlay::babel::{self, Babel};
 use slapbox_overlay::links::{self, Desired, Observed, ObservedPeer, ObservedWireGuard, Outcome};
-use slapbox_re6st::node::{self, Folders, Machine, Master, Overlay, Source, Status};
+use slapbox_re6st::node::{self, Machine, Master, Overlay, Places, Source, Status};
 use slapbox_re6st::registry::{self, Moment, Registry, Settings};
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -75,16 +75,17 @@ impl Lab {
 
     /// Starts a node on a machine; started again, it has what it kept.
     pub(crate) fn start(&self, computer: &str, source: Source, machine: &FakeMachine) -> Node {
-        let folders = Folders {
+        let places = Places {
             state: self.path(&format!("{computer}-state")),
             run: self.path(&format!("{computer}-run")),
+            babel_socket: self.path(&format!("{computer}-babeld.sock")),
         };
-        std::fs::create_dir_all(&folders.run).unwrap();
-        let _ = std::fs::remove_file(folders.run.join("node.json"));
-        let (kept, machine) = (folders.clone(), machine.clone());
-        let running = self.keep(async move { node::run(source, &folders, machine).await.unwrap() });
+        std::fs::create_dir_all(&places.run).unwrap();
+        let _ = std::fs::remove_file(places.run.join("node.json"));
+        let (kept, machine) = (places.clone(), machine.clone());
+        let running = self.keep(async move { node::run(source, &places, machine).await.unwrap() });
         Node {
-            folders: kept,
+            places: kept,
             _running: running,
         }
     }
@@ -101,20 +102,20 @@ impl Drop for Running {
 
 /// A node that runs.
 pub(crate) struct Node {
-    folders: Folders,
+    places: Places,
     _running: Running,
 }
 
 impl Node {
     /// Returns what `node.json` says.
     pub(crate) fn status(&self) -> Option<Status> {
-        let text = std::fs::read(self.folders.run.join("node.json")).ok()?;
+        let text = std::fs::read(self.places.run.join("node.json")).ok()?;
         Some(serde_json::from_slice(&text).unwrap())
     }
 
     /// Returns what babeld would read.
     pub(crate) fn babeld_conf(&self) -> String {
-        std::fs::read_to_string(self.folders.run.join("babeld.conf")).unwrap_or_default()
+        std::fs::read_to_string(self.places.run.join("babeld.conf")).unwrap_or_default()
     }
 }
 
