@@ -37,6 +37,8 @@ pub(crate) fn compile(workspace: &Workspace) -> Result<Vec<Utf8PathBuf>> {
         format!("--remap-path-prefix={root}=/slapbox"),
         format!("--remap-path-prefix={home}=/cargo"),
         "-Clink-arg=-Wl,--build-id=none".to_owned(),
+        // A tenth of each program were relocations, which stay in memory once the loader has read them.
+        "-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned(),
     ];
     // C code inside of crates is compiled with the same care.
     let c = format!("-ffile-prefix-map={root}=/slapbox -ffile-prefix-map={home}=/cargo");
