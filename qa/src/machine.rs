@@ -6,11 +6,14 @@ mod monitor;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use camino::{Utf8Path, Utf8PathBuf};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
 
 use crate::accelerator::Accelerator;
 use crate::child::Child;
@@ -184,6 +187,19 @@ impl Machine {
             .as_mut()
             .with_context(|| format!("{} is off", self.name))?
             .must_live()
+    }
+
+    /// How many of the host's processors the machine uses, over two seconds.
+    pub async fn load(&self) -> Result<f64> {
+        let qemu = self.qemu.as_ref();
+        let id = qemu.with_context(|| format!("{} is off", self.name))?.id();
+        let clock = clock_getcpuclockid(Pid::from_raw(id.try_into()?))
+            .context("cannot find the processor time of QEMU")?;
+        let used = || -> Result<Duration> { Ok(clock.now()?.into()) };
+        let before = used()?;
+        let start = Instant::now();
+        tokio::time::sleep(seconds(2)).await;
+        Ok((used()?.saturating_sub(before)).as_secs_f64() / start.elapsed().as_secs_f64())
     }
 
     async fn monitor(&mut self) -> Result<Monitor> {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::blob::Blob;
@@ -21,6 +21,8 @@ use crate::story::act;
 
 /// What a master's box is called as a node of itself: the first computer there is.
 const ITSELF: &str = "COMP-1";
+/// Processors of the host that an idle box, emulated, stays below.
+const IDLE: f64 = 0.2;
 
 /// A master and its operator.
 #[derive(Debug)]
@@ -142,12 +144,18 @@ impl Master {
         Ok(instance)
     }
 
-    /// Waits until the master's box, which is a node of itself, has made its partitions.
-    pub async fn has_its_partitions(&self) -> Result<()> {
-        let ready = eventually("the master has made its partitions", async || {
-            self.operator.report_of_all_partitions(ITSELF).await
+    /// Waits until the master's box, which is a node of itself, has made its partitions and has nothing left to do.
+    pub async fn is_settled(&self) -> Result<()> {
+        let Place::Box(machine) = &self.place else {
+            anyhow::bail!("this master is no box")
+        };
+        let settled = eventually("the master has made its partitions and idles", async || {
+            self.operator.report_of_all_partitions(ITSELF).await?;
+            let load = machine.load().await?;
+            ensure!(load < IDLE, "its box uses {load:.1} processors");
+            Ok(())
         });
-        ready.within(minutes(3)).await.map(drop)
+        settled.within(minutes(3)).await
     }
 
     /// Who speaks to the master.
