@@ -1,4 +1,4 @@
--- Times are in microseconds since 1970. No type, function or clause that only one engine has.
+-- Times are in microseconds since 1970, flags are 0 or 1. No type, function or clause that only one engine has.
 
 CREATE TABLE settings (
     name TEXT PRIMARY KEY NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE tokens (
     uses BIGINT NOT NULL,
     used BIGINT NOT NULL DEFAULT 0,
     expires_at BIGINT NOT NULL,
-    auto_approve BOOLEAN NOT NULL,
+    auto_approve BIGINT NOT NULL,
     labels TEXT NOT NULL,
     expected_serial TEXT,
     created_at BIGINT NOT NULL,
@@ -105,7 +105,7 @@ CREATE TABLE instances (
     software_type TEXT NOT NULL,
     parameters TEXT NOT NULL,
     sla TEXT NOT NULL,
-    shared BOOLEAN NOT NULL,
+    shared BIGINT NOT NULL,
     requested_state TEXT NOT NULL CHECK (requested_state IN ('started', 'stopped', 'destroyed')),
     reported_state TEXT NOT NULL DEFAULT '' CHECK (reported_state IN ('', 'started', 'stopped', 'destroyed', 'error')),
     status TEXT NOT NULL DEFAULT '',
@@ -124,7 +124,7 @@ CREATE TABLE partitions (
     reference TEXT NOT NULL,
     position BIGINT NOT NULL,
     addresses TEXT NOT NULL,
-    retired BOOLEAN NOT NULL DEFAULT FALSE,
+    retired BIGINT NOT NULL DEFAULT 0,
     instance TEXT UNIQUE REFERENCES instances (reference),
     PRIMARY KEY (computer, reference)
 );

@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Inputs;
 use crate::enrolment::TokenKind;
 
+/// A password in an option is seen by everybody on the machine; one in the environment is not.
+const DATABASE: &str = "SLAPBOX_DATABASE";
+
 /// The master of a Slapbox cloud.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -26,6 +29,9 @@ pub enum Command {
     Token {
         #[arg(long, value_name = "DIR")]
         data: Utf8PathBuf,
+        /// The master's database, if it is not in its data folder
+        #[arg(long, value_name = "URL", env = DATABASE, hide_env_values = true)]
+        database: Option<String>,
         /// What it makes of its bearer
         #[arg(long, value_enum, default_value = "node")]
         kind: Kind,
@@ -43,6 +49,9 @@ pub enum Command {
     OperatorToken {
         #[arg(long, value_name = "DIR")]
         data: Utf8PathBuf,
+        /// The master's database, if it is not in its data folder
+        #[arg(long, value_name = "URL", env = DATABASE, hide_env_values = true)]
+        database: Option<String>,
         /// How to reach the master, if not by the URLs of its last start
         #[arg(long = "url", value_name = "URL")]
         urls: Vec<String>,
@@ -83,6 +92,9 @@ pub struct Run {
     /// The socket of the overlay's registry
     #[arg(long, value_name = "PATH")]
     registry_socket: Option<Utf8PathBuf>,
+    /// Keep the database on a PostgreSQL server, which several masters may share: <postgres://USER:PASSWORD@HOST/DATABASE>
+    #[arg(long, value_name = "URL", env = DATABASE, hide_env_values = true)]
+    database: Option<String>,
     /// Write how the first operator logs in to this file, and not to standard output
     #[arg(long, value_name = "FILE")]
     welcome: Option<Utf8PathBuf>,
@@ -96,6 +108,7 @@ impl From<Run> for Inputs {
             urls: run.urls,
             registry_socket: run.registry_socket,
             welcome: run.welcome,
+            database: run.database,
         }
     }
 }

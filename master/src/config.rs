@@ -6,6 +6,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use slap::join::is_master_url;
 
+use crate::store::{Location, LocationError};
+
 /// Where it listens when nothing is said.
 pub const DEFAULT_LISTEN: &str = "[::]:443";
 
@@ -19,6 +21,8 @@ pub struct Inputs {
     pub urls: Vec<String>,
     pub registry_socket: Option<Utf8PathBuf>,
     pub welcome: Option<Utf8PathBuf>,
+    /// `postgres://…`; a file in the data folder when nothing is said.
+    pub database: Option<String>,
 }
 
 /// What the master runs with.
@@ -31,6 +35,7 @@ pub struct Settings {
     pub registry_socket: Option<Utf8PathBuf>,
     /// Where the words for the first operator go; standard output when nothing is said.
     pub welcome: Option<Utf8PathBuf>,
+    pub database: Location,
 }
 
 /// Where to listen.
@@ -62,6 +67,8 @@ pub enum ConfigError {
     NoUrl,
     #[error("`{0}` is no address of a master: it must be `https://HOST` or `https://HOST:PORT`")]
     BadUrl(String),
+    #[error("the database cannot be there")]
+    BadDatabase(#[from] LocationError),
 }
 
 /// Reads a configuration file.
@@ -90,6 +97,7 @@ impl Inputs {
             },
             registry_socket: self.registry_socket.or(others.registry_socket),
             welcome: self.welcome.or(others.welcome),
+            database: self.database.or(others.database),
         }
     }
 
@@ -98,8 +106,10 @@ impl Inputs {
         if self.urls.is_empty() {
             return Err(ConfigError::NoUrl);
         }
+        let data = self.data.ok_or(ConfigError::NoData)?;
         Ok(Settings {
-            data: self.data.ok_or(ConfigError::NoData)?,
+            database: database_of(&data, self.database.as_deref())?,
+            data,
             listen: self.listen.map_or(Listen::Everywhere, Listen::At),
             urls: check_urls(self.urls)?,
             registry_socket: self.registry_socket,
@@ -132,20 +142,18 @@ impl Settings {
             .collect()
     }
 
-    /// Returns the database's path.
-    pub fn database(&self) -> Utf8PathBuf {
-        database_in(&self.data)
-    }
-
     /// Returns the folder of the CA.
     pub fn ca(&self) -> Utf8PathBuf {
         ca_in(&self.data)
     }
 }
 
-/// Returns the path of the database in a data folder.
-pub fn database_in(data: &Utf8Path) -> Utf8PathBuf {
-    data.join("master.sqlite")
+/// Returns where the database of a master is.
+pub fn database_of(data: &Utf8Path, url: Option<&str>) -> Result<Location, LocationError> {
+    match url {
+        Some(url) => Ok(Location::Server(url.parse()?)),
+        None => Ok(Location::File(data.join("master.sqlite"))),
+    }
 }
 
 /// Returns the folder of the CA in a data folder.

@@ -5,10 +5,10 @@ use slap::join::Token;
 
 use crate::ca::{Authority, CaError};
 use crate::clock::{Clock, Entropy};
-use crate::config::{ca_in, database_in};
+use crate::config::ca_in;
 use crate::master::join_line;
 use crate::minting::{Mint, MintError, mint};
-use crate::store::{Store, StoreError, settings};
+use crate::store::{Location, Store, StoreError, settings};
 
 /// Why no token is made.
 #[derive(Debug, thiserror::Error)]
@@ -28,18 +28,20 @@ pub enum LocalError {
 /// Makes a token and returns the join blob with it. Without `urls` it has those of the master's last start.
 pub async fn make_token(
     data: &Utf8Path,
+    database: &Location,
     wish: Mint,
     urls: Vec<String>,
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<String, LocalError> {
     wish.check()?;
-    let database = database_in(data);
-    if !database.is_file() {
+    if let Location::File(file) = database
+        && !file.is_file()
+    {
         return Err(LocalError::NoMaster(data.to_owned()));
     }
     let authority = Authority::open(&ca_in(data))?;
-    let store = Store::open(&database).await?;
+    let store = Store::open(database).await?;
     let made = mint_in(&store, wish, clock, entropy).await;
     let known = match store.read().await {
         Ok(mut db) => settings::urls(&mut db).await,

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Parser;
 use slapbox_master::cli::{Cli, Command};
 use slapbox_master::clock::{Clock, Entropy};
-use slapbox_master::config::{Inputs, check_urls, load_inputs};
+use slapbox_master::config::{Inputs, check_urls, database_of, load_inputs};
 use slapbox_master::minting::Mint;
 use slapbox_master::serve::{World, start};
 use slapbox_master::{chores, limits, local, master, notify};
@@ -37,6 +37,7 @@ async fn act(cli: Cli) -> anyhow::Result<()> {
         }
         Some(Command::Token {
             data,
+            database,
             kind,
             uses,
             lifetime,
@@ -48,10 +49,15 @@ async fn act(cli: Cli) -> anyhow::Result<()> {
                 lifetime,
                 ..Mint::operator()
             };
-            print(&make_token(&data, wish, urls).await?)
+            print(&make_token(&data, database.as_deref(), wish, urls).await?)
         }
-        Some(Command::OperatorToken { data, urls }) => {
-            let join = make_token(&data, Mint::operator(), urls).await?;
+        Some(Command::OperatorToken {
+            data,
+            database,
+            urls,
+        }) => {
+            let wish = Mint::operator();
+            let join = make_token(&data, database.as_deref(), wish, urls).await?;
             print(&format!("slapbox login {join}"))
         }
     }
@@ -83,11 +89,14 @@ async fn run(inputs: Inputs) -> anyhow::Result<()> {
 
 async fn make_token(
     data: &camino::Utf8Path,
+    database: Option<&str>,
     wish: Mint,
     urls: Vec<String>,
 ) -> anyhow::Result<String> {
     let (clock, entropy) = (Clock::system(), Entropy::system());
-    Ok(local::make_token(data, wish, check_urls(urls)?, &clock, &entropy).await?)
+    let database = database_of(data, database)?;
+    let urls = check_urls(urls)?;
+    Ok(local::make_token(data, &database, wish, urls, &clock, &entropy).await?)
 }
 
 fn print(line: &str) -> anyhow::Result<()> {

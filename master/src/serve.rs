@@ -19,7 +19,7 @@ use crate::contacts::Contacts;
 use crate::listener::{Peer, TlsListener};
 use crate::master::Master;
 use crate::refusals::Refusals;
-use crate::store::{Store, StoreError};
+use crate::store::{Location, Store, StoreError};
 use crate::tls::{ServerIdentity, TlsError};
 use crate::welcome::{self, WelcomeError};
 use crate::{api, chores};
@@ -40,6 +40,10 @@ pub enum StartError {
     Ca(#[from] CaError),
     #[error("the database cannot be used")]
     Store(#[from] StoreError),
+    #[error(
+        "the database belongs to masters with another CA: copy the folder `ca` of one of them to `{folder}`"
+    )]
+    OtherAuthority { folder: Utf8PathBuf },
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
     #[error(
@@ -92,10 +96,17 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
     api::remove_leftovers(releases.as_std_path()).map_err(|err| bad_data(&releases, err))?;
 
     let authority = Arc::new(Authority::open_or_create(&settings.ca())?);
-    make_private(&settings.database()).map_err(|err| bad_data(&settings.database(), err))?;
-    let store = Store::open(&settings.database()).await?;
+    if let Location::File(file) = &settings.database {
+        make_private(file).map_err(|err| bad_data(file, err))?;
+    }
+    let store = Store::open(&settings.database).await?;
     let mut writing = store.write("master", world.clock.now()).await?;
     writing.set_urls(&settings.urls).await?;
+    if !writing.belongs_to(&authority.pin().to_string()).await? {
+        return Err(StartError::OtherAuthority {
+            folder: settings.ca(),
+        });
+    }
     writing.commit().await?;
 
     let identity = ServerIdentity::new(
@@ -126,6 +137,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
     let mut chores = JoinSet::new();
     chores.spawn(identity.keep_fresh());
     chores.spawn(chores::keep_contacts(Arc::clone(&master)));
+    chores.spawn(master.store.clone().hear_others(settings.database));
     chores.spawn(welcome::keep(Arc::clone(&master), settings.welcome, given));
     serve(listener, acceptor, master, stop, chores)
 }

@@ -1,10 +1,12 @@
-//! The master's memory: SQLite in one file, one noun a file below, functions named for what they mean.
-//! SQL lives here and nowhere else, and stays what PostgreSQL understands too. Types of the wire never come here.
+//! The master's memory: SQLite in one file, or PostgreSQL for several masters; one noun a file below, functions named for what they mean.
+//! SQL lives here and nowhere else, one text for both engines; what they do differently is in `engine`. Types of the wire never come here.
 
 pub mod audit;
 pub mod certificates;
 pub mod computers;
+mod engine;
 pub mod instances;
+mod news;
 pub mod operators;
 pub mod partitions;
 pub mod releases;
@@ -15,41 +17,37 @@ pub mod trees;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use camino::{Utf8Path, Utf8PathBuf};
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Any, AnyPool, Transaction};
 
 use crate::clock::Moment;
 use crate::identity::ComputerId;
 use crate::watch::Generations;
 
-/// The engine's connection: what reading functions take.
-pub type Connection = sqlx::SqliteConnection;
+use engine::Engine;
+pub use engine::{Location, LocationError};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// The engine's connection: what reading functions take.
+pub type Connection = sqlx::AnyConnection;
 
 /// What goes wrong with the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("failed to open the database `{path}`")]
+    #[error("failed to open the database `{database}`")]
     FailedOpen {
-        path: Utf8PathBuf,
+        database: Location,
         #[source]
         source: sqlx::Error,
     },
     #[error(
-        "the database `{path}` was written by a newer version of this program: run that version, or restore a backup"
+        "the database `{database}` was written by a newer version of this program: run that version, or restore a backup"
     )]
-    Newer { path: Utf8PathBuf },
-    #[error("failed to bring the database `{path}` to this program's version")]
+    Newer { database: Location },
+    #[error("failed to bring the database `{database}` to this program's version")]
     FailedMigrate {
-        path: Utf8PathBuf,
+        database: Location,
         #[source]
         source: MigrateError,
     },
@@ -66,43 +64,26 @@ pub enum StoreError {
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    readers: SqlitePool,
-    // One connection: writers queue here, not in SQLite's busy handler.
-    writer: SqlitePool,
+    engine: Engine,
+    readers: AnyPool,
+    // One connection: writers queue here, not in the engine.
+    writer: AnyPool,
     generations: Arc<Generations>,
 }
 
 impl Store {
-    /// Opens the database at `path`, makes it when there is none, and brings it to this version.
-    pub async fn open(path: &Utf8Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
+    /// Opens the database, makes the file when there is none, and brings it to this version.
+    pub async fn open(location: &Location) -> Result<Self, StoreError> {
+        let engine = location.engine();
         let failed = |source| StoreError::FailedOpen {
-            path: path.to_owned(),
+            database: location.clone(),
             source,
         };
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone())
-            .await
-            .map_err(failed)?;
-        migrate(&writer, path).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(4)
-            .min_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.read_only(true))
-            .await
-            .map_err(failed)?;
+        let writer = engine.writer(location).await.map_err(failed)?;
+        engine::migrate(&writer, location).await?;
+        let readers = engine.readers(location).await.map_err(failed)?;
         Ok(Self {
+            engine,
             readers,
             writer,
             generations: Arc::new(Generations::default()),
@@ -110,23 +91,26 @@ impl Store {
     }
 
     /// Returns a connection to read with.
-    pub async fn read(&self) -> Result<PoolConnection<Sqlite>, StoreError> {
+    pub async fn read(&self) -> Result<PoolConnection<Any>, StoreError> {
         Ok(self.readers.acquire().await?)
     }
 
     /// Returns a connection that sees one moment of the database, whatever is written meanwhile.
-    pub async fn snapshot(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.readers.begin().await?)
+    pub async fn snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
+        Ok(self.readers.begin_with(self.engine.begin_to_read()).await?)
     }
 
     /// Begins to write, as `actor`, who stands in the audit. Nothing is there for others before `commit`.
+    ///
+    /// There is one writer at a time, among all the masters of a database: what a transaction reads holds until it ends.
     pub async fn write(
         &self,
         actor: impl Into<String>,
         now: Moment,
     ) -> Result<Writing, StoreError> {
         Ok(Writing {
-            transaction: self.writer.begin_with("BEGIN IMMEDIATE").await?,
+            transaction: self.engine.begin_to_write(&self.writer).await?,
+            engine: self.engine,
             generations: Arc::clone(&self.generations),
             changed: BTreeMap::new(),
             actor: actor.into(),
@@ -145,27 +129,18 @@ impl Store {
         &self.generations
     }
 
-    /// Closes every connection, so that the file alone holds everything.
+    /// Closes every connection: of SQLite, the file alone then holds everything.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
     }
 }
 
-async fn migrate(pool: &SqlitePool, path: &Utf8Path) -> Result<(), StoreError> {
-    let path = path.to_owned();
-    match MIGRATIONS.run(pool).await {
-        Ok(()) => Ok(()),
-        // The database has a migration that this program has not.
-        Err(MigrateError::VersionMissing(_)) => Err(StoreError::Newer { path }),
-        Err(source) => Err(StoreError::FailedMigrate { path, source }),
-    }
-}
-
 /// One transaction that writes. Dropped without `commit`, it never was.
 #[derive(Debug)]
 pub struct Writing {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction<'static, Any>,
+    engine: Engine,
     generations: Arc<Generations>,
     changed: BTreeMap<ComputerId, u64>,
     actor: String,
@@ -184,7 +159,10 @@ impl Writing {
     }
 
     /// Makes it so, and wakes those who wait for the computers whose desired state moved.
-    pub async fn commit(self) -> Result<(), StoreError> {
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if self.engine == Engine::Postgres {
+            news::tell(&mut self.transaction, &self.changed).await?;
+        }
         self.transaction.commit().await?;
         for (computer, generation) in &self.changed {
             self.generations.publish(computer, *generation);
@@ -242,6 +220,3 @@ where
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
-
-#[cfg(test)]
-mod tests;

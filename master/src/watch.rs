@@ -43,6 +43,11 @@ impl Generations {
             .map_or(0, watch::Sender::receiver_count)
     }
 
+    /// Returns the computers that somebody waits for.
+    pub fn watched(&self) -> Vec<ComputerId> {
+        self.lock().keys().cloned().collect()
+    }
+
     /// Forgets the computers that nobody waits for.
     pub fn forget_unwatched(&self) {
         self.lock().retain(|_, sender| sender.receiver_count() > 0);

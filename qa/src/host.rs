@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::postgres;
 use crate::product;
 use crate::run::run;
 use crate::story::{act, detail};
@@ -53,6 +54,15 @@ const NEEDS: &[Need] = &[
         package: "zstd",
     },
 ];
+
+/// An administrator's own word about clusters is left as it is.
+const INSTALL_POSTGRES: &str = "set -e
+conf=/etc/postgresql-common/createcluster.conf
+mkdir -p /etc/postgresql-common
+[ -e $conf ] || echo 'create_main_cluster = false' > $conf
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+apt-get install --yes --no-install-recommends -o Dpkg::Options::=--force-confold postgresql";
 
 /// The machine, ready for the bench.
 #[derive(Debug)]
@@ -138,6 +148,22 @@ impl Host {
         )
         .await
         .map(drop)
+    }
+
+    /// Installs PostgreSQL, unless the machine has it. Its package would make a server and start it; it is told not to.
+    pub async fn has_postgres(&self) -> Result<()> {
+        if postgres::programs().is_some() {
+            return Ok(());
+        }
+        ensure!(
+            is_root(),
+            "PostgreSQL is missing: run `apt-get install postgresql` as root, or this command as root"
+        );
+        let mut install = Command::new("sh");
+        install.args(["-c", INSTALL_POSTGRES]);
+        run("install postgresql", &install, &self.logs)
+            .await
+            .map(drop)
     }
 
     async fn install_missing(&self) -> Result<()> {

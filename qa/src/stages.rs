@@ -4,12 +4,14 @@
 mod tally;
 
 use std::ffi::OsStr;
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::host::Host;
+use crate::postgres::Postgres;
 use crate::product;
 use crate::run::{Job, run};
 use crate::story::{act, detail, spoken};
@@ -28,6 +30,8 @@ pub enum Stage {
     Doc,
     /// The tests that need no machine, the tidy test among them.
     Units,
+    /// The master keeps its promises on PostgreSQL too.
+    Postgres,
     /// The image is built and holds what it shall, and nothing else.
     Image,
     /// What needs root and namespaces of its own: 200 partitions on this machine.
@@ -48,7 +52,7 @@ pub async fn test(chosen: &[Stage]) -> Result<()> {
     let tools = start_downloads(&host, &stages)?;
     if stages
         .iter()
-        .any(|stage| matches!(stage, Stage::Units | Stage::Namespaces | Stage::Scenarios))
+        .any(|stage| !matches!(stage, Stage::Fmt | Stage::Clippy | Stage::Doc))
     {
         host.has_nextest().await?;
     }
@@ -110,6 +114,13 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
             host.has_babeld().await?;
             nextest(host, "units", &["--workspace"]).await
         }
+        Stage::Postgres => {
+            host.has_postgres().await?;
+            let server = Postgres::start(&host.logs).await?;
+            let mut command = nextest_command(host, &ON_POSTGRES)?;
+            command.env(TEST_POSTGRES, server.url());
+            count(host, "postgres", &command).await
+        }
         Stage::Namespaces => {
             up::build(host).await?;
             nextest(host, "namespaces", &only("namespaces")).await
@@ -139,6 +150,15 @@ const DOC: [&str; 5] = [
     "--document-private-items",
 ];
 const SCENARIOS: [&str; 4] = ["--package", "slapbox-qa", "--profile", "qa"];
+
+const ON_POSTGRES: [&str; 4] = [
+    "--package",
+    "slapbox-master",
+    "--filterset",
+    "binary(integration)",
+];
+/// Where the master's tests find the server.
+const TEST_POSTGRES: &str = "SLAPBOX_TEST_POSTGRES";
 
 /// The tests of one of the bench's own binaries.
 fn only(binary: &str) -> [String; 5] {
@@ -175,10 +195,18 @@ async fn one(host: &Host, name: &str, words: &[&str]) -> Result<Tally> {
 
 /// Counts tests, whether or not all have passed.
 async fn nextest(host: &Host, name: &str, words: &[impl AsRef<OsStr>]) -> Result<Tally> {
+    count(host, name, &nextest_command(host, words)?).await
+}
+
+fn nextest_command(host: &Host, words: &[impl AsRef<OsStr>]) -> Result<Command> {
     let mut command = host.cargo(&["nextest", "run", "--locked", "--no-fail-fast"])?;
-    let log = host.logs.join(format!("{name}.log"));
     command.args(words).env(product::NOTHING_IS_SKIPPED, "1");
-    let ended = run(name, &command, &host.logs).await;
+    Ok(command)
+}
+
+async fn count(host: &Host, name: &str, command: &Command) -> Result<Tally> {
+    let log = host.logs.join(format!("{name}.log"));
+    let ended = run(name, command, &host.logs).await;
     let said = std::fs::read_to_string(&log).with_context(|| format!("cannot read {log}"))?;
     match (Tally::of_nextest(&said), ended) {
         (Some(tally), Ok(_)) => Ok(tally),

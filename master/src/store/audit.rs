@@ -17,7 +17,7 @@ pub async fn last_entries(db: &mut Connection, count: u32) -> Result<Vec<Entry>,
     let mut entries: Vec<Entry> = sqlx::query_as(
         "SELECT at, actor, action, subject, detail FROM audit ORDER BY at DESC LIMIT $1",
     )
-    .bind(count)
+    .bind(i64::from(count))
     .fetch_all(db)
     .await?;
     entries.reverse();

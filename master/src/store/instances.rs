@@ -133,7 +133,7 @@ impl Writing {
         .bind(&new.wanted.software_type)
         .bind(to_json(&new.wanted.parameters))
         .bind(to_json(&new.wanted.sla))
-        .bind(new.wanted.shared)
+        .bind(i64::from(new.wanted.shared))
         .bind(new.wanted.state.as_str())
         .bind(now)
         .execute(self.db())
@@ -158,7 +158,7 @@ impl Writing {
         .bind(&wanted.software_type)
         .bind(to_json(&wanted.parameters))
         .bind(to_json(&wanted.sla))
-        .bind(wanted.shared)
+        .bind(i64::from(wanted.shared))
         .bind(wanted.state.as_str())
         .execute(self.db())
         .await?;

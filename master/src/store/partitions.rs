@@ -62,7 +62,7 @@ impl Writing {
         announced: &[Announced],
     ) -> Result<(), StoreError> {
         let before = partitions(self.db(), computer).await?;
-        sqlx::query("UPDATE partitions SET retired = TRUE WHERE computer = $1")
+        sqlx::query("UPDATE partitions SET retired = 1 WHERE computer = $1")
             .bind(computer.as_str())
             .execute(self.db())
             .await?;
@@ -70,7 +70,7 @@ impl Writing {
             sqlx::query(
                 "INSERT INTO partitions (computer, reference, position, addresses) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (computer, reference) DO UPDATE
-                 SET position = excluded.position, addresses = excluded.addresses, retired = FALSE",
+                 SET position = excluded.position, addresses = excluded.addresses, retired = 0",
             )
             .bind(computer.as_str())
             .bind(partition.reference.as_str())
@@ -79,10 +79,12 @@ impl Writing {
             .execute(self.db())
             .await?;
         }
-        sqlx::query("DELETE FROM partitions WHERE computer = $1 AND retired AND instance IS NULL")
-            .bind(computer.as_str())
-            .execute(self.db())
-            .await?;
+        sqlx::query(
+            "DELETE FROM partitions WHERE computer = $1 AND retired = 1 AND instance IS NULL",
+        )
+        .bind(computer.as_str())
+        .execute(self.db())
+        .await?;
         self.notice_moved(computer, &before).await
     }
 
@@ -118,7 +120,7 @@ impl Writing {
     ) -> Result<bool, StoreError> {
         let taken = sqlx::query(
             "UPDATE partitions SET instance = $3
-             WHERE computer = $1 AND reference = $2 AND instance IS NULL AND NOT retired",
+             WHERE computer = $1 AND reference = $2 AND instance IS NULL AND retired = 0",
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
@@ -144,11 +146,13 @@ impl Writing {
             .bind(partition.as_str())
             .execute(self.db())
             .await?;
-        sqlx::query("DELETE FROM partitions WHERE computer = $1 AND reference = $2 AND retired")
-            .bind(computer.as_str())
-            .bind(partition.as_str())
-            .execute(self.db())
-            .await?;
+        sqlx::query(
+            "DELETE FROM partitions WHERE computer = $1 AND reference = $2 AND retired = 1",
+        )
+        .bind(computer.as_str())
+        .bind(partition.as_str())
+        .execute(self.db())
+        .await?;
         self.touch(computer).await
     }
 }

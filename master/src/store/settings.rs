@@ -12,6 +12,20 @@ pub async fn urls(db: &mut Connection) -> Result<Vec<String>, StoreError> {
 }
 
 impl Writing {
+    /// Binds the database to the CA with this pin, if it is bound to none; says whether it is the one.
+    pub async fn belongs_to(&mut self, ca: &str) -> Result<bool, StoreError> {
+        sqlx::query(
+            "INSERT INTO settings (name, value) VALUES ('ca', $1) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(ca)
+        .execute(self.db())
+        .await?;
+        let known: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = 'ca'")
+            .fetch_one(self.db())
+            .await?;
+        Ok(known == ca)
+    }
+
     /// Remembers the URLs at which boxes reach this master.
     pub async fn set_urls(&mut self, urls: &[String]) -> Result<(), StoreError> {
         sqlx::query(

@@ -73,7 +73,7 @@ pub async fn candidates(db: &mut Connection, url: &str) -> Result<Vec<Candidate>
                 (SELECT COUNT(*) FROM partitions p
                  WHERE p.computer = s.computer AND p.instance IS NOT NULL) AS busy,
                 (SELECT p.reference FROM partitions p
-                 WHERE p.computer = s.computer AND p.instance IS NULL AND NOT p.retired
+                 WHERE p.computer = s.computer AND p.instance IS NULL AND p.retired = 0
                  ORDER BY p.position LIMIT 1) AS free
          FROM supplies s JOIN computers c ON c.reference = s.computer
          WHERE s.url = $1 AND s.requested_state = 'available' AND c.state = 'enrolled'

@@ -52,7 +52,7 @@ impl Writing {
         .bind(i64::from(token.uses))
         .bind(i64::from(token.used))
         .bind(token.expires_at.micros())
-        .bind(token.auto_approve)
+        .bind(i64::from(token.auto_approve))
         .bind(to_json(&token.labels))
         .bind(&token.expected_serial)
         .bind(token.created_at.micros())
@@ -125,7 +125,7 @@ struct Row {
     uses: i64,
     used: i64,
     expires_at: i64,
-    auto_approve: bool,
+    auto_approve: i64,
     labels: String,
     expected_serial: Option<String>,
     created_at: i64,
@@ -143,7 +143,7 @@ impl TryFrom<Row> for Token {
             uses: u32::try_from(row.uses).unwrap_or(0),
             used: u32::try_from(row.used).unwrap_or(u32::MAX),
             expires_at: Moment::from_micros(row.expires_at),
-            auto_approve: row.auto_approve,
+            auto_approve: row.auto_approve != 0,
             labels: from_json("a token's labels", &row.labels)?,
             expected_serial: row.expected_serial,
             created_at: Moment::from_micros(row.created_at),

@@ -17,9 +17,12 @@ use slapbox_master::master::Master;
 use slapbox_master::minting::Mint;
 use slapbox_master::serve::{Server, StartError, World, start};
 
+use crate::database::{Database, folder};
+
 pub(crate) struct Lab {
     folder: tempfile::TempDir,
     server: Option<Server>,
+    database: Database,
     ahead_seconds: Arc<AtomicI64>,
     registry: Option<Utf8PathBuf>,
 }
@@ -56,8 +59,9 @@ impl Key {
 impl Lab {
     pub(crate) async fn open() -> Self {
         let mut lab = Self {
-            folder: folder(),
+            folder: folder().0,
             server: None,
+            database: Database::new().await,
             ahead_seconds: Arc::default(),
             registry: None,
         };
@@ -76,6 +80,10 @@ impl Lab {
         Utf8Path::from_path(self.folder.path()).unwrap()
     }
 
+    pub(crate) fn is_in_a_file(&self) -> bool {
+        self.database.is_file()
+    }
+
     pub(crate) fn data(&self) -> Utf8PathBuf {
         self.folder().join("data")
     }
@@ -91,6 +99,7 @@ impl Lab {
             urls: vec!["https://127.0.0.1:1".to_owned()],
             registry_socket: self.registry.clone(),
             welcome: Some(self.welcome()),
+            database: self.database.url.clone(),
         }
         .check()
         .unwrap()
@@ -157,7 +166,9 @@ impl Lab {
     /// A token made by whoever owns the master's files.
     pub(crate) async fn local_token(&self, wish: Mint) -> JoinBlob {
         let world = self.world();
-        local::make_token(&self.data(), wish, Vec::new(), &world.clock, &world.entropy)
+        let database = self.settings().database;
+        let (clock, entropy) = (&world.clock, &world.entropy);
+        local::make_token(&self.data(), &database, wish, Vec::new(), clock, entropy)
             .await
             .unwrap()
             .parse()
@@ -233,13 +244,6 @@ impl Node {
 pub(crate) async fn token(operator: &Client, request: TokenRequest) -> JoinBlob {
     let NewToken { join, .. } = operator.create_token(&request).await.unwrap();
     join.0.parse().unwrap()
-}
-
-/// In memory where that can be: the disk is not what is tested, and syncing it is most of the time.
-fn folder() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
 }
 
 /// The code for programs in a refusal.

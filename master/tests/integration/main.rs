@@ -6,6 +6,7 @@
 
 mod access;
 mod clones;
+mod database;
 mod enrolment;
 mod forward;
 mod lab;
@@ -13,5 +14,6 @@ mod re6st;
 mod releases;
 mod services;
 mod starting;
+mod store;
 mod trees;
 mod watch;

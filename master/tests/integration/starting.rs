@@ -108,6 +108,9 @@ async fn a_broken_ca_stops_the_start_and_is_not_replaced() {
 #[tokio::test]
 async fn a_database_that_is_none_is_named() {
     let mut lab = Lab::open().await;
+    if !lab.is_in_a_file() {
+        return;
+    }
     lab.stop().await;
     let path = lab.data().join("master.sqlite");
     std::fs::copy(lab.data().join("ca/ca.pem"), &path).unwrap();
@@ -122,8 +125,10 @@ async fn a_token_can_be_made_beside_a_running_master_and_not_without_one() {
     let world = lab.world();
     let wish = slapbox_master::minting::Mint::operator();
     let urls = vec!["https://127.0.0.1:8443".to_owned()];
+    let database = lab.settings().database;
     let join = slapbox_master::local::make_token(
         &lab.data(),
+        &database,
         wish.clone(),
         urls,
         &world.clock,
@@ -134,10 +139,17 @@ async fn a_token_can_be_made_beside_a_running_master_and_not_without_one() {
     let join: slap::JoinBlob = join.parse().unwrap();
     assert_eq!(join.urls, ["https://127.0.0.1:8443"]);
     let empty = lab.folder().join("empty");
-    let error =
-        slapbox_master::local::make_token(&empty, wish, Vec::new(), &world.clock, &world.entropy)
-            .await
-            .unwrap_err();
+    let nowhere = slapbox_master::config::database_of(&empty, None).unwrap();
+    let error = slapbox_master::local::make_token(
+        &empty,
+        &nowhere,
+        wish,
+        Vec::new(),
+        &world.clock,
+        &world.entropy,
+    )
+    .await
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("there is no master in `{empty}`: start it there first")

@@ -126,11 +126,14 @@ impl Writing {
         contacts: &BTreeMap<ComputerId, Moment>,
     ) -> Result<(), StoreError> {
         for (computer, at) in contacts {
-            sqlx::query("UPDATE computers SET last_contact = $2 WHERE reference = $1")
-                .bind(computer.as_str())
-                .bind(at.micros())
-                .execute(self.db())
-                .await?;
+            sqlx::query(
+                "UPDATE computers SET last_contact = $2
+                 WHERE reference = $1 AND (last_contact IS NULL OR last_contact < $2)",
+            )
+            .bind(computer.as_str())
+            .bind(at.micros())
+            .execute(self.db())
+            .await?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ pub(super) struct Row {
     software_type: String,
     parameters: String,
     sla: String,
-    shared: bool,
+    shared: i64,
     requested_state: String,
     reported_state: String,
     status: String,
@@ -62,7 +62,7 @@ impl TryFrom<Row> for Instance {
             software_type: row.software_type,
             parameters: from_json("an instance's parameters", &row.parameters)?,
             sla: from_json("an instance's SLA", &row.sla)?,
-            shared: row.shared,
+            shared: row.shared != 0,
             requested: row
                 .requested_state
                 .parse()
