@@ -82,6 +82,8 @@ CREATE TABLE supplies (
     requested_state TEXT NOT NULL CHECK (requested_state IN ('available', 'destroyed')),
     reported_state TEXT NOT NULL DEFAULT '' CHECK (reported_state IN ('', 'building', 'available', 'destroyed', 'error')),
     status TEXT NOT NULL DEFAULT '',
+    status_at BIGINT NOT NULL DEFAULT 0,
+    status_since BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (computer, url)
 );
 CREATE INDEX supplies_url ON supplies (url);
@@ -100,6 +102,8 @@ CREATE TABLE instances (
     reference TEXT PRIMARY KEY NOT NULL,
     tree TEXT NOT NULL REFERENCES trees (reference),
     parent TEXT REFERENCES instances (reference),
+    -- Of a shared instance: whose partition it shares; none while it waits for one.
+    host TEXT REFERENCES instances (reference),
     title TEXT NOT NULL,
     software_url TEXT NOT NULL,
     software_type TEXT NOT NULL,
@@ -109,6 +113,9 @@ CREATE TABLE instances (
     requested_state TEXT NOT NULL CHECK (requested_state IN ('started', 'stopped', 'destroyed')),
     reported_state TEXT NOT NULL DEFAULT '' CHECK (reported_state IN ('', 'started', 'stopped', 'destroyed', 'error')),
     status TEXT NOT NULL DEFAULT '',
+    -- When the status was last said, and since when it was no other.
+    status_at BIGINT NOT NULL DEFAULT 0,
+    status_since BIGINT NOT NULL DEFAULT 0,
     connection TEXT NOT NULL DEFAULT '{}',
     -- Why it has no partition yet; empty when it has one.
     waiting TEXT NOT NULL DEFAULT '',
@@ -117,6 +124,8 @@ CREATE TABLE instances (
     UNIQUE (tree, title)
 );
 CREATE INDEX instances_parent ON instances (parent);
+CREATE INDEX instances_host ON instances (host);
+CREATE INDEX instances_software ON instances (software_url);
 
 -- instance: who has it. UNIQUE, so that no instance has two; one column, so that no partition has two.
 CREATE TABLE partitions (

@@ -1,36 +1,51 @@
-//! Which computer gets an instance: a pure choice among those that could take it, or the reason why none does.
+//! Which computer gets an instance, and which instance gets a share: a pure choice among those that could take it, or the reason why none does.
 
-use std::collections::BTreeMap;
+mod conditions;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use slap::PartitionId;
 use slap::state::SoftwareReport;
+use slap::{InstanceGuid, PartitionId};
 
 use crate::clock::Moment;
 use crate::identity::ComputerId;
 
+pub use conditions::{ConditionError, Conditions, Traits, network};
+
 /// A computer that was not heard of for longer comes after those that were.
 const SILENT_AFTER: Duration = Duration::from_mins(5);
-
-/// SLA keys that say something about the node's work and not about which node.
-const PASSED_ON: [&str; 1] = ["retention_delay"];
 
 /// What is asked for.
 #[derive(Debug)]
 pub struct Wish<'a> {
     pub sla: &'a BTreeMap<String, String>,
-    pub shared: bool,
+    pub software_type: &'a str,
+    /// The networks that the rest of the instance's tree is on.
+    pub taken_networks: &'a BTreeSet<String>,
 }
 
 /// An enrolled computer on which the software is supplied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub computer: ComputerId,
+    pub traits: Traits,
     pub software: Option<SoftwareReport>,
     pub last_contact: Option<Moment>,
     pub busy: u64,
     pub free: Option<PartitionId>,
+}
+
+/// An instance of the software that has a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    pub instance: InstanceGuid,
+    pub software_type: String,
+    pub computer: ComputerId,
+    pub traits: Traits,
+    /// How many share it.
+    pub shares: u64,
 }
 
 /// Where an instance goes.
@@ -43,31 +58,42 @@ pub struct Choice {
 /// Why an instance waits; shown to whoever asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
-    Shared,
-    UnknownKey(String),
+    Condition(ConditionError),
     NotSupplied,
     NotSuppliedOn(String),
+    /// The first condition that each computer does not meet.
+    Unmet(BTreeMap<ComputerId, String>),
     Full(Vec<ComputerId>),
+    NoHost,
+    NoSuchHost(String),
 }
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shared => f.write_str("shared instances are not allocated by this master"),
-            Self::UnknownKey(key) => write!(
-                f,
-                "no node matches `{key}`: this master does not know that key"
-            ),
+            Self::Condition(error) => write!(f, "{error}"),
             Self::NotSupplied => f.write_str("the software is supplied on no enrolled computer"),
-            Self::NotSuppliedOn(computer) => {
+            Self::NotSuppliedOn(computer) => write!(
+                f,
+                "the software is not supplied on `{computer}`, or no such computer is enrolled"
+            ),
+            Self::Unmet(computers) => {
+                let each = computers.iter().map(|(it, unmet)| format!("{it} not {unmet}"));
                 write!(
                     f,
-                    "the software is not supplied on `{computer}`, or no such computer is enrolled"
+                    "no computer that has the software meets the conditions: {}",
+                    each.collect::<Vec<_>>().join(", ")
                 )
             }
             Self::Full(computers) => {
                 let names: Vec<_> = computers.iter().map(ToString::to_string).collect();
                 write!(f, "no free partition on {}", names.join(", "))
+            }
+            Self::NoHost => f.write_str(
+                "no instance of this software and type runs that could be shared: request one that is not shared first",
+            ),
+            Self::NoSuchHost(condition) => {
+                write!(f, "no instance that could be shared meets `{condition}`")
             }
         }
     }
@@ -77,22 +103,20 @@ impl fmt::Display for Waiting {
 ///
 /// First where the software is installed already, then where the node was heard of lately, then where the fewest instances are.
 pub fn allocate(wish: &Wish<'_>, candidates: &[Candidate], now: Moment) -> Result<Choice, Waiting> {
-    if wish.shared {
-        return Err(Waiting::Shared);
+    let conditions = Conditions::understand(wish.sla, false).map_err(Waiting::Condition)?;
+    if candidates.is_empty() {
+        return Err(Waiting::NotSupplied);
     }
-    let known = |key: &str| key == "computer_guid" || PASSED_ON.contains(&key);
-    if let Some(key) = wish.sla.keys().find(|key| !known(key)) {
-        return Err(Waiting::UnknownKey(key.clone()));
+    if let Some(wanted) = conditions.computer()
+        && !candidates.iter().any(|it| it.computer.as_str() == wanted)
+    {
+        return Err(Waiting::NotSuppliedOn(wanted.to_owned()));
     }
-    let wanted = wish.sla.get("computer_guid");
-    let matching: Vec<&Candidate> = candidates
-        .iter()
-        .filter(|it| wanted.is_none_or(|wanted| wanted == it.computer.as_str()))
-        .collect();
+    let unmet = |it: &Candidate| conditions.unmet(&it.computer, &it.traits, wish.taken_networks);
+    let matching: Vec<&Candidate> = candidates.iter().filter(|it| unmet(it).is_none()).collect();
     if matching.is_empty() {
-        return Err(wanted.map_or(Waiting::NotSupplied, |wanted| {
-            Waiting::NotSuppliedOn(wanted.clone())
-        }));
+        let why = |it: &Candidate| Some((it.computer.clone(), unmet(it)?));
+        return Err(Waiting::Unmet(candidates.iter().filter_map(why).collect()));
     }
     matching
         .iter()
@@ -117,96 +141,30 @@ fn reluctance(candidate: &Candidate, now: Moment) -> (u8, bool) {
     (software, silent)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: Moment = Moment::from_seconds(10_000);
-
-    fn candidate(number: u64) -> Candidate {
-        Candidate {
-            computer: ComputerId::numbered(number),
-            software: Some(SoftwareReport::Available),
-            last_contact: Some(NOW),
-            busy: 0,
-            free: Some(PartitionId::indexed(0)),
-        }
+/// Chooses an instance to share: of the right type, and of those the one that the fewest share.
+pub fn choose_host(wish: &Wish<'_>, hosts: &[Host]) -> Result<InstanceGuid, Waiting> {
+    let conditions = Conditions::understand(wish.sla, true).map_err(Waiting::Condition)?;
+    let right: Vec<&Host> = hosts
+        .iter()
+        .filter(|it| wish.software_type.is_empty() || it.software_type == wish.software_type)
+        .collect();
+    if right.is_empty() {
+        return Err(Waiting::NoHost);
     }
-
-    fn check(sla: &[(&str, &str)], candidates: &[Candidate], expected: Result<u64, &str>) {
-        let sla = sla
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
-        let wish = Wish {
-            sla: &sla,
-            shared: false,
-        };
-        let got = allocate(&wish, candidates, NOW);
-        assert_eq!(
-            got.map(|it| it.computer).map_err(|it| it.to_string()),
-            expected
-                .map(ComputerId::numbered)
-                .map_err(ToOwned::to_owned)
-        );
-    }
-
-    #[test]
-    fn the_named_computer_or_none() {
-        let both = [candidate(1), candidate(2)];
-        check(&[("computer_guid", "COMP-2")], &both, Ok(2));
-        check(
-            &[("computer_guid", "COMP-3")],
-            &both,
-            Err("the software is not supplied on `COMP-3`, or no such computer is enrolled"),
-        );
-        check(
-            &[],
-            &[],
-            Err("the software is supplied on no enrolled computer"),
-        );
-    }
-
-    #[test]
-    fn an_unknown_key_never_matches_and_says_so() {
-        check(
-            &[("region", "moon")],
-            &[candidate(1)],
-            Err("no node matches `region`: this master does not know that key"),
-        );
-        check(&[("retention_delay", "7.0")], &[candidate(1)], Ok(1));
-    }
-
-    #[test]
-    fn a_full_computer_takes_nothing() {
-        let full = Candidate {
-            free: None,
-            ..candidate(1)
-        };
-        check(
-            &[],
-            std::slice::from_ref(&full),
-            Err("no free partition on COMP-1"),
-        );
-        check(&[], &[full, candidate(2)], Ok(2));
-    }
-
-    #[test]
-    fn installed_before_building_and_heard_before_silent_and_idle_before_busy() {
-        let building = Candidate {
-            software: Some(SoftwareReport::Building),
-            ..candidate(1)
-        };
-        check(&[], &[building, candidate(2)], Ok(2));
-        let silent = Candidate {
-            last_contact: Some(Moment::from_seconds(9_000)),
-            ..candidate(1)
-        };
-        check(&[], &[silent, candidate(2)], Ok(2));
-        let busy = Candidate {
-            busy: 3,
-            ..candidate(1)
-        };
-        check(&[], &[busy, candidate(2)], Ok(2));
-    }
+    let unmet = |it: &Host| match conditions.instance() {
+        Some(wanted) if wanted != it.instance.as_str() => Some(format!("instance_guid={wanted}")),
+        Some(_) | None => conditions.unmet(&it.computer, &it.traits, wish.taken_networks),
+    };
+    right
+        .iter()
+        .filter(|it| unmet(it).is_none())
+        .min_by_key(|it| (it.shares, &it.instance))
+        .map(|it| it.instance.clone())
+        .ok_or_else(|| {
+            let condition = right.iter().find_map(|it| unmet(it));
+            Waiting::NoSuchHost(condition.unwrap_or_default())
+        })
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,13 +34,25 @@ pub struct Place {
     pub addresses: Vec<Address>,
 }
 
-/// One configured run of a software release.
+/// What was last said of something: `#access …`, `#error …`, `#building …`; empty when nothing was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub text: String,
+    /// When it was last said.
+    pub at: Moment,
+    /// Since when it was not another.
+    pub since: Moment,
+}
+
+/// One configured run of a software release, or a share of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
     pub reference: InstanceGuid,
     pub tree: TreeId,
     pub tree_title: String,
     pub parent: Option<InstanceGuid>,
+    /// Whose partition it shares, when it is a shared instance that has one.
+    pub host: Option<InstanceGuid>,
     pub title: String,
     pub software_url: String,
     pub software_type: String,
@@ -49,7 +61,7 @@ pub struct Instance {
     pub shared: bool,
     pub requested: RequestedState,
     pub reported: Option<InstanceReport>,
-    pub status: String,
+    pub status: Status,
     pub connection: BTreeMap<String, String>,
     /// Why it has no partition.
     pub waiting: String,

@@ -1,8 +1,11 @@
 //! Finding partitions for instances, inside a transaction of the store. Which one is `allocation`'s to choose.
+//! One transaction writes at a time, also where several masters share a database: what is free when it is read is free when it is taken.
+
+use std::collections::BTreeSet;
 
 use slap::InstanceGuid;
 
-use crate::allocation::{Wish, allocate};
+use crate::allocation::{Waiting, Wish, allocate, choose_host, network};
 use crate::instance::Instance;
 use crate::store::{StoreError, Writing, instances, supplies};
 
@@ -40,29 +43,56 @@ async fn try_to_place(
     writing: &mut Writing,
     instance: &Instance,
 ) -> Result<Option<String>, StoreError> {
+    let mut networks = BTreeSet::new();
+    for (computer, traits) in instances::computers_of(writing.db(), &instance.tree).await? {
+        networks.insert(network(&computer, &traits));
+    }
     let wish = Wish {
         sla: &instance.sla,
-        shared: instance.shared,
+        software_type: &instance.software_type,
+        taken_networks: &networks,
     };
-    loop {
-        let candidates = supplies::candidates(writing.db(), &instance.software_url).await?;
-        match allocate(&wish, &candidates, writing.now()) {
-            Ok(choice) => {
-                // Somebody else may have been quicker where several masters share a database: choose again.
-                if writing
-                    .occupy(&choice.computer, &choice.partition, &instance.reference)
-                    .await?
-                {
-                    writing.set_waiting(&instance.reference, "").await?;
-                    writing.process_again(&instance.reference).await?;
-                    return Ok(None);
-                }
-            }
-            Err(reason) => {
-                let reason = reason.to_string();
-                writing.set_waiting(&instance.reference, &reason).await?;
-                return Ok(Some(reason));
-            }
+    let placed = if instance.shared {
+        share(writing, instance, &wish).await?
+    } else {
+        settle(writing, instance, &wish).await?
+    };
+    let reason = placed.err().map(|it| it.to_string());
+    let waiting = reason.as_deref().unwrap_or_default();
+    writing.set_waiting(&instance.reference, waiting).await?;
+    Ok(reason)
+}
+
+/// Gives the instance a partition of its own.
+async fn settle(
+    writing: &mut Writing,
+    instance: &Instance,
+    wish: &Wish<'_>,
+) -> Result<Result<(), Waiting>, StoreError> {
+    let candidates = supplies::candidates(writing.db(), &instance.software_url).await?;
+    let choice = match allocate(wish, &candidates, writing.now()) {
+        Ok(choice) => choice,
+        Err(waiting) => return Ok(Err(waiting)),
+    };
+    writing
+        .occupy(&choice.computer, &choice.partition, &instance.reference)
+        .await?;
+    writing.process_again(&instance.reference).await?;
+    Ok(Ok(()))
+}
+
+/// Gives the instance a share of another's partition.
+async fn share(
+    writing: &mut Writing,
+    instance: &Instance,
+    wish: &Wish<'_>,
+) -> Result<Result<(), Waiting>, StoreError> {
+    let hosts = instances::hosts(writing.db(), &instance.software_url).await?;
+    match choose_host(wish, &hosts) {
+        Ok(host) => {
+            writing.set_host(&instance.reference, Some(&host)).await?;
+            Ok(Ok(()))
         }
+        Err(waiting) => Ok(Err(waiting)),
     }
 }

@@ -1,18 +1,21 @@
 //! The one verb: "there shall be an instance like this". Each function is one step inside a transaction of the store.
 //! Where it goes is `placement`'s to find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slap::{InstanceGuid, PartitionId, RequestedState};
 
 use crate::identity::ComputerId;
 use crate::instance::{Instance, TreeId};
-use crate::placement::place;
+use crate::placement::{place, place_waiting};
 use crate::store::instances::{NewInstance, Wanted};
 use crate::store::{StoreError, Writing, instances, trees};
 
 /// The one project there is for now.
 pub const PROJECT: &str = "default";
+
+/// How many instances one may have requested.
+const MOST_CHILDREN: usize = 100;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum RequestError {
     NoRequester(ComputerId, PartitionId),
     #[error("`{0}` requested this instance, directly or in turn: it cannot be requested by it")]
     Cycle(String),
+    #[error("`{0}` has requested {MOST_CHILDREN} instances, and may have no more at once")]
+    TooMany(String),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -99,20 +104,40 @@ pub async fn request(writing: &mut Writing, request: Request) -> Result<Outcome,
             "what the previous instance of this title requested is still being destroyed"
                 .to_owned(),
         )),
-        None => {
-            let tree = match tree {
-                Some(tree) => tree,
-                None => writing.add_tree(PROJECT, &request.title).await?,
-            };
-            let new = NewInstance {
-                tree: &tree,
-                parent: parent.as_ref().map(|it| &it.reference),
-                title: &request.title,
-                wanted: &wanted,
-            };
-            let reference = writing.add_instance(&new).await?;
-            placed(writing, &reference).await
-        }
+        None => add(writing, &request.title, tree, parent.as_ref(), &wanted).await,
+    }
+}
+
+async fn add(
+    writing: &mut Writing,
+    title: &str,
+    tree: Option<TreeId>,
+    parent: Option<&Instance>,
+    wanted: &Wanted,
+) -> Result<Outcome, RequestError> {
+    if let Some(parent) = parent {
+        has_room(writing, parent).await?;
+    }
+    let tree = match tree {
+        Some(tree) => tree,
+        None => writing.add_tree(PROJECT, title).await?,
+    };
+    let new = NewInstance {
+        tree: &tree,
+        parent: parent.map(|it| &it.reference),
+        title,
+        wanted,
+    };
+    let reference = writing.add_instance(&new).await?;
+    placed(writing, &reference, false).await
+}
+
+async fn has_room(writing: &mut Writing, parent: &Instance) -> Result<(), RequestError> {
+    let children = instances::children(writing.db(), &parent.reference).await?;
+    if children.len() < MOST_CHILDREN {
+        Ok(())
+    } else {
+        Err(RequestError::TooMany(parent.title.clone()))
     }
 }
 
@@ -139,6 +164,7 @@ async fn hang(
     if known.parent.as_ref() == Some(&parent.reference) {
         return Ok(());
     }
+    has_room(writing, parent).await?;
     let mut above = Some(parent.clone());
     while let Some(ancestor) = above {
         if ancestor.reference == known.reference {
@@ -175,7 +201,7 @@ async fn update(
                 .await?;
         }
     }
-    placed(writing, &known.reference).await
+    placed(writing, &known.reference, known.place.is_some()).await
 }
 
 fn current(known: &Instance) -> Wanted {
@@ -190,13 +216,10 @@ fn current(known: &Instance) -> Wanted {
 }
 
 async fn destroy(writing: &mut Writing, known: Instance) -> Result<Outcome, RequestError> {
-    let doomed = if known.is_root() {
-        instances::members(writing.db(), &known.tree).await?
-    } else {
-        vec![known.clone()]
-    };
-    for instance in doomed {
-        if instance.place.is_none() {
+    let members = instances::members(writing.db(), &known.tree).await?;
+    for instance in below(&known, members) {
+        // A share has no partition of its own that a node would have to empty first.
+        if instance.place.is_none() || instance.shared {
             writing.remove_instance(&instance).await?;
         } else if instance.requested != RequestedState::Destroyed {
             let wanted = Wanted {
@@ -212,9 +235,42 @@ async fn destroy(writing: &mut Writing, known: Instance) -> Result<Outcome, Requ
     }
 }
 
-async fn placed(writing: &mut Writing, reference: &InstanceGuid) -> Result<Outcome, RequestError> {
-    Ok(match place(writing, reference).await? {
-        Ok(instance) => Outcome::Placed(Box::new(instance)),
-        Err(reason) => Outcome::NotYet(reason),
-    })
+/// Returns an instance and all that it requested, directly or in turn; of a root, the whole tree. Pure.
+fn below(top: &Instance, members: Vec<Instance>) -> Vec<Instance> {
+    if top.is_root() {
+        return members;
+    }
+    let mut found = BTreeSet::from([top.reference.clone()]);
+    loop {
+        let before = found.len();
+        for member in &members {
+            if member.parent.as_ref().is_some_and(|it| found.contains(it)) {
+                found.insert(member.reference.clone());
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    members
+        .into_iter()
+        .filter(|it| found.contains(&it.reference))
+        .collect()
+}
+
+async fn placed(
+    writing: &mut Writing,
+    reference: &InstanceGuid,
+    had_place: bool,
+) -> Result<Outcome, RequestError> {
+    match place(writing, reference).await? {
+        Ok(instance) => {
+            if !had_place && !instance.shared {
+                // Somebody may have waited for an instance like this to share.
+                place_waiting(writing).await?;
+            }
+            Ok(Outcome::Placed(Box::new(instance)))
+        }
+        Err(reason) => Ok(Outcome::NotYet(reason)),
+    }
 }

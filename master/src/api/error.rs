@@ -217,7 +217,9 @@ impl From<RequestError> for ApiError {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::NoRequester(..) => Self::NotFound(error.to_string()),
-            RequestError::Cycle(_) => Self::BadRequest(error.to_string()),
+            RequestError::Cycle(_) | RequestError::TooMany(_) => {
+                Self::BadRequest(error.to_string())
+            }
             RequestError::Store(error) => error.into(),
         }
     }

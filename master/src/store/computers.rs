@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::{Connection, StoreError, corrupted, from_json, unsigned};
+use crate::allocation::Traits;
 use crate::clock::Moment;
 use crate::enrolment::ComputerState;
 use crate::identity::ComputerId;
@@ -129,6 +130,23 @@ pub async fn generation(
             .fetch_optional(db)
             .await?;
     Ok(generation.map(unsigned))
+}
+
+/// Returns what conditions of requests are held against.
+pub(super) fn traits(labels: &str, inventory: &str) -> Result<Traits, StoreError> {
+    /// What of an inventory counts; the rest is the API's.
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Sizes {
+        cpus: u64,
+        memory_bytes: u64,
+    }
+    let sizes: Sizes = from_json("a computer's inventory", inventory)?;
+    Ok(Traits {
+        labels: from_json("a computer's labels", labels)?,
+        cpus: sizes.cpus,
+        memory_bytes: sizes.memory_bytes,
+    })
 }
 
 pub(super) fn reference(text: &str) -> Result<ComputerId, StoreError> {

@@ -8,10 +8,12 @@ use slap::state::InstanceReport;
 use slap::{InstanceGuid, PartitionId, RequestedState};
 use sqlx::AssertSqlSafe;
 
+use super::computers::{reference, traits};
 use super::{Connection, StoreError, Writing, to_json};
+use crate::allocation::{Host, Traits};
 use crate::identity::ComputerId;
 use crate::instance::{Instance, TreeId};
-use row::{Row, SELECT};
+use row::{HostRow, Row, SELECT};
 
 /// An instance that is not there yet.
 #[derive(Debug)]
@@ -70,7 +72,12 @@ pub async fn instances_on(
     db: &mut Connection,
     computer: &ComputerId,
 ) -> Result<BTreeMap<PartitionId, Instance>, StoreError> {
-    let found = select(db, "WHERE p.computer = $1", &[computer.as_str()]).await?;
+    let found = select(
+        db,
+        "WHERE p.computer = $1 AND i.shared = 0",
+        &[computer.as_str()],
+    )
+    .await?;
     Ok(found
         .into_iter()
         .filter_map(|it| Some((it.place.as_ref()?.partition.clone(), it)))
@@ -85,11 +92,82 @@ pub async fn instance_at(
 ) -> Result<Option<Instance>, StoreError> {
     let found = select(
         db,
-        "WHERE p.computer = $1 AND p.reference = $2",
+        "WHERE p.computer = $1 AND p.reference = $2 AND i.shared = 0",
         &[computer.as_str(), partition.as_str()],
     )
     .await?;
     Ok(found.into_iter().next())
+}
+
+/// Returns the shared instances in a computer's partitions, by their hosts.
+pub async fn shares_on(
+    db: &mut Connection,
+    computer: &ComputerId,
+) -> Result<BTreeMap<InstanceGuid, Vec<Instance>>, StoreError> {
+    let condition =
+        "WHERE p.computer = $1 AND i.host IS NOT NULL ORDER BY i.created_at, i.reference";
+    let mut by_host: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for share in select(db, condition, &[computer.as_str()]).await? {
+        if let Some(host) = share.host.clone() {
+            by_host.entry(host).or_default().push(share);
+        }
+    }
+    Ok(by_host)
+}
+
+/// Returns the shared instances of one host, those that came first before the others.
+pub async fn shares_of(
+    db: &mut Connection,
+    host: &InstanceGuid,
+) -> Result<Vec<Instance>, StoreError> {
+    let condition = "WHERE i.host = $1 ORDER BY i.created_at, i.reference";
+    select(db, condition, &[host.as_str()]).await
+}
+
+/// Returns the instances of a release that could take a share: they have a partition and are there to stay.
+pub async fn hosts(db: &mut Connection, software_url: &str) -> Result<Vec<Host>, StoreError> {
+    let rows: Vec<HostRow> = sqlx::query_as(
+        "SELECT i.reference, i.software_type, p.computer, c.labels, c.inventory,
+                (SELECT COUNT(*) FROM instances s WHERE s.host = i.reference) AS shares
+         FROM instances i JOIN partitions p ON p.instance = i.reference
+              JOIN computers c ON c.reference = p.computer
+         WHERE i.software_url = $1 AND i.shared = 0 AND i.requested_state <> 'destroyed'
+               AND c.state = 'enrolled'",
+    )
+    .bind(software_url)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Host::try_from).collect()
+}
+
+/// Returns the computers that a tree is on, and what they are like.
+pub async fn computers_of(
+    db: &mut Connection,
+    tree: &TreeId,
+) -> Result<BTreeMap<ComputerId, Traits>, StoreError> {
+    let rows: Vec<(String, String, String)> = sqlx::query_as(
+        "SELECT DISTINCT c.reference, c.labels, c.inventory
+         FROM instances i JOIN partitions p ON p.instance = COALESCE(i.host, i.reference)
+              JOIN computers c ON c.reference = p.computer
+         WHERE i.tree = $1",
+    )
+    .bind(&tree.0)
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|(computer, labels, inventory)| {
+            Ok((reference(&computer)?, traits(&labels, &inventory)?))
+        })
+        .collect()
+}
+
+/// Returns the instances that one requested.
+pub async fn children(
+    db: &mut Connection,
+    parent: &InstanceGuid,
+) -> Result<Vec<Instance>, StoreError> {
+    let condition = "WHERE i.parent = $1 ORDER BY i.reference";
+    select(db, condition, &[parent.as_str()]).await
 }
 
 /// Returns the root of every tree, by title.
@@ -200,8 +278,26 @@ impl Writing {
         Ok(())
     }
 
-    /// Moves an instance's timestamp, always forwards, and wakes its node.
+    /// Has an instance processed again: moves its timestamp, always forwards, its host's if it is a share, and wakes their node.
     pub async fn process_again(&mut self, instance: &InstanceGuid) -> Result<(), StoreError> {
+        self.move_timestamp(instance).await?;
+        let host: Option<Option<String>> =
+            sqlx::query_scalar("SELECT host FROM instances WHERE reference = $1")
+                .bind(instance.as_str())
+                .fetch_optional(self.db())
+                .await?;
+        match host.flatten() {
+            Some(host) => {
+                let host = host
+                    .parse()
+                    .map_err(|err| super::corrupted("an instance", err))?;
+                self.move_timestamp(&host).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn move_timestamp(&mut self, instance: &InstanceGuid) -> Result<(), StoreError> {
         let now = self.now().micros();
         sqlx::query(
             "UPDATE instances SET processing_timestamp =
@@ -247,13 +343,49 @@ impl Writing {
         report: InstanceReport,
         status: &str,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE instances SET reported_state = $2, status = $3 WHERE reference = $1")
-            .bind(instance.as_str())
-            .bind(report.as_str())
-            .bind(status)
+        let now = self.now().micros();
+        sqlx::query(
+            "UPDATE instances
+             SET reported_state = $2, status = $3, status_at = $4,
+                 status_since = CASE WHEN status = $3 THEN status_since ELSE $4 END
+             WHERE reference = $1",
+        )
+        .bind(instance.as_str())
+        .bind(report.as_str())
+        .bind(status)
+        .bind(now)
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+
+    /// Hangs a shared instance on a host, or takes it from its host; both hosts are processed again.
+    pub async fn set_host(
+        &mut self,
+        share: &InstanceGuid,
+        host: Option<&InstanceGuid>,
+    ) -> Result<(), StoreError> {
+        self.process_again(share).await?;
+        sqlx::query("UPDATE instances SET host = $2 WHERE reference = $1")
+            .bind(share.as_str())
+            .bind(host.map(InstanceGuid::as_str))
             .execute(self.db())
             .await?;
-        Ok(())
+        self.process_again(share).await
+    }
+
+    /// Gives an instance another title in its tree.
+    pub async fn set_title(&mut self, instance: &Instance, title: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE instances SET title = $2 WHERE reference = $1")
+            .bind(instance.reference.as_str())
+            .bind(title)
+            .execute(self.db())
+            .await?;
+        if instance.is_root() {
+            self.set_tree_title(&instance.tree, title).await?;
+        }
+        let detail = format!("{} is {title}", instance.title);
+        self.note("rename", &instance.reference, detail).await
     }
 
     /// Records what an instance publishes.
@@ -270,8 +402,14 @@ impl Writing {
         Ok(())
     }
 
-    /// Forgets an instance that has no partition any more. Those it requested stay, without it.
+    /// Forgets an instance that has no partition any more. Those it requested stay, without it; those that shared it wait for another.
     pub async fn remove_instance(&mut self, instance: &Instance) -> Result<(), StoreError> {
+        for share in shares_of(self.db(), &instance.reference).await? {
+            self.set_host(&share.reference, None).await?;
+        }
+        if instance.host.is_some() {
+            self.set_host(&instance.reference, None).await?;
+        }
         sqlx::query("UPDATE instances SET parent = NULL WHERE parent = $1")
             .bind(instance.reference.as_str())
             .execute(self.db())

@@ -111,13 +111,13 @@ impl Writing {
         self.note("announce partitions", computer, detail).await
     }
 
-    /// Gives a free partition to an instance; says whether it still was free.
+    /// Gives a free partition to an instance. One that is not free any more is an error: nobody else can have taken it meanwhile.
     pub async fn occupy(
         &mut self,
         computer: &ComputerId,
         partition: &PartitionId,
         instance: &InstanceGuid,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<(), StoreError> {
         let taken = sqlx::query(
             "UPDATE partitions SET instance = $3
              WHERE computer = $1 AND reference = $2 AND instance IS NULL AND retired = 0",
@@ -129,10 +129,10 @@ impl Writing {
         .await?
         .rows_affected()
             > 0;
-        if taken {
-            self.touch(computer).await?;
+        if !taken {
+            return Err(StoreError::Database(sqlx::Error::RowNotFound));
         }
-        Ok(taken)
+        self.touch(computer).await
     }
 
     /// Frees a partition.

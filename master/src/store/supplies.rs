@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use slap::SupplyState;
 use slap::state::SoftwareReport;
 
-use super::computers::reference;
+use super::computers::{reference, traits};
 use super::{Connection, StoreError, Writing, corrupted, unsigned, word};
 use crate::allocation::Candidate;
 use crate::clock::Moment;
 use crate::identity::ComputerId;
+use crate::instance::Status;
 
 /// One software release on one computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Supply {
     pub url: String,
     pub requested: SupplyState,
     pub reported: Option<SoftwareReport>,
-    pub status: String,
+    pub status: Status,
 }
 
 /// Returns what is supplied on a computer.
@@ -69,7 +70,7 @@ pub async fn supply(
 /// Returns the enrolled computers that could take an instance of this release.
 pub async fn candidates(db: &mut Connection, url: &str) -> Result<Vec<Candidate>, StoreError> {
     let rows: Vec<CandidateRow> = sqlx::query_as(
-        "SELECT s.computer, s.reported_state, c.last_contact,
+        "SELECT s.computer, s.reported_state, c.last_contact, c.labels, c.inventory,
                 (SELECT COUNT(*) FROM partitions p
                  WHERE p.computer = s.computer AND p.instance IS NOT NULL) AS busy,
                 (SELECT p.reference FROM partitions p
@@ -123,13 +124,18 @@ impl Writing {
         report: SoftwareReport,
         status: &str,
     ) -> Result<bool, StoreError> {
+        let now = self.now().micros();
         let found = sqlx::query(
-            "UPDATE supplies SET reported_state = $3, status = $4 WHERE computer = $1 AND url = $2",
+            "UPDATE supplies
+             SET reported_state = $3, status = $4, status_at = $5,
+                 status_since = CASE WHEN status = $4 THEN status_since ELSE $5 END
+             WHERE computer = $1 AND url = $2",
         )
         .bind(computer.as_str())
         .bind(url)
         .bind(report.as_str())
         .bind(status)
+        .bind(now)
         .execute(self.db())
         .await?
         .rows_affected();
@@ -165,6 +171,8 @@ struct Row {
     requested_state: String,
     reported_state: String,
     status: String,
+    status_at: i64,
+    status_since: i64,
 }
 
 impl TryFrom<Row> for Supply {
@@ -179,7 +187,11 @@ impl TryFrom<Row> for Supply {
                 .map_err(|err| corrupted("a supply", err))?,
             reported: word("a supply", &row.reported_state)?,
             url: row.url,
-            status: row.status,
+            status: Status {
+                text: row.status,
+                at: Moment::from_micros(row.status_at),
+                since: Moment::from_micros(row.status_since),
+            },
         })
     }
 }
@@ -189,6 +201,8 @@ struct CandidateRow {
     computer: String,
     reported_state: String,
     last_contact: Option<i64>,
+    labels: String,
+    inventory: String,
     busy: i64,
     free: Option<String>,
 }
@@ -201,6 +215,7 @@ impl TryFrom<CandidateRow> for Candidate {
             computer: reference(&row.computer)?,
             software: word("a supply", &row.reported_state)?,
             last_contact: row.last_contact.map(Moment::from_micros),
+            traits: traits(&row.labels, &row.inventory)?,
             busy: unsigned(row.busy),
             free: row
                 .free

@@ -36,6 +36,20 @@ impl Writing {
         Ok(TreeId(reference))
     }
 
+    /// Gives a tree another title: that of its root.
+    pub(super) async fn set_tree_title(
+        &mut self,
+        tree: &TreeId,
+        title: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE trees SET title = $2 WHERE reference = $1")
+            .bind(&tree.0)
+            .bind(title)
+            .execute(self.db())
+            .await?;
+        Ok(())
+    }
+
     /// Forgets a tree whose last instance is gone.
     pub async fn remove_empty_tree(&mut self, tree: &TreeId) -> Result<(), StoreError> {
         sqlx::query(

@@ -13,6 +13,7 @@ mod lab;
 mod re6st;
 mod releases;
 mod services;
+mod shares;
 mod starting;
 mod store;
 mod trees;

@@ -343,16 +343,20 @@ async fn conditions_choose_the_node_or_say_why_none_is_chosen() {
         .request(&asking("d", "region", "moon"))
         .await
         .unwrap_err();
-    assert!(words(&unknown).contains("no node matches `region`"));
+    assert!(words(&unknown).contains("COMP-1 not region=moon"));
     let shown = operator.service(&"d".parse().unwrap()).await.unwrap();
     assert_eq!(
         shown.status,
-        "no node matches `region`: this master does not know that key"
+        "no computer that has the software meets the conditions: COMP-1 not region=moon, COMP-2 not region=moon"
     );
-    let mut shared = wish("e");
-    shared.shared = true;
-    let refused = operator.request(&shared).await.unwrap_err();
-    assert!(words(&refused).contains("shared instances are not allocated"));
+    let unknown = operator
+        .request(&asking("e", "planet", "moon"))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        words(&unknown),
+        "no node matches `planet`: this master does not know that key"
+    );
     // Those that wait keep nobody from the partition that is free.
     assert_eq!(
         operator.request(&wish("f")).await.unwrap().computer,

@@ -112,6 +112,7 @@ impl Client {
             }
             InstanceReport::Error => {
                 let form = ErrorForm {
+                    shared: None,
                     instance,
                     log: log.to_owned(),
                 };

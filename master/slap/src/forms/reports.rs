@@ -37,6 +37,8 @@ pub struct ErrorForm {
     pub instance: InstanceForm,
     /// What went wrong.
     pub log: String,
+    /// With which of those that share the instance, if with one.
+    pub shared: Option<String>,
 }
 
 /// `softwareInstanceBang`.
@@ -122,6 +124,9 @@ impl ErrorForm {
     pub fn to_pairs(&self) -> Pairs {
         let mut pairs = self.instance.to_pairs();
         pairs.push(("error_log", self.log.clone()));
+        if let Some(shared) = &self.shared {
+            pairs.push(("slave_reference", shared.clone()));
+        }
         pairs
     }
 
@@ -130,6 +135,7 @@ impl ErrorForm {
         Ok(Self {
             instance: InstanceForm::take(&mut fields)?,
             log: fields.text("error_log"),
+            shared: fields.optional("slave_reference"),
         })
     }
 }

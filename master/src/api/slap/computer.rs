@@ -37,6 +37,7 @@ pub(super) async fn full(
         computer_id.clone(),
         partitions::partitions(&mut db, &computer_id).await?,
         instances::instances_on(&mut db, &computer_id).await?,
+        instances::shares_on(&mut db, &computer_id).await?,
         supplies::supplies(&mut db, &computer_id).await?,
     );
     Ok(Marshalled(computer.to_xml()))
@@ -68,7 +69,8 @@ pub(super) async fn partition(
         .as_ref()
         .map(|it| it.addresses.clone())
         .unwrap_or_default();
-    let document = document::partition(computer, partition, &addresses, Some(instance));
+    let shares = instances::shares_of(&mut db, &instance.reference).await?;
+    let document = document::partition(computer, partition, &addresses, Some(instance), shares);
     Ok(Marshalled(document.to_xml()))
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use slap::partition::{InstanceParameters, NetworkAddress, Timestamp};
-use slap::{Computer, ComputerPartition, Occupant, PartitionId, SoftwareInstance, SoftwareRelease};
+use slap::{
+    Computer, ComputerPartition, InstanceGuid, Occupant, PartitionId, SoftwareInstance,
+    SoftwareRelease,
+};
 
 use crate::identity::ComputerId;
 use crate::instance::{Address, Instance, Place};
@@ -15,6 +18,7 @@ pub(super) fn computer(
     id: ComputerId,
     partitions: Vec<Partition>,
     mut instances: BTreeMap<PartitionId, Instance>,
+    mut shares: BTreeMap<InstanceGuid, Vec<Instance>>,
     supplies: Vec<Supply>,
 ) -> Computer {
     Computer {
@@ -22,7 +26,11 @@ pub(super) fn computer(
             .into_iter()
             .map(|it| {
                 let instance = instances.remove(&it.reference);
-                partition(it.computer, it.reference, &it.addresses, instance)
+                let shares = instance
+                    .as_ref()
+                    .and_then(|it| shares.remove(&it.reference))
+                    .unwrap_or_default();
+                partition(it.computer, it.reference, &it.addresses, instance, shares)
             })
             .collect(),
         software: supplies
@@ -43,6 +51,7 @@ pub(super) fn partition(
     id: PartitionId,
     addresses: &[Address],
     instance: Option<Instance>,
+    shares: Vec<Instance>,
 ) -> ComputerPartition {
     let guid = instance.as_ref().map(|it| it.reference.clone());
     let occupant = instance.map(|it| Occupant {
@@ -63,11 +72,11 @@ pub(super) fn partition(
             timestamp: Timestamp::from_micros(it.timestamp.micros()),
             addresses: network(addresses),
             full_addresses: Vec::new(),
-            shared: Vec::new(),
+            shared: shares.into_iter().map(share).collect(),
         },
         connection: it.connection,
         filter: it.sla,
-        access_status: (!it.status.is_empty()).then_some(it.status),
+        access_status: (!it.status.text.is_empty()).then_some(it.status.text),
     });
     ComputerPartition {
         computer,
@@ -75,6 +84,19 @@ pub(super) fn partition(
         guid,
         occupant,
     }
+}
+
+/// Returns a share as its host sees it: what it was requested with and what was published for it in one, and the master's own names last.
+fn share(share: Instance) -> BTreeMap<String, String> {
+    let mut seen = share.connection;
+    seen.extend(share.parameters);
+    seen.extend([
+        ("slave_reference".to_owned(), share.reference.to_string()),
+        ("slave_title".to_owned(), share.title),
+        ("slap_software_type".to_owned(), share.software_type),
+        ("timestamp".to_owned(), share.timestamp.micros().to_string()),
+    ]);
+    seen
 }
 
 /// Returns an instance as its requester sees it.

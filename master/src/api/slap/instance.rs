@@ -88,14 +88,13 @@ pub(super) async fn error(
 ) -> Result<&'static str, ApiError> {
     let form = ErrorForm::from_fields(fields).map_err(bad)?;
     let status = format!("#error while instanciating: {}", last_words(&form.log));
-    report(
-        &master,
-        &caller,
-        &form.instance,
-        InstanceReport::Error,
-        &status,
-    )
-    .await
+    let (mut writing, instance) = begin_about(&master, &caller, &form.instance).await?;
+    let about = share_or_self(&mut writing, instance, form.shared.as_deref()).await?;
+    writing
+        .report_instance(&about.reference, InstanceReport::Error, &status)
+        .await?;
+    writing.commit().await?;
+    Ok("OK")
 }
 
 pub(super) async fn destroyed(
@@ -117,13 +116,8 @@ pub(super) async fn publish(
 ) -> Result<&'static str, ApiError> {
     let form = ConnectionForm::from_fields(fields).map_err(bad)?;
     let (mut writing, instance) = begin_about(&master, &caller, &form.instance).await?;
-    if let Some(shared) = form.shared {
-        return Err(ApiError::NotFound(format!(
-            "there is no shared instance `{shared}` on {}",
-            instance.reference
-        )));
-    }
-    reports::publish(&mut writing, &instance, &form.connection).await?;
+    let publisher = share_or_self(&mut writing, instance, form.shared.as_deref()).await?;
+    reports::publish(&mut writing, &publisher, &form.connection).await?;
     writing.commit().await?;
     Ok("done")
 }
@@ -173,6 +167,27 @@ async fn begin_about(
             ))
         })?;
     Ok((writing, instance))
+}
+
+/// Returns the instance, or the one of its shares that is meant.
+async fn share_or_self(
+    writing: &mut Writing,
+    instance: Instance,
+    share: Option<&str>,
+) -> Result<Instance, ApiError> {
+    let Some(share) = share else {
+        return Ok(instance);
+    };
+    instances::shares_of(writing.db(), &instance.reference)
+        .await?
+        .into_iter()
+        .find(|it| it.reference.as_str() == share)
+        .ok_or_else(|| {
+            ApiError::NotFound(format!(
+                "there is no shared instance `{share}` on {}",
+                instance.reference
+            ))
+        })
 }
 
 async fn begin(master: &Master, caller: &Caller) -> Result<Writing, ApiError> {

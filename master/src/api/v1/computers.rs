@@ -160,7 +160,7 @@ fn shown(
                 url: it.url,
                 requested_state: it.requested,
                 reported_state: it.reported,
-                status: it.status,
+                status: it.status.text,
             })
             .collect(),
         warnings: around.warnings.remove(&reference).unwrap_or_default(),

@@ -52,7 +52,7 @@ fn shown(instance: Instance) -> Result<Service, ApiError> {
     let status = if instance.place.is_none() {
         instance.waiting
     } else {
-        instance.status
+        instance.status.text
     };
     Ok(Service {
         title: instance
