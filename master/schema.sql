@@ -24,7 +24,7 @@ CREATE TABLE computer_warnings (
 CREATE TABLE computers (
     reference TEXT PRIMARY KEY NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'enrolled', 'revoked')),
-    public_key TEXT NOT NULL UNIQUE,
+    public_key TEXT UNIQUE,
     code TEXT NOT NULL,
     smbios_uuid TEXT NOT NULL,
     inventory TEXT NOT NULL,

@@ -43,11 +43,11 @@ CREATE TABLE operators (
     created_at BIGINT NOT NULL
 );
 
--- public_key: SHA-256 of the SubjectPublicKeyInfo. generation: moves whenever the desired state of the computer does.
+-- public_key: SHA-256 of the SubjectPublicKeyInfo; none where the machine never showed one. generation: moves whenever the desired state of the computer does.
 CREATE TABLE computers (
     reference TEXT PRIMARY KEY NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'enrolled', 'revoked')),
-    public_key TEXT NOT NULL UNIQUE,
+    public_key TEXT UNIQUE,
     code TEXT NOT NULL,
     smbios_uuid TEXT NOT NULL,
     inventory TEXT NOT NULL,

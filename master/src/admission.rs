@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use slap::InstanceGuid;
 
-use crate::ca::{Authority, CaError, SigningRequest};
+use crate::ca::{Authority, CaError, SigningRequest, Style, make_key};
 use crate::clock::{Entropy, Moment};
 use crate::enrolment::{
     self, ComputerState, Refusal, Token, TokenKind, admit, check_kind, check_token,
 };
 use crate::identity::{ComputerId, Identity, OperatorName, serial_text};
-use crate::store::computers::{self, NewComputer};
+use crate::store::computers::{self, Computer, NewComputer};
 use crate::store::{Store, StoreError, Writing, operators, tokens};
 
 /// Somebody who wants in. Of what they say of themselves nothing is believed but that the key is theirs.
@@ -30,6 +31,8 @@ pub struct Applicant {
     pub inventory: String,
     /// Where they call from, for the audit.
     pub address: String,
+    /// How their certificate is to be written.
+    pub style: Style,
 }
 
 /// What came of it.
@@ -54,6 +57,9 @@ pub enum AdmissionError {
     KeyTaken,
     #[error("no computer with this key has enrolled")]
     KeyUnknown,
+    // These words are what `slapos node register` looks for.
+    #[error("Certificate still active.")]
+    StillActive,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -111,9 +117,11 @@ pub async fn renew(
             if holder.is_some_and(|holder| holder.reference != *computer) {
                 return Err(AdmissionError::KeyTaken);
             }
-            writing.set_computer_key(computer, &digest).await?;
+            writing.set_computer_key(computer, Some(&digest)).await?;
         }
         Identity::Operator(name) => writing.set_operator_key(name, &digest).await?,
+        // Whose key it is, its node alone needs to know.
+        Identity::Instance(_) => {}
     }
     let certificate = sign(&mut writing, signer, identity, key).await?;
     writing.commit().await?;
@@ -176,7 +184,8 @@ async fn decide(
             code: applicant.code.clone(),
         });
     };
-    let certificate = sign(writing, signer, &identity, &applicant.key).await?;
+    let certificate =
+        sign_in_style(writing, signer, &identity, &applicant.key, applicant.style).await?;
     Ok(Admission::Enrolled {
         identity,
         certificate,
@@ -206,7 +215,7 @@ async fn computer(
         None => {
             let new = NewComputer {
                 state,
-                public_key: key,
+                public_key: Some(key),
                 code: &applicant.code,
                 smbios_uuid: &applicant.smbios_uuid,
                 inventory: &applicant.inventory,
@@ -274,16 +283,76 @@ async fn look_for_clones(
     Ok(())
 }
 
+/// A certificate and the key it is for, which goes to its owner and is kept nowhere.
+#[derive(Debug)]
+pub struct KeyedCertificate {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// Makes a key for an instance and signs it: its node has it from here, as SLAP has it. Only the last two of an instance are on record.
+pub async fn certify_instance(
+    writing: &mut Writing,
+    signer: Signer<'_>,
+    instance: &InstanceGuid,
+) -> Result<KeyedCertificate, AdmissionError> {
+    let identity = Identity::Instance(instance.clone());
+    let key = make_key().map_err(|err| AdmissionError::FailedIssue(err.into()))?;
+    writing.forget_older_certificates(&identity, 1).await?;
+    let certificate = sign(writing, signer, &identity, &key.request).await?;
+    Ok(KeyedCertificate {
+        certificate,
+        key: key.pem,
+    })
+}
+
+/// Makes a key for a computer that has no certificate that counts, and signs it: for nodes that cannot make their own.
+pub async fn certify_computer(
+    writing: &mut Writing,
+    signer: Signer<'_>,
+    computer: &Computer,
+) -> Result<KeyedCertificate, AdmissionError> {
+    let identity = Identity::Computer(computer.reference.clone());
+    if writing.has_certificate(&identity).await? {
+        return Err(AdmissionError::StillActive);
+    }
+    let key = make_key().map_err(|err| AdmissionError::FailedIssue(err.into()))?;
+    let digest = key_digest(key.request.spki());
+    writing
+        .set_computer_key(&computer.reference, Some(&digest))
+        .await?;
+    if computer.state == ComputerState::Approved {
+        writing
+            .set_computer_state(&computer.reference, ComputerState::Enrolled)
+            .await?;
+    }
+    let certificate = sign(writing, signer, &identity, &key.request).await?;
+    Ok(KeyedCertificate {
+        certificate,
+        key: key.pem,
+    })
+}
+
 async fn sign(
     writing: &mut Writing,
     signer: Signer<'_>,
     identity: &Identity,
     key: &SigningRequest,
 ) -> Result<String, AdmissionError> {
+    sign_in_style(writing, signer, identity, key, Style::Plain).await
+}
+
+async fn sign_in_style(
+    writing: &mut Writing,
+    signer: Signer<'_>,
+    identity: &Identity,
+    key: &SigningRequest,
+    style: Style,
+) -> Result<String, AdmissionError> {
     let serial = certificate_serial(signer.entropy);
     let issued = signer
         .authority
-        .issue(identity, key, serial, writing.now())
+        .issue_in_style(identity, key, serial, writing.now(), style)
         .map_err(AdmissionError::FailedIssue)?;
     writing
         .record_certificate(&serial_text(&serial), identity, issued.not_after)

@@ -1,10 +1,12 @@
-//! The routes: SLAP at the root, Slapbox's own under `/v1/`, published releases under `/releases/`.
+//! The routes: SLAP at the root, documents for its tools under `/hateoas/`, Slapbox's own under `/v1/`, published releases under `/releases/`.
 //! Handlers turn what is sent into the master's own types at the door; errors become answers in `error` alone.
 
+mod base;
 mod caller;
 mod error;
 mod extract;
 mod forward;
+mod hateoas;
 mod re6st;
 mod releases;
 mod slap;
@@ -23,6 +25,7 @@ pub(crate) use releases::remove_leftovers;
 pub fn router(master: Arc<Master>) -> Router {
     Router::new()
         .merge(slap::routes())
+        .merge(hateoas::routes())
         .merge(v1::routes())
         .merge(releases::routes())
         .fallback(error::no_such_path)

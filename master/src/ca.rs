@@ -10,8 +10,8 @@ use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
 use rustls::pki_types::CertificateDer;
 use slap::join::CaPin;
 
-pub use issue::{Issued, ServerCertificate};
-pub use request::{RequestError, SigningRequest, parse_request};
+pub use issue::{Issued, ServerCertificate, Style};
+pub use request::{MadeKey, RequestError, SigningRequest, make_key, parse_request};
 
 /// What signs.
 pub struct Authority {
@@ -49,6 +49,8 @@ pub enum CaError {
         "the CA's certificate `{path}` does not belong to its key: restore both from one backup"
     )]
     Mismatch { path: Utf8PathBuf },
+    #[error("failed to make a key")]
+    FailedKey(#[from] RequestError),
     #[error("failed to sign")]
     FailedSign(#[source] rcgen::Error),
     #[error("`{0}` cannot be in a certificate")]

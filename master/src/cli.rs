@@ -6,6 +6,8 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use slap::ComputerId;
+
 use crate::config::Inputs;
 use crate::enrolment::TokenKind;
 
@@ -89,6 +91,12 @@ pub struct Run {
     /// Where to listen; port 443 of every address if nothing is said
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
+    /// For tests and a single machine: serve plain HTTP, and let anyone do everything, without a certificate; loopback addresses only
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    insecure_http: Option<SocketAddr>,
+    /// The computer that is meant when nobody says which; with --insecure-http only
+    #[arg(long, value_name = "NAME")]
+    default_computer: Option<ComputerId>,
     /// The socket of the overlay's registry
     #[arg(long, value_name = "PATH")]
     registry_socket: Option<Utf8PathBuf>,
@@ -109,6 +117,8 @@ impl From<Run> for Inputs {
             registry_socket: run.registry_socket,
             welcome: run.welcome,
             database: run.database,
+            insecure_http: run.insecure_http,
+            default_computer: run.default_computer,
         }
     }
 }

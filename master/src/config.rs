@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
+use slap::ComputerId;
 use slap::join::is_master_url;
 
+use crate::master::Open;
 use crate::store::{Location, LocationError};
 
 /// Where it listens when nothing is said.
@@ -23,6 +25,9 @@ pub struct Inputs {
     pub welcome: Option<Utf8PathBuf>,
     /// `postgres://…`; a file in the data folder when nothing is said.
     pub database: Option<String>,
+    /// Serve plain HTTP here, to anyone.
+    pub insecure_http: Option<SocketAddr>,
+    pub default_computer: Option<ComputerId>,
 }
 
 /// What the master runs with.
@@ -30,7 +35,7 @@ pub struct Inputs {
 pub struct Settings {
     pub data: Utf8PathBuf,
     pub listen: Listen,
-    /// At least one, without a slash at the end.
+    /// At least one, without a slash at the end; none when it is open.
     pub urls: Vec<String>,
     pub registry_socket: Option<Utf8PathBuf>,
     /// Where the words for the first operator go; standard output when nothing is said.
@@ -39,11 +44,13 @@ pub struct Settings {
 }
 
 /// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// Port 443 of every address, of IPv4 alone on a machine without IPv6.
     Everywhere,
     At(SocketAddr),
+    /// Plain HTTP, to anyone on this machine.
+    Openly(SocketAddr, Open),
 }
 
 /// What is wrong with it.
@@ -67,6 +74,14 @@ pub enum ConfigError {
     NoUrl,
     #[error("`{0}` is no address of a master: it must be `https://HOST` or `https://HOST:PORT`")]
     BadUrl(String),
+    #[error(
+        "`--insecure-http {0}` would let anyone who reaches that address do everything: it must be of the loopback, 127.0.0.1 or [::1]"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("`--insecure-http` and `{0}` exclude each other: an open master has no TLS")]
+    OpenAnd(&'static str),
+    #[error("`--default-computer` is for an open master: `--insecure-http 127.0.0.1:PORT`")]
+    NotOpen,
     #[error("the database cannot be there")]
     BadDatabase(#[from] LocationError),
 }
@@ -98,23 +113,48 @@ impl Inputs {
             registry_socket: self.registry_socket.or(others.registry_socket),
             welcome: self.welcome.or(others.welcome),
             database: self.database.or(others.database),
+            insecure_http: self.insecure_http.or(others.insecure_http),
+            default_computer: self.default_computer.or(others.default_computer),
         }
     }
 
     /// Returns what to run with, or what is missing or wrong.
     pub fn check(self) -> Result<Settings, ConfigError> {
-        if self.urls.is_empty() {
+        let listen = self.listen()?;
+        if self.urls.is_empty() && !matches!(listen, Listen::Openly(..)) {
             return Err(ConfigError::NoUrl);
         }
         let data = self.data.ok_or(ConfigError::NoData)?;
         Ok(Settings {
             database: database_of(&data, self.database.as_deref())?,
             data,
-            listen: self.listen.map_or(Listen::Everywhere, Listen::At),
+            listen,
             urls: check_urls(self.urls)?,
             registry_socket: self.registry_socket,
             welcome: self.welcome,
         })
+    }
+}
+
+impl Inputs {
+    fn listen(&self) -> Result<Listen, ConfigError> {
+        let Some(address) = self.insecure_http else {
+            if self.default_computer.is_some() {
+                return Err(ConfigError::NotOpen);
+            }
+            return Ok(self.listen.map_or(Listen::Everywhere, Listen::At));
+        };
+        if !address.ip().is_loopback() {
+            return Err(ConfigError::NotLoopback(address));
+        }
+        if self.listen.is_some() {
+            return Err(ConfigError::OpenAnd("--listen"));
+        }
+        if !self.urls.is_empty() {
+            return Err(ConfigError::OpenAnd("--url"));
+        }
+        let default_computer = self.default_computer.clone();
+        Ok(Listen::Openly(address, Open { default_computer }))
     }
 }
 
@@ -213,6 +253,39 @@ mod tests {
         );
         assert!(refused("date = 1").contains("unknown field `date`"));
         assert!(refused(r#"listen = "443""#).contains("invalid socket address"));
+    }
+
+    #[test]
+    fn an_open_master_is_for_this_machine_alone() {
+        let settings =
+            parse("data = \"/d\"\ninsecure_http = \"[::1]:5000\"\ndefault_computer = \"local\"")
+                .unwrap();
+        let open = Open {
+            default_computer: Some("local".parse().unwrap()),
+        };
+        assert_eq!(
+            settings.listen,
+            Listen::Openly("[::1]:5000".parse().unwrap(), open)
+        );
+        for (text, words) in [
+            ("insecure_http = \"0.0.0.0:80\"", "must be of the loopback"),
+            ("insecure_http = \"192.0.2.1:80\"", "would let anyone"),
+            (
+                "insecure_http = \"127.0.0.1:80\"\nlisten = \"[::]:1\"",
+                "`--listen` exclude each other",
+            ),
+            (
+                "insecure_http = \"127.0.0.1:80\"\nurls = [\"https://h\"]",
+                "`--url` exclude each other",
+            ),
+            (
+                "urls = [\"https://h\"]\ndefault_computer = \"x\"",
+                "is for an open master",
+            ),
+        ] {
+            let refused = parse(&format!("data = \"/d\"\n{text}")).unwrap_err();
+            assert!(refused.contains(words), "{text}: {refused}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who somebody is, as their certificate says: a computer or an operator, in one SAN URI `urn:slapbox:KIND:NAME`.
+//! Who somebody is, as their certificate says: a computer, an operator or an instance, in one SAN URI `urn:slapbox:KIND:NAME`.
 //! Whether the certificate still counts is the store's to say.
 
 use std::fmt;
@@ -7,6 +7,7 @@ use std::str::FromStr;
 use x509_parser::extensions::GeneralName;
 
 pub use slap::ComputerId;
+use slap::InstanceGuid;
 
 use crate::clock::Moment;
 
@@ -15,6 +16,7 @@ use crate::clock::Moment;
 pub enum Identity {
     Computer(ComputerId),
     Operator(OperatorName),
+    Instance(InstanceGuid),
 }
 
 /// An operator's name, chosen by the master.
@@ -86,6 +88,7 @@ impl Identity {
         match self {
             Self::Computer(computer) => computer.as_str(),
             Self::Operator(name) => name.as_str(),
+            Self::Instance(instance) => instance.as_str(),
         }
     }
 }
@@ -95,6 +98,7 @@ impl fmt::Display for Identity {
         let kind = match self {
             Self::Computer(_) => "computer",
             Self::Operator(_) => "operator",
+            Self::Instance(_) => "instance",
         };
         write!(f, "urn:slapbox:{kind}:{}", self.name())
     }
@@ -113,6 +117,10 @@ impl FromStr for Identity {
                 .map(Self::Computer)
                 .map_err(|_| IdentityError::BadName(name.to_owned())),
             Some(("operator", name)) => name.parse().map(Self::Operator),
+            Some(("instance", name)) => name
+                .parse()
+                .map(Self::Instance)
+                .map_err(|_| IdentityError::BadName(name.to_owned())),
             _ => Err(IdentityError::Nobody),
         }
     }
@@ -153,7 +161,11 @@ mod tests {
 
     #[test]
     fn an_identity_survives_its_uri() {
-        for uri in ["urn:slapbox:computer:COMP-2", "urn:slapbox:operator:ann"] {
+        for uri in [
+            "urn:slapbox:computer:COMP-2",
+            "urn:slapbox:operator:ann",
+            "urn:slapbox:instance:SOFTINST-3",
+        ] {
             assert_eq!(uri.parse::<Identity>().unwrap().to_string(), uri);
         }
     }

@@ -22,6 +22,7 @@ pub mod master;
 pub mod minting;
 pub mod placement;
 pub mod refusals;
+pub mod renaming;
 pub mod reports;
 pub mod requests;
 pub mod serve;

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::ca::Authority;
 use crate::clock::{Clock, Entropy};
 use crate::contacts::Contacts;
+use crate::identity::ComputerId;
 use crate::refusals::Refusals;
 use crate::store::Store;
 
@@ -18,10 +19,14 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Master {
     pub store: Store,
+    /// There when nobody is asked for a certificate.
+    pub open: Option<Open>,
     pub authority: Arc<Authority>,
+    /// What no other run of any master has.
+    pub run_id: String,
     pub clock: Clock,
     pub entropy: Entropy,
-    /// Where boxes reach this master, without a slash at the end; at least one.
+    /// Where it is reached, without a slash at the end; at least one.
     pub urls: Vec<String>,
     /// The folder of published releases.
     pub releases: Utf8PathBuf,
@@ -37,6 +42,13 @@ pub struct Master {
     pub operator_enrolled: Notify,
     /// True when the master is to stop: held requests end.
     pub stopping: watch::Receiver<bool>,
+}
+
+/// How a master is that asks nobody who they are: for tests, and for one machine with nothing around it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// The computer that is meant when nobody says which.
+    pub default_computer: Option<ComputerId>,
 }
 
 impl Master {

@@ -13,11 +13,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ca::{Authority, CaError};
-use crate::clock::{Clock, Entropy};
+use crate::clock::{Clock, Entropy, Moment};
 use crate::config::{Listen, Settings};
 use crate::contacts::Contacts;
 use crate::listener::{Peer, TlsListener};
-use crate::master::Master;
+use crate::master::{Master, Open};
 use crate::refusals::Refusals;
 use crate::store::{Location, Store, StoreError};
 use crate::tls::{ServerIdentity, TlsError};
@@ -85,30 +85,13 @@ pub struct World {
 
 /// Starts a master. When it returns, the master answers.
 pub async fn start(settings: Settings, world: World) -> Result<Server, StartError> {
-    let bad_data = |path: &Utf8Path, source| StartError::BadData {
-        path: path.to_owned(),
-        source,
-    };
-    let releases = settings.data.join("releases");
-    make_folder(&settings.data).map_err(|err| bad_data(&settings.data, err))?;
-    make_folder(&releases).map_err(|err| bad_data(&releases, err))?;
-    check_writable(&settings.data).map_err(|err| bad_data(&settings.data, err))?;
-    api::remove_leftovers(releases.as_std_path()).map_err(|err| bad_data(&releases, err))?;
-
+    let releases = make_folders(&settings.data)?;
     let authority = Arc::new(Authority::open_or_create(&settings.ca())?);
-    if let Location::File(file) = &settings.database {
-        make_private(file).map_err(|err| bad_data(file, err))?;
-    }
-    let store = Store::open(&settings.database).await?;
-    let mut writing = store.write("master", world.clock.now()).await?;
-    writing.set_urls(&settings.urls).await?;
-    if !writing.belongs_to(&authority.pin().to_string()).await? {
-        return Err(StartError::OtherAuthority {
-            folder: settings.ca(),
-        });
-    }
-    writing.commit().await?;
-
+    let open = match &settings.listen {
+        Listen::Openly(_, open) => Some(open.clone()),
+        Listen::At(_) | Listen::Everywhere => None,
+    };
+    let store = open_store(&settings, &authority, open.as_ref(), world.clock.now()).await?;
     let identity = ServerIdentity::new(
         Arc::clone(&authority),
         settings.hosts(),
@@ -116,14 +99,20 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
         world.entropy.clone(),
     )?;
     let acceptor = TlsAcceptor::from(Arc::new(identity.config()?));
-    let listener = listen(settings.listen).await?;
+    let listener = listen(&settings.listen).await?;
+    let urls = match (&open, listener.local_addr()) {
+        (Some(_), Ok(address)) => vec![format!("http://{address}")],
+        (Some(_), Err(_)) | (None, _) => settings.urls,
+    };
     let (stop, stopping) = watch::channel(false);
     let master = Arc::new(Master {
         store,
+        open,
+        run_id: run_id(&world.entropy),
         authority,
         clock: world.clock,
         entropy: world.entropy,
-        urls: settings.urls,
+        urls,
         releases,
         publishing: Mutex::new(()),
         registry: settings.registry_socket,
@@ -133,13 +122,57 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
         operator_enrolled: Notify::new(),
         stopping,
     });
-    let given = welcome::greet(&master, settings.welcome.as_deref()).await?;
+    let given = match &master.open {
+        Some(_) => None,
+        None => welcome::greet(&master, settings.welcome.as_deref()).await?,
+    };
     let mut chores = JoinSet::new();
     chores.spawn(identity.keep_fresh());
     chores.spawn(chores::keep_contacts(Arc::clone(&master)));
     chores.spawn(master.store.clone().hear_others(settings.database));
     chores.spawn(welcome::keep(Arc::clone(&master), settings.welcome, given));
     serve(listener, acceptor, master, stop, chores)
+}
+
+fn bad_data(path: &Utf8Path, source: io::Error) -> StartError {
+    StartError::BadData {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Makes what is not there yet, and returns where releases are.
+fn make_folders(data: &Utf8Path) -> Result<Utf8PathBuf, StartError> {
+    let releases = data.join("releases");
+    make_folder(data).map_err(|err| bad_data(data, err))?;
+    make_folder(&releases).map_err(|err| bad_data(&releases, err))?;
+    check_writable(data).map_err(|err| bad_data(data, err))?;
+    api::remove_leftovers(releases.as_std_path()).map_err(|err| bad_data(&releases, err))?;
+    Ok(releases)
+}
+
+async fn open_store(
+    settings: &Settings,
+    authority: &Authority,
+    open: Option<&Open>,
+    now: Moment,
+) -> Result<Store, StartError> {
+    if let Location::File(file) = &settings.database {
+        make_private(file).map_err(|err| bad_data(file, err))?;
+    }
+    let store = Store::open(&settings.database).await?;
+    let mut writing = store.write("master", now).await?;
+    writing.set_urls(&settings.urls).await?;
+    if !writing.belongs_to(&authority.pin().to_string()).await? {
+        return Err(StartError::OtherAuthority {
+            folder: settings.ca(),
+        });
+    }
+    if let Some(computer) = open.and_then(|it| it.default_computer.as_ref()) {
+        writing.add_named_computer(computer).await?;
+    }
+    writing.commit().await?;
+    Ok(store)
 }
 
 fn serve(
@@ -154,17 +187,21 @@ fn serve(
         source,
     };
     let address = listener.local_addr().map_err(failed)?;
-    let listener = TlsListener::new(listener, acceptor).map_err(failed)?;
     let service = api::router(Arc::clone(&master)).into_make_service_with_connect_info::<Peer>();
     let mut stopping = master.stopping.clone();
-    let serving = tokio::spawn(async move {
-        axum::serve(listener, service)
-            .with_graceful_shutdown(async move {
-                // An error means that the server itself is gone: time to stop as well.
-                let _gone = stopping.wait_for(|&it| it).await;
-            })
-            .await
-    });
+    let stopped = async move {
+        // An error means that the server itself is gone: time to stop as well.
+        let _gone = stopping.wait_for(|&it| it).await;
+    };
+    let serving = if master.open.is_some() {
+        tracing::warn!(%address, "this master is open: anyone on this machine may do everything");
+        let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
+        tokio::spawn(async move { server.await })
+    } else {
+        let listener = TlsListener::new(listener, acceptor).map_err(failed)?;
+        let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
+        tokio::spawn(async move { server.await })
+    };
     Ok(Server {
         address,
         master,
@@ -191,6 +228,11 @@ impl Server {
     }
 }
 
+fn run_id(entropy: &Entropy) -> String {
+    let bytes: [u8; 16] = entropy.bytes();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The folder is this user's alone: it holds the CA's key.
 fn make_folder(folder: &Utf8Path) -> io::Result<()> {
     std::fs::DirBuilder::new()
@@ -215,17 +257,17 @@ fn check_writable(folder: &Utf8Path) -> io::Result<()> {
     std::fs::remove_file(probe)
 }
 
-async fn listen(listen: Listen) -> Result<TcpListener, StartError> {
+async fn listen(listen: &Listen) -> Result<TcpListener, StartError> {
     let everywhere: SocketAddr = crate::config::DEFAULT_LISTEN
         .parse()
         .expect("a constant that is an address");
     let address = match listen {
-        Listen::At(address) => address,
+        Listen::At(address) | Listen::Openly(address, _) => *address,
         Listen::Everywhere => everywhere,
     };
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
-        Err(err) if listen == Listen::Everywhere && has_no_ipv6(&err) => {
+        Err(err) if *listen == Listen::Everywhere && has_no_ipv6(&err) => {
             let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
             TcpListener::bind(address)
                 .await

@@ -17,6 +17,27 @@ pub enum SupplyError {
     Store(#[from] StoreError),
 }
 
+/// Supplies a release that is supplied nowhere, if there is such a computer.
+pub async fn supply_if_nowhere(
+    writing: &mut Writing,
+    computer: Option<&str>,
+    url: &str,
+) -> Result<(), StoreError> {
+    let Some(Ok(computer)) = computer.map(str::parse::<ComputerId>) else {
+        return Ok(());
+    };
+    if computers::computer(writing.db(), &computer)
+        .await?
+        .is_some()
+        && supplies::candidates(writing.db(), url).await?.is_empty()
+    {
+        writing
+            .set_supply(&computer, url, SupplyState::Available)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Wishes that a release be on a computer, or be gone from it.
 pub async fn supply(
     writing: &mut Writing,

@@ -8,11 +8,13 @@ use crate::state::StateError;
 use crate::xml::XmlError;
 
 mod connection;
+mod rename;
 mod reports;
 mod request;
 mod supply;
 
 pub use connection::ConnectionForm;
+pub use rename::RenameForm;
 pub use reports::{BangForm, ErrorForm, InstanceForm, SoftwareErrorForm, SoftwareForm};
 pub use request::{RequestForm, Requester};
 pub use supply::SupplyForm;

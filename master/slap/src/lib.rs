@@ -20,6 +20,7 @@ pub mod partition;
 mod shape;
 pub mod software;
 pub mod state;
+pub mod usage;
 pub mod v1;
 pub mod value;
 pub mod xml;
@@ -35,6 +36,7 @@ pub use partition::{ComputerPartition, Occupant};
 pub use shape::ShapeError;
 pub use software::SoftwareRelease;
 pub use state::{RequestedState, SupplyState};
+pub use usage::Journal;
 pub use value::Value;
 
 /// The name that every master's server certificate carries, whatever the address in its URL.

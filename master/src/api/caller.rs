@@ -1,52 +1,144 @@
 //! Who calls, as handlers ask for it: extracted from the verified certificate and checked against the store, at every request.
+//! A master that is open (`--insecure-http`) asks nobody: there everybody is anyone, and anyone may do everything.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::header;
 use axum::http::request::Parts;
+use slap::forms::InstanceForm;
 
 use super::ApiError;
 use crate::identity::{ComputerId, Identity, OperatorName};
+use crate::instance::Instance;
 use crate::listener::Peer;
 use crate::master::Master;
 use crate::store::certificates::{Standing, standing};
+use crate::store::instances;
 
-/// Somebody with a certificate that counts.
+/// Somebody with a certificate that counts, or anyone where none is asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Caller(pub(super) Identity);
+pub(super) enum Caller {
+    Anyone,
+    Operator(OperatorName),
+    Computer(ComputerId),
+    Instance(Box<Instance>),
+}
 
-/// An operator.
+/// An operator, by the name that stands in the audit.
 #[derive(Clone, Debug)]
-pub(super) struct Operator(pub(super) OperatorName);
+pub(super) struct Operator(pub(super) String);
 
 /// A computer.
 #[derive(Clone, Debug)]
 pub(super) struct Node(pub(super) ComputerId);
+
+/// The partition that the call says it is from (`Authorization: X-SlapPartition …`). It proves nothing, and never contradicts the certificate.
+#[derive(Clone, Debug)]
+pub(super) struct Claimed(pub(super) Option<InstanceForm>);
 
 /// Where the call comes from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct From(pub(super) IpAddr);
 
 impl Caller {
-    /// Refuses a computer that asks about another one. Operators may ask about any.
+    /// Refuses a computer that asks about another one, and an instance. Operators may ask about any.
     pub(super) fn may_see(&self, computer: &ComputerId) -> Result<(), ApiError> {
-        match &self.0 {
-            Identity::Operator(_) => Ok(()),
-            Identity::Computer(own) if own == computer => Ok(()),
-            Identity::Computer(own) => Err(ApiError::Forbidden(format!(
+        match self {
+            Self::Anyone | Self::Operator(_) => Ok(()),
+            Self::Computer(own) if own == computer => Ok(()),
+            Self::Computer(own) => Err(ApiError::Forbidden(format!(
                 "{own} may not ask about {computer}"
+            ))),
+            Self::Instance(own) => Err(ApiError::Forbidden(format!(
+                "{} is an instance, and may not ask about {computer}",
+                own.reference
             ))),
         }
     }
 
-    /// Refuses a computer.
-    pub(super) fn must_be_operator(&self) -> Result<OperatorName, ApiError> {
-        match &self.0 {
-            Identity::Operator(name) => Ok(name.clone()),
-            Identity::Computer(own) => Err(ApiError::Forbidden(format!(
-                "only an operator may do this, and {own} is a computer"
+    /// Refuses whoever may not know an instance: a computer that does not run it, an instance of another tree.
+    pub(super) fn may_know(&self, instance: &Instance) -> Result<(), ApiError> {
+        match self {
+            Self::Anyone | Self::Operator(_) => Ok(()),
+            Self::Computer(own) => match &instance.place {
+                Some(place) if place.computer == *own => Ok(()),
+                Some(_) | None => Err(ApiError::Forbidden(format!(
+                    "{own} may not ask about {}, which it does not run",
+                    instance.reference
+                ))),
+            },
+            Self::Instance(own) if own.tree == instance.tree => Ok(()),
+            Self::Instance(own) => Err(ApiError::Forbidden(format!(
+                "{} may not ask about {}, which is of another tree",
+                own.reference, instance.reference
             ))),
+        }
+    }
+
+    /// Refuses whoever may not speak in an instance's name: as `may_know`, and an instance speaks for itself alone.
+    pub(super) fn may_speak_for(&self, instance: &Instance) -> Result<(), ApiError> {
+        match self {
+            Self::Instance(own) if own.reference != instance.reference => Err(ApiError::Forbidden(
+                format!("{} may not speak for {}", own.reference, instance.reference),
+            )),
+            Self::Anyone | Self::Operator(_) | Self::Computer(_) | Self::Instance(_) => {
+                self.may_know(instance)
+            }
+        }
+    }
+
+    /// Refuses whoever is no operator.
+    pub(super) fn must_be_operator(&self) -> Result<(), ApiError> {
+        let (who, what) = match self {
+            Self::Anyone | Self::Operator(_) => return Ok(()),
+            Self::Computer(own) => (own.to_string(), "a computer"),
+            Self::Instance(own) => (own.reference.to_string(), "an instance"),
+        };
+        Err(ApiError::Forbidden(format!(
+            "only an operator may do this, and {who} is {what}"
+        )))
+    }
+
+    /// Refuses a claim to be another than the certificate says.
+    fn may_claim(&self, claimed: &InstanceForm) -> Result<(), ApiError> {
+        let (own, fits) = match self {
+            Self::Anyone | Self::Operator(_) => return Ok(()),
+            Self::Computer(own) => (own.to_string(), *own == claimed.computer),
+            Self::Instance(own) => {
+                let fits = own.place.as_ref().is_some_and(|it| {
+                    it.computer == claimed.computer && it.partition == claimed.partition
+                });
+                (own.reference.to_string(), fits)
+            }
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!(
+            "the Authorization header says {} of {}, and the certificate is that of {own}",
+            claimed.partition, claimed.computer
+        )))
+    }
+
+    /// Returns whose certificate it is.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Anyone => None,
+            Self::Operator(name) => Some(Identity::Operator(name.clone())),
+            Self::Computer(computer) => Some(Identity::Computer(computer.clone())),
+            Self::Instance(instance) => Some(Identity::Instance(instance.reference.clone())),
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.identity() {
+            None => f.write_str("anyone"),
+            Some(identity) => write!(f, "{identity}"),
         }
     }
 }
@@ -55,24 +147,62 @@ impl FromRequestParts<Arc<Master>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, master: &Arc<Master>) -> Result<Self, ApiError> {
-        let credential = peer(parts)?
-            .credential
-            .clone()
-            .ok_or(ApiError::NoCertificate)?;
-        let now = master.clock.now();
-        if now >= credential.not_after {
-            return Err(ApiError::CertificateExpired);
+        let caller = identify(parts, master).await?;
+        if let Some(claimed) = claimed(parts)? {
+            caller.may_claim(&claimed)?;
         }
-        let mut db = master.store.read().await?;
-        match standing(&mut db, &credential).await? {
-            Standing::Good => {}
-            Standing::Revoked => return Err(ApiError::Revoked),
-            Standing::Unknown => return Err(ApiError::UnknownCaller),
+        Ok(caller)
+    }
+}
+
+async fn identify(parts: &Parts, master: &Master) -> Result<Caller, ApiError> {
+    if master.open.is_some() {
+        return Ok(Caller::Anyone);
+    }
+    let credential = peer(parts)?
+        .credential
+        .clone()
+        .ok_or(ApiError::NoCertificate)?;
+    let now = master.clock.now();
+    if now >= credential.not_after {
+        return Err(ApiError::CertificateExpired);
+    }
+    let mut db = master.store.read().await?;
+    match standing(&mut db, &credential).await? {
+        Standing::Good => {}
+        Standing::Revoked => return Err(ApiError::Revoked),
+        Standing::Unknown => return Err(ApiError::UnknownCaller),
+    }
+    match credential.identity {
+        Identity::Computer(computer) => {
+            master.contacts.note(&computer, now);
+            Ok(Caller::Computer(computer))
         }
-        if let Identity::Computer(computer) = &credential.identity {
-            master.contacts.note(computer, now);
-        }
-        Ok(Self(credential.identity))
+        Identity::Operator(name) => Ok(Caller::Operator(name)),
+        Identity::Instance(instance) => instances::instance(&mut db, &instance)
+            .await?
+            .map(|it| Caller::Instance(Box::new(it)))
+            .ok_or(ApiError::UnknownCaller),
+    }
+}
+
+fn claimed(parts: &Parts) -> Result<Option<InstanceForm>, ApiError> {
+    let Some(value) = parts.headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    InstanceForm::from_authorization(text)
+        .map_err(|err| ApiError::BadRequest(format!("the Authorization header is wrong: {err}")))
+}
+
+impl FromRequestParts<Arc<Master>> for Claimed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        _master: &Arc<Master>,
+    ) -> Result<Self, ApiError> {
+        claimed(parts).map(Self)
     }
 }
 
@@ -80,10 +210,9 @@ impl FromRequestParts<Arc<Master>> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, master: &Arc<Master>) -> Result<Self, ApiError> {
-        Caller::from_request_parts(parts, master)
-            .await?
-            .must_be_operator()
-            .map(Self)
+        let caller = Caller::from_request_parts(parts, master).await?;
+        caller.must_be_operator()?;
+        Ok(Self(caller.to_string()))
     }
 }
 
@@ -91,12 +220,15 @@ impl FromRequestParts<Arc<Master>> for Node {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, master: &Arc<Master>) -> Result<Self, ApiError> {
-        match Caller::from_request_parts(parts, master).await?.0 {
-            Identity::Computer(computer) => Ok(Self(computer)),
-            Identity::Operator(name) => Err(ApiError::Forbidden(format!(
-                "only a computer may do this, and {name} is an operator"
-            ))),
-        }
+        let (who, what) = match Caller::from_request_parts(parts, master).await? {
+            Caller::Computer(computer) => return Ok(Self(computer)),
+            Caller::Anyone => return Err(ApiError::NoCertificate),
+            Caller::Operator(name) => (name.to_string(), "an operator"),
+            Caller::Instance(own) => (own.reference.to_string(), "an instance"),
+        };
+        Err(ApiError::Forbidden(format!(
+            "only a computer may do this, and {who} is {what}"
+        )))
     }
 }
 

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::admission::AdmissionError;
 use crate::ca::CaError;
 use crate::enrolment::TokenKind;
+use crate::renaming::RenameError;
 use crate::requests::RequestError;
 use crate::store::StoreError;
 use crate::supplying::SupplyError;
@@ -206,6 +207,8 @@ impl From<AdmissionError> for ApiError {
                 | Refusal::OtherSerial,
             ) => Self::TokenRefused,
             AdmissionError::KeyTaken => Self::Conflict(error.to_string()),
+            // As the original master has it.
+            AdmissionError::StillActive => Self::NotFound(error.to_string()),
             AdmissionError::KeyUnknown => Self::NoCertificate,
             AdmissionError::FailedIssue(error) => error.into(),
             AdmissionError::Store(error) => error.into(),
@@ -221,6 +224,15 @@ impl From<RequestError> for ApiError {
                 Self::BadRequest(error.to_string())
             }
             RequestError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RenameError> for ApiError {
+    fn from(error: RenameError) -> Self {
+        match error {
+            RenameError::Taken(_) | RenameError::TreeTaken(_) => Self::Conflict(error.to_string()),
+            RenameError::Store(error) => error.into(),
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Forward {
 
 pub(super) async fn forward(
     State(master): State<Arc<Master>>,
-    Operator(operator): Operator,
+    Operator(actor): Operator,
     Query(asked): Query<Forward>,
     mut request: Request,
 ) -> Result<Response, ApiError> {
@@ -47,7 +47,7 @@ pub(super) async fn forward(
     drop(db);
     let address = address(&master, &instance, asked.address)?;
     let target = dial(address, asked.port).await?;
-    tracing::info!(%operator, service = asked.service, %address, port = asked.port, "forwards");
+    tracing::info!(%actor, service = asked.service, %address, port = asked.port, "forwards");
     let upgrade = hyper::upgrade::on(&mut request);
     let mut stopping = master.stopping.clone();
     tokio::spawn(async move {

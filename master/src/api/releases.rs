@@ -22,7 +22,6 @@ use tower_http::services::ServeFile;
 use super::ApiError;
 use super::caller::{Caller, Operator};
 use super::extract::Path;
-use crate::identity::Identity;
 use crate::master::Master;
 use crate::store::releases::{self, Release};
 
@@ -45,7 +44,7 @@ pub(super) async fn list(
 
 pub(super) async fn publish(
     State(master): State<Arc<Master>>,
-    Operator(operator): Operator,
+    Operator(actor): Operator,
     Path(name): Path<ReleaseName>,
     body: Body,
 ) -> Result<(StatusCode, axum::Json<v1::Release>), ApiError> {
@@ -64,7 +63,6 @@ pub(super) async fn publish(
     }
     let (sha256, size) = (upload.sha256.clone(), upload.size);
     upload.keep_as(&master.releases.join(name.as_str())).await?;
-    let actor = Identity::Operator(operator).to_string();
     let mut writing = master.store.write(actor, master.clock.now()).await?;
     writing.add_release(name.as_str(), &sha256, size).await?;
     let release = releases::release(writing.db(), name.as_str()).await?;
@@ -94,9 +92,14 @@ async fn download(
     Ok(response.map(Body::new).into_response())
 }
 
+/// Returns where a published release is fetched.
+pub(super) fn url_of(master: &Master, name: &str) -> String {
+    format!("{}/releases/{name}", master.urls[0])
+}
+
 fn shown(master: &Master, release: Release) -> Result<v1::Release, ApiError> {
     Ok(v1::Release {
-        url: format!("{}/releases/{}", master.urls[0], release.name),
+        url: url_of(master, &release.name),
         name: release
             .name
             .parse()

@@ -1,10 +1,14 @@
 //! SLAP itself, at the root, as `slapos.core` speaks it: forms in, marshalled documents or plain text out.
 //! Meanings are those of the original (ERP5) master: 408 for "not yet", timestamps of whole microseconds, statuses `#access …`.
 
+mod certificates;
 mod computer;
+mod discovery;
 mod document;
 mod instance;
 mod software;
+pub(super) mod status;
+mod trees;
 
 use std::sync::Arc;
 
@@ -14,8 +18,10 @@ use axum::http::header;
 use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use serde::Deserialize;
 
 use super::error::in_words;
+use crate::identity::ComputerId;
 use crate::master::Master;
 
 /// Two hundred partitions in a form are 1 MB.
@@ -44,8 +50,38 @@ pub(super) fn routes() -> Router<Arc<Master>> {
             "/setComputerPartitionConnectionXml",
             post(instance::publish),
         )
+        .route("/softwareInstanceRename", post(trees::rename))
+        .route(
+            "/updateComputerPartitionRelatedInstanceList",
+            post(trees::related),
+        )
+        .route("/getHostingSubscriptionIpList", get(trees::addresses))
+        .route("/getComputerStatus", get(status::of_computer))
+        .route("/getComputerPartitionStatus", get(status::of_instance))
+        .route("/getSoftwareInstallationStatus", get(status::of_software))
+        .route("/getRunId", get(discovery::run_id))
+        .route("/getHateoasUrl", get(discovery::hateoas_url))
+        .route(
+            "/getSoftwareReleaseListFromSoftwareProduct",
+            get(discovery::product_releases),
+        )
+        .route(
+            "/getComputerPartitionCertificate",
+            get(certificates::of_instance),
+        )
+        .route("/generateComputerCertificate", post(certificates::generate))
+        .route("/revokeComputerCertificate", post(certificates::revoke))
+        .route("/requestComputer", post(certificates::request_computer))
+        .route("/Person_requestComputer", post(certificates::register))
+        .route("/Person_getCertificate", post(certificates::log_in))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(map_response(in_words))
+}
+
+/// Which computer is asked about.
+#[derive(Debug, Deserialize)]
+struct OfComputer {
+    computer_id: ComputerId,
 }
 
 /// A marshalled answer.

@@ -2,7 +2,7 @@
 
 mod computers;
 mod discovery;
-mod enrol;
+pub(super) mod enrol;
 mod report;
 pub(super) mod services;
 mod tokens;

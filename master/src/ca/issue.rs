@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use rcgen::string::Ia5String;
 use rcgen::{
-    CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
+    CertificateParams, DnType, DnValue, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -17,6 +18,18 @@ use crate::identity::Identity;
 const DAY: Duration = Duration::from_hours(24);
 /// How long certificates count before they were made: for clocks that run a little behind.
 const BACKDATED: Duration = Duration::from_hours(1);
+
+/// The object identifier of an email address in a name (PKCS #9).
+const EMAIL: [u64; 7] = [1, 2, 840, 113_549, 1, 9, 1];
+
+/// How a certificate is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    Plain,
+    /// With an email address in the subject, after a description such as `openssl x509 -text -nameopt compat` gives:
+    /// `slapos node register` reads the computer's name out of that text, between `COMP-` and `/email`.
+    Described,
+}
 
 /// A certificate for somebody else's key.
 #[derive(Debug)]
@@ -36,7 +49,7 @@ pub struct ServerCertificate {
 }
 
 impl Authority {
-    /// Issues the certificate that lets the holder of the requested key act as `identity`: 7 days for a computer, 90 for an operator.
+    /// Issues the certificate that lets the holder of the requested key act as `identity`: 7 days for a computer, 30 for an instance, 90 for an operator.
     pub fn issue(
         &self,
         identity: &Identity,
@@ -44,8 +57,22 @@ impl Authority {
         serial: [u8; 16],
         now: Moment,
     ) -> Result<Issued, CaError> {
+        self.issue_in_style(identity, request, serial, now, Style::Plain)
+    }
+
+    /// Issues such a certificate in a style.
+    pub fn issue_in_style(
+        &self,
+        identity: &Identity,
+        request: &SigningRequest,
+        serial: [u8; 16],
+        now: Moment,
+        style: Style,
+    ) -> Result<Issued, CaError> {
         let lifetime = match identity {
             Identity::Computer(_) => 7 * DAY,
+            // Its node fetches a new one at least once a day.
+            Identity::Instance(_) => 30 * DAY,
             Identity::Operator(_) => 90 * DAY,
         };
         let uri = identity.to_string();
@@ -57,13 +84,23 @@ impl Authority {
                 .map_err(|_| CaError::BadName(uri.clone()))?,
         )];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if style == Style::Described {
+            let email = format!("{}@{}", identity.name(), slap::MASTER_NAME);
+            let email =
+                Ia5String::try_from(email.as_str()).map_err(|_| CaError::BadName(email.clone()))?;
+            params.distinguished_name.push(
+                DnType::CustomDnType(EMAIL.to_vec()),
+                DnValue::Ia5String(email),
+            );
+        }
         let certificate = params
             .signed_by(&request.public_key, &self.issuer)
             .map_err(CaError::FailedSign)?;
-        Ok(Issued {
-            pem: certificate.pem(),
-            not_after,
-        })
+        let pem = match style {
+            Style::Plain => certificate.pem(),
+            Style::Described => describe(certificate.der())? + &certificate.pem(),
+        };
+        Ok(Issued { pem, not_after })
     }
 
     /// Makes the server's key and its certificate of 90 days: for the name that every client checks, and for the hosts of the master's URLs.
@@ -96,6 +133,32 @@ impl Authority {
             not_after,
         })
     }
+}
+
+/// Returns the description that OpenSSL gave certificates before names had spaces.
+fn describe(der: &[u8]) -> Result<String, CaError> {
+    let unreadable = |_| CaError::FailedSign(rcgen::Error::CouldNotParseCertificate);
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).map_err(unreadable)?;
+    let name = |name: &x509_parser::x509::X509Name<'_>| {
+        let parts = name.iter_attributes().map(|it| {
+            let key = match it.attr_type().to_id_string().as_str() {
+                "2.5.4.3" => "CN",
+                "1.2.840.113549.1.9.1" => "emailAddress",
+                _ => "other",
+            };
+            format!("{key}={}", it.as_str().unwrap_or_default())
+        });
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let validity = certificate.validity();
+    Ok(format!(
+        "Certificate:\n    Data:\n        Version: 3 (0x2)\n        Serial Number: {}\n        Issuer: {}\n        Validity\n            Not Before: {}\n            Not After : {}\n        Subject: {}\n",
+        certificate.raw_serial_as_string(),
+        name(certificate.issuer()),
+        validity.not_before,
+        validity.not_after,
+        name(certificate.subject()),
+    ))
 }
 
 fn leaf(

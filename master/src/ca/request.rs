@@ -1,6 +1,9 @@
 //! Certificate signing requests: who sent one proves that it holds a key, and nothing else of it is believed.
 
-use rcgen::{CertificateSigningRequestParams, PKCS_ECDSA_P256_SHA256, PublicKey, PublicKeyData};
+use rcgen::{
+    CertificateParams, CertificateSigningRequestParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKey,
+    PublicKeyData,
+};
 
 /// A request whose signature is right: a public key whose owner asked for a certificate.
 #[derive(Debug)]
@@ -23,6 +26,28 @@ impl SigningRequest {
     pub fn spki(&self) -> &[u8] {
         &self.spki
     }
+}
+
+/// A key made here, for those whose protocol has the master make it.
+#[derive(Debug)]
+pub struct MadeKey {
+    /// The key in PEM (PKCS #8). It goes to its owner and is kept nowhere.
+    pub pem: String,
+    pub request: SigningRequest,
+}
+
+/// Makes a key for somebody else.
+pub fn make_key() -> Result<MadeKey, RequestError> {
+    let unreadable = RequestError::Unreadable;
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(unreadable)?;
+    let request = CertificateParams::default()
+        .serialize_request(&key)
+        .and_then(|it| it.pem())
+        .map_err(unreadable)?;
+    Ok(MadeKey {
+        pem: key.serialize_pem(),
+        request: parse_request(&request)?,
+    })
 }
 
 /// Parses and verifies a request in PEM.

@@ -31,6 +31,13 @@ pub async fn standing(
                 .fetch_optional(&mut *db)
                 .await?
         }
+        // An instance is somebody as long as it is there.
+        Identity::Instance(instance) => {
+            sqlx::query_scalar("SELECT requested_state FROM instances WHERE reference = $1")
+                .bind(instance.as_str())
+                .fetch_optional(&mut *db)
+                .await?
+        }
     };
     match state.as_deref() {
         None => return Ok(Standing::Unknown),
@@ -73,6 +80,36 @@ impl Writing {
         .execute(self.db())
         .await?;
         self.note("issue certificate", identity, serial).await
+    }
+
+    /// Says whether somebody has a certificate that counts.
+    pub async fn has_certificate(&mut self, identity: &Identity) -> Result<bool, StoreError> {
+        let now = self.now().micros();
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM certificates WHERE identity = $1 AND revoked_at IS NULL AND not_after > $2",
+        )
+        .bind(identity.to_string())
+        .bind(now)
+        .fetch_one(self.db())
+        .await?;
+        Ok(count > 0)
+    }
+
+    /// Takes all but the newest certificates of somebody off the record. They count on, as long as their bearer does.
+    pub async fn forget_older_certificates(
+        &mut self,
+        identity: &Identity,
+        kept: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "DELETE FROM certificates WHERE identity = $1 AND revoked_at IS NULL AND serial NOT IN
+                 (SELECT serial FROM certificates WHERE identity = $1 ORDER BY issued_at DESC, serial LIMIT $2)",
+        )
+        .bind(identity.to_string())
+        .bind(kept)
+        .execute(self.db())
+        .await?;
+        Ok(())
     }
 
     /// Revokes every certificate of somebody.

@@ -28,6 +28,23 @@ pub struct Computer {
     pub report: Option<String>,
 }
 
+impl Computer {
+    /// Returns what people call it: the name in its inventory, its reference where it has none.
+    pub fn title(&self) -> String {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default)]
+        struct Named {
+            name: String,
+        }
+        let named: Named = serde_json::from_str(&self.inventory).unwrap_or_default();
+        if named.name.is_empty() {
+            self.reference.to_string()
+        } else {
+            named.name
+        }
+    }
+}
+
 const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, created_at, last_contact, generation, report FROM computers";
 
 /// Returns every computer, in the order they came.

@@ -170,6 +170,11 @@ pub async fn children(
     select(db, condition, &[parent.as_str()]).await
 }
 
+/// Returns every instance, tree by tree.
+pub async fn all(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
+    select(db, "ORDER BY t.title, i.title", &[]).await
+}
+
 /// Returns the root of every tree, by title.
 pub async fn roots(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
     select(db, "WHERE i.title = t.title ORDER BY i.title", &[]).await

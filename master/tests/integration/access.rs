@@ -6,7 +6,7 @@ use slap::client::Identity;
 use crate::lab::Lab;
 
 /// What only somebody with a certificate may do, with a body that would do.
-const CLOSED: [(&str, &str); 30] = [
+const CLOSED: [(&str, &str); 45] = [
     ("GET", "/getFullComputerInformation?computer_id=COMP-1"),
     ("GET", "/getComputerInformation?computer_id=COMP-1"),
     (
@@ -28,7 +28,40 @@ const CLOSED: [(&str, &str); 30] = [
     ("POST", "/softwareInstanceError"),
     ("POST", "/softwareInstanceBang"),
     ("POST", "/setComputerPartitionConnectionXml"),
+    ("POST", "/softwareInstanceRename"),
+    ("POST", "/updateComputerPartitionRelatedInstanceList"),
+    (
+        "GET",
+        "/getHostingSubscriptionIpList?computer_id=COMP-1&computer_partition_id=slappart0",
+    ),
+    ("GET", "/getComputerStatus?computer_id=COMP-1"),
+    (
+        "GET",
+        "/getComputerPartitionStatus?computer_id=COMP-1&computer_partition_id=slappart0",
+    ),
+    (
+        "GET",
+        "/getSoftwareInstallationStatus?computer_id=COMP-1&url=x",
+    ),
+    (
+        "GET",
+        "/getComputerPartitionCertificate?computer_id=COMP-1&computer_partition_id=slappart0",
+    ),
+    ("POST", "/revokeComputerCertificate"),
     ("GET", "/v1/watch?computer_id=COMP-1"),
+    ("POST", "/generateComputerCertificate"),
+    ("POST", "/requestComputer"),
+    (
+        "GET",
+        "/getSoftwareReleaseListFromSoftwareProduct?software_product_reference=x",
+    ),
+    ("GET", "/hateoas/"),
+    ("GET", "/hateoas/?mode=search&query=&select_list=title"),
+    (
+        "GET",
+        "/hateoas/?mode=traverse&relative_url=compute_node_module/COMP-1&view=x",
+    ),
+    ("GET", "/hateoas/computer_module/Base_getComputerToken"),
     ("POST", "/v1/report"),
     ("GET", "/v1/tokens"),
     ("POST", "/v1/tokens"),
@@ -54,7 +87,7 @@ async fn call(
         .request(method.clone(), format!("{}{path}", lab.url()));
     if method == Method::POST {
         let form = "computer_id=COMP-1&computer_partition_id=slappart0&url=https://x&error_log=x&message=x\
-            &use_string=x&partition_reference=x&software_release=x&connection_xml=<marshal><dictionary/></marshal>";
+            &use_string=x&new_name=x&instance_reference_xml=<marshal><list/></marshal>&partition_reference=x&software_release=x&connection_xml=<marshal><dictionary/></marshal>";
         request = request
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
@@ -70,17 +103,20 @@ async fn without_a_certificate_nothing_but_the_door_is_open() {
         let (status, text) = call(&lab, None, method, path).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}: {text}");
         assert!(text.contains("this needs a certificate"), "{path}: {text}");
-        assert_eq!(
-            text.starts_with('{'),
-            path.starts_with("/v1/") || path.starts_with("/releases")
-        );
+        let in_json = ["/v1/", "/releases", "/hateoas"]
+            .iter()
+            .any(|it| path.starts_with(it));
+        assert_eq!(text.starts_with('{'), in_json, "{path}");
     }
     for path in ["/v1/", "/v1/ca", "/v1/time?nonce=AAAAAAAAAAAAAAAAAAAAAA"] {
         let (status, text) = call(&lab, None, "GET", path).await;
         assert_eq!(status, StatusCode::OK, "{path}: {text}");
     }
-    let (status, _) = call(&lab, None, "GET", "/getHateoasUrl").await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, text) = call(&lab, None, "GET", "/getHateoasUrl").await;
+    assert_eq!(
+        (status, text),
+        (StatusCode::OK, format!("{}/hateoas/", lab.url()))
+    );
     let (status, text) = call(&lab, None, "DELETE", "/v1/enrol").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{text}");
 }
@@ -92,10 +128,16 @@ async fn a_computer_sees_itself_alone() {
     let (own, other) = (lab.node(&operator).await, lab.node(&operator).await);
     own.announce(1).await;
     let about_a_computer = CLOSED.iter().filter(|(method, path)| {
-        let of_slap = !path.starts_with("/v1/") && !path.starts_with("/releases");
+        let of_slap =
+            path.contains("omputer") && !path.starts_with("/v1/") && !path.starts_with("/hateoas");
         let watch = path.starts_with("/v1/watch") || *path == "/v1/computers/COMP-1";
         // These two take another form, and have tests of their own below.
-        let others = ["/supplySupply", "/loadComputerConfigurationFromXML"];
+        let others = [
+            "/supplySupply",
+            "/loadComputerConfigurationFromXML",
+            "/generateComputerCertificate",
+            "/requestComputer",
+        ];
         (of_slap || watch) && !others.contains(path) && !method.is_empty()
     });
     for (method, path) in about_a_computer {
@@ -120,6 +162,9 @@ async fn only_operators_decide() {
     let node = lab.node(&operator).await;
     for (method, path) in [
         ("POST", "/supplySupply"),
+        ("POST", "/generateComputerCertificate"),
+        ("POST", "/requestComputer"),
+        ("GET", "/hateoas/computer_module/Base_getComputerToken"),
         ("GET", "/v1/tokens"),
         ("DELETE", "/v1/tokens/x"),
         ("GET", "/v1/computers"),

@@ -100,6 +100,7 @@ impl Lab {
             registry_socket: self.registry.clone(),
             welcome: Some(self.welcome()),
             database: self.database.url.clone(),
+            ..Inputs::default()
         }
         .check()
         .unwrap()

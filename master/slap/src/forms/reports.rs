@@ -117,6 +117,22 @@ impl InstanceForm {
             self.computer, self.partition
         )
     }
+
+    /// Reads such a header; nothing when it is of another scheme.
+    pub fn from_authorization(header: &str) -> Result<Option<Self>, FormError> {
+        let (scheme, rest) = header
+            .trim()
+            .split_once(char::is_whitespace)
+            .unwrap_or((header, ""));
+        if !scheme.eq_ignore_ascii_case("X-SlapPartition") {
+            return Ok(None);
+        }
+        let pairs = rest.split(',').filter_map(|it| it.split_once('='));
+        let fields: Fields = pairs
+            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+            .collect();
+        Self::from_fields(fields).map(Some)
+    }
 }
 
 impl ErrorForm {

@@ -6,30 +6,28 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Deserialize;
 use slap::configuration::PartitionConfiguration;
-use slap::{ComputerConfiguration, PartitionId};
+use slap::{ComputerConfiguration, Journal, PartitionId};
 
-use super::{Marshalled, document};
+use super::{Marshalled, OfComputer, document};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::error::chain;
 use crate::api::extract::{Fields, Query};
 use crate::identity::ComputerId;
-use crate::instance::Address;
+use crate::instance::{Address, Instance};
 use crate::master::Master;
 use crate::placement::place_waiting;
 use crate::store::partitions::Announced;
-use crate::store::{computers, instances, partitions, supplies};
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OfComputer {
-    computer_id: ComputerId,
-}
+use crate::store::{Connection, computers, instances, partitions, supplies};
 
 pub(super) async fn full(
     State(master): State<Arc<Master>>,
     caller: Caller,
     Query(OfComputer { computer_id }): Query<OfComputer>,
 ) -> Result<Marshalled, ApiError> {
+    if let Caller::Instance(own) = &caller {
+        return own_partition_alone(&master, own, &computer_id).await;
+    }
     caller.may_see(&computer_id)?;
     let mut db = master.store.snapshot().await?;
     must_exist(&mut db, &computer_id).await?;
@@ -41,6 +39,36 @@ pub(super) async fn full(
         supplies::supplies(&mut db, &computer_id).await?,
     );
     Ok(Marshalled(computer.to_xml()))
+}
+
+/// What an instance sees of its computer: its own partition, and no software.
+async fn own_partition_alone(
+    master: &Master,
+    own: &Instance,
+    computer: &ComputerId,
+) -> Result<Marshalled, ApiError> {
+    let place = own.place.as_ref().filter(|it| it.computer == *computer);
+    let place = place.ok_or_else(|| {
+        ApiError::Forbidden(format!(
+            "{} is not on {computer}, and may not ask about it",
+            own.reference
+        ))
+    })?;
+    let mut db = master.store.snapshot().await?;
+    let shares = instances::shares_of(&mut db, &own.reference).await?;
+    let partition = document::partition(
+        computer.clone(),
+        place.partition.clone(),
+        &place.addresses,
+        Some(own.clone()),
+        shares,
+    );
+    let seen = slap::Computer {
+        id: computer.clone(),
+        partitions: vec![partition],
+        software: Vec::new(),
+    };
+    Ok(Marshalled(seen.to_xml()))
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,15 +83,12 @@ pub(super) async fn partition(
     Query(asked): Query<OfPartition>,
 ) -> Result<Marshalled, ApiError> {
     let (computer, partition) = (asked.computer_reference, asked.computer_partition_reference);
-    caller.may_see(&computer)?;
+    if let Caller::Computer(_) = &caller {
+        caller.may_see(&computer)?;
+    }
     let mut db = master.store.snapshot().await?;
-    let instance = instances::instance_at(&mut db, &computer, &partition)
-        .await?
-        .ok_or_else(|| {
-            ApiError::NotFound(format!(
-                "there is no instance in partition `{partition}` of `{computer}`"
-            ))
-        })?;
+    let instance = instance_in(&mut db, &computer, &partition).await?;
+    caller.may_know(&instance)?;
     let addresses = instance
         .place
         .as_ref()
@@ -97,8 +122,11 @@ pub(super) async fn load(
     let slots: Vec<Announced> = announced.partitions.iter().map(slot).collect();
     let mut writing = master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?;
+    if master.open.is_some() {
+        writing.add_named_computer(&announced.reference).await?;
+    }
     must_exist(writing.db(), &announced.reference).await?;
     writing.set_partitions(&announced.reference, &slots).await?;
     place_waiting(&mut writing).await?;
@@ -137,7 +165,7 @@ pub(super) async fn bang(
     caller.may_see(&computer)?;
     let mut writing = master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?;
     must_exist(writing.db(), &computer).await?;
     for instance in instances::instances_on(writing.db(), &computer)
@@ -163,9 +191,10 @@ pub(super) async fn use_computer(
     let computer: ComputerId = fields.id("computer_id").map_err(bad)?;
     let usage = fields.required("use_string").map_err(bad)?;
     caller.may_see(&computer)?;
+    Journal::from_xml(&usage).map_err(|err| ApiError::BadRequest(chain(&err)))?;
     let mut writing = master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?;
     must_exist(writing.db(), &computer).await?;
     writing.add_usage(&computer, &usage).await?;
@@ -173,10 +202,22 @@ pub(super) async fn use_computer(
     Ok("OK")
 }
 
-async fn must_exist(
-    db: &mut crate::store::Connection,
+/// Returns the instance in a partition.
+pub(super) async fn instance_in(
+    db: &mut Connection,
     computer: &ComputerId,
-) -> Result<(), ApiError> {
+    partition: &PartitionId,
+) -> Result<Instance, ApiError> {
+    instances::instance_at(db, computer, partition)
+        .await?
+        .ok_or_else(|| {
+            ApiError::NotFound(format!(
+                "there is no instance in partition `{partition}` of `{computer}`"
+            ))
+        })
+}
+
+pub(super) async fn must_exist(db: &mut Connection, computer: &ComputerId) -> Result<(), ApiError> {
     match computers::generation(db, computer).await? {
         Some(_) => Ok(()),
         None => Err(ApiError::NotFound(format!(

@@ -6,38 +6,29 @@ use axum::extract::State;
 use slap::forms::{BangForm, ConnectionForm, ErrorForm, FormError, InstanceForm, RequestForm};
 use slap::state::InstanceReport;
 
+use super::computer::instance_in;
 use super::{Marshalled, document, last_words};
 use crate::api::ApiError;
-use crate::api::caller::Caller;
+use crate::api::caller::{Caller, Claimed};
 use crate::api::error::chain;
 use crate::api::extract::Fields;
-use crate::identity::Identity;
+use crate::identity::ComputerId;
 use crate::instance::Instance;
-use crate::master::Master;
+use crate::master::{Master, Open};
 use crate::reports;
-use crate::requests::{self, Outcome, Request, Requester};
+use crate::requests::{self, Outcome, Request, RequestError, Requester};
 use crate::store::{Writing, instances};
+use crate::supplying;
 
 pub(super) async fn request(
     State(master): State<Arc<Master>>,
     caller: Caller,
+    Claimed(claimed): Claimed,
     Fields(fields): Fields,
 ) -> Result<Marshalled, ApiError> {
     let form = RequestForm::from_fields(fields).map_err(bad)?;
-    let requester = match (form.requester, &caller.0) {
-        (Some(asker), _) => {
-            caller.may_see(&asker.computer)?;
-            Requester::Partition(asker.computer, asker.partition)
-        }
-        (None, Identity::Operator(_)) => Requester::Operator,
-        (None, Identity::Computer(own)) => {
-            return Err(ApiError::Forbidden(format!(
-                "{own} requests in the name of one of its partitions, not in its own"
-            )));
-        }
-    };
     let request = Request {
-        requester,
+        requester: requester(&caller, claimed.as_ref().or(form.requester.as_ref()))?,
         title: form.title.to_string(),
         software_url: form.software_url,
         software_type: form.software_type,
@@ -47,7 +38,13 @@ pub(super) async fn request(
         state: form.state,
     };
     let mut writing = begin(&master, &caller).await?;
-    let outcome = requests::request(&mut writing, request).await?;
+    if let Some(open) = &master.open {
+        let computer = wished_computer(&request, open);
+        supplying::supply_if_nowhere(&mut writing, computer, &request.software_url).await?;
+    }
+    let outcome = requests::request(&mut writing, request)
+        .await
+        .map_err(|err| refused(err, claimed.is_some()))?;
     writing.commit().await?;
     match outcome {
         Outcome::Placed(instance) => {
@@ -59,6 +56,55 @@ pub(super) async fn request(
         }
         Outcome::NotYet(reason) => Err(ApiError::NotYet(reason)),
     }
+}
+
+/// Returns in whose name is requested: an operator's, or that of a partition that the caller may speak for.
+fn requester(caller: &Caller, asker: Option<&InstanceForm>) -> Result<Requester, ApiError> {
+    let partition =
+        |it: &InstanceForm| Requester::Partition(it.computer.clone(), it.partition.clone());
+    match (caller, asker) {
+        (Caller::Instance(own), None) => {
+            let place = own.place.as_ref().ok_or(ApiError::UnknownCaller)?;
+            Ok(Requester::Partition(
+                place.computer.clone(),
+                place.partition.clone(),
+            ))
+        }
+        (Caller::Instance(own), Some(asker)) => {
+            let place = own.place.as_ref();
+            if place
+                .is_some_and(|it| it.computer == asker.computer && it.partition == asker.partition)
+            {
+                return Ok(partition(asker));
+            }
+            Err(ApiError::Forbidden(format!(
+                "{} may not request in the name of {} of {}",
+                own.reference, asker.partition, asker.computer
+            )))
+        }
+        (_, Some(asker)) => {
+            caller.may_see(&asker.computer)?;
+            Ok(partition(asker))
+        }
+        (Caller::Anyone | Caller::Operator(_), None) => Ok(Requester::Operator),
+        (Caller::Computer(own), None) => Err(ApiError::Forbidden(format!(
+            "{own} requests in the name of one of its partitions, not in its own"
+        ))),
+    }
+}
+
+/// Where an open master has nothing supplied, what is requested is supplied on the computer that is asked for, or on the one it has.
+fn wished_computer<'a>(request: &'a Request, open: &'a Open) -> Option<&'a str> {
+    let wished = request.sla.get("computer_guid").map(String::as_str);
+    wished.or(open.default_computer.as_ref().map(ComputerId::as_str))
+}
+
+/// A header that names a partition without an instance is a wrong request; a form that does is one for nothing.
+fn refused(error: RequestError, by_header: bool) -> ApiError {
+    if by_header && matches!(error, RequestError::NoRequester(..)) {
+        return ApiError::BadRequest(error.to_string());
+    }
+    error.into()
 }
 
 pub(super) async fn started(
@@ -103,6 +149,7 @@ pub(super) async fn destroyed(
     Fields(fields): Fields,
 ) -> Result<&'static str, ApiError> {
     let form = InstanceForm::from_fields(fields).map_err(bad)?;
+    caller.may_see(&form.computer)?;
     let (mut writing, instance) = begin_about(&master, &caller, &form).await?;
     reports::destroyed(&mut writing, &instance).await?;
     writing.commit().await?;
@@ -142,6 +189,7 @@ async fn report(
     report: InstanceReport,
     status: &str,
 ) -> Result<&'static str, ApiError> {
+    caller.may_see(&form.computer)?;
     let (mut writing, instance) = begin_about(master, caller, form).await?;
     writing
         .report_instance(&instance.reference, report, status)
@@ -150,27 +198,24 @@ async fn report(
     Ok("OK")
 }
 
-/// Begins to write about the instance in a partition.
-async fn begin_about(
+/// Begins to write about the instance in a partition, in its name.
+pub(super) async fn begin_about(
     master: &Master,
     caller: &Caller,
     form: &InstanceForm,
 ) -> Result<(Writing, Instance), ApiError> {
-    caller.may_see(&form.computer)?;
+    if let Caller::Computer(_) = caller {
+        // It learns nothing of what another computer runs.
+        caller.may_see(&form.computer)?;
+    }
     let mut writing = begin(master, caller).await?;
-    let instance = instances::instance_at(writing.db(), &form.computer, &form.partition)
-        .await?
-        .ok_or_else(|| {
-            ApiError::NotFound(format!(
-                "there is no instance in partition `{}` of `{}`",
-                form.partition, form.computer
-            ))
-        })?;
+    let instance = instance_in(writing.db(), &form.computer, &form.partition).await?;
+    caller.may_speak_for(&instance)?;
     Ok((writing, instance))
 }
 
 /// Returns the instance, or the one of its shares that is meant.
-async fn share_or_self(
+pub(super) async fn share_or_self(
     writing: &mut Writing,
     instance: Instance,
     share: Option<&str>,
@@ -193,10 +238,10 @@ async fn share_or_self(
 async fn begin(master: &Master, caller: &Caller) -> Result<Writing, ApiError> {
     Ok(master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?)
 }
 
-fn bad(error: FormError) -> ApiError {
+pub(super) fn bad(error: FormError) -> ApiError {
     ApiError::BadRequest(chain(&error))
 }

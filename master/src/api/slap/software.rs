@@ -23,7 +23,7 @@ pub(super) async fn supply(
     let form = SupplyForm::from_fields(fields).map_err(bad)?;
     let mut writing = master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?;
     supplying::supply(&mut writing, &form.computer, &form.url, form.state).await?;
     writing.commit().await?;
@@ -80,7 +80,7 @@ pub(super) async fn destroyed(
     caller.may_see(&form.computer)?;
     let mut writing = master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?;
     if !writing.remove_supply(&form.computer, &form.url).await? {
         return Err(ApiError::NotFound(format!(
@@ -102,7 +102,7 @@ async fn report(
     caller.may_see(&form.computer)?;
     let mut writing = master
         .store
-        .write(caller.0.to_string(), master.clock.now())
+        .write(caller.to_string(), master.clock.now())
         .await?;
     if !writing
         .report_supply(&form.computer, &form.url, report, status)

@@ -11,7 +11,7 @@ use crate::api::ApiError;
 use crate::api::caller::{Caller, Operator};
 use crate::api::extract::Path;
 use crate::enrolment::ComputerState;
-use crate::identity::{ComputerId, Identity};
+use crate::identity::ComputerId;
 use crate::master::Master;
 use crate::placement::place_waiting;
 use crate::store::computers::{self, Computer};
@@ -48,10 +48,9 @@ pub(super) async fn show(
 
 pub(super) async fn approve(
     State(master): State<Arc<Master>>,
-    Operator(operator): Operator,
+    Operator(actor): Operator,
     Path(reference): Path<ComputerId>,
 ) -> Result<Json<v1::Computer>, ApiError> {
-    let actor = Identity::Operator(operator).to_string();
     let mut writing = master.store.write(actor, master.clock.now()).await?;
     match state(writing.db(), &reference).await? {
         ComputerState::Pending => {
@@ -73,10 +72,9 @@ pub(super) async fn approve(
 
 pub(super) async fn revoke(
     State(master): State<Arc<Master>>,
-    Operator(operator): Operator,
+    Operator(actor): Operator,
     Path(reference): Path<ComputerId>,
 ) -> Result<Json<v1::Computer>, ApiError> {
-    let actor = Identity::Operator(operator).to_string();
     let mut writing = master.store.write(actor, master.clock.now()).await?;
     if state(writing.db(), &reference).await? != ComputerState::Revoked {
         writing

@@ -14,7 +14,7 @@ use crate::api::ApiError;
 use crate::api::caller::{Caller, From};
 use crate::api::error::chain;
 use crate::api::extract::Json;
-use crate::ca::parse_request;
+use crate::ca::{Style, parse_request};
 use crate::clock::Moment;
 use crate::enrolment::TokenKind;
 use crate::identity::Identity;
@@ -76,6 +76,7 @@ fn applicant(request: &EnrolRequest, address: String) -> Result<Applicant, ApiEr
         inventory: serde_json::to_string(inventory)
             .map_err(|err| ApiError::Internal(err.into()))?,
         address,
+        style: Style::Plain,
     })
 }
 
@@ -89,7 +90,8 @@ pub(super) async fn renew(
     let key = parse_request(&request.csr).map_err(|err| ApiError::BadRequest(chain(&err)))?;
     let (signer, now) = (signer(&master), master.clock.now());
     let certificate = match caller {
-        Ok(Caller(identity)) => {
+        Ok(caller) => {
+            let identity = caller.identity().ok_or(ApiError::NoCertificate)?;
             admission::renew(&master.store, signer, &identity, &key, now).await?
         }
         Err(ApiError::NoCertificate | ApiError::CertificateExpired) => {
@@ -106,7 +108,7 @@ pub(super) async fn renew(
     }))
 }
 
-fn signer(master: &Master) -> Signer<'_> {
+pub(in crate::api) fn signer(master: &Master) -> Signer<'_> {
     Signer {
         authority: &master.authority,
         entropy: &master.entropy,
@@ -114,7 +116,11 @@ fn signer(master: &Master) -> Signer<'_> {
 }
 
 /// Takes a try of this address.
-fn slow_down(master: &Master, address: IpAddr, now: Moment) -> Result<(), ApiError> {
+pub(in crate::api) fn slow_down(
+    master: &Master,
+    address: IpAddr,
+    now: Moment,
+) -> Result<(), ApiError> {
     master
         .refusals
         .try_once(address, now)

@@ -10,17 +10,15 @@ use crate::api::ApiError;
 use crate::api::caller::Operator;
 use crate::api::extract::{Json, Path};
 use crate::enrolment;
-use crate::identity::Identity;
 use crate::master::Master;
 use crate::minting::{Mint, mint};
 use crate::store::tokens;
 
 pub(super) async fn create(
     State(master): State<Arc<Master>>,
-    Operator(operator): Operator,
+    Operator(actor): Operator,
     Json(request): Json<TokenRequest>,
 ) -> Result<(StatusCode, axum::Json<NewToken>), ApiError> {
-    let actor = Identity::Operator(operator).to_string();
     let wish = Mint {
         kind: request.kind.into(),
         lifetime: std::time::Duration::from_secs(request.lifetime_seconds),
@@ -55,10 +53,9 @@ pub(super) async fn list(
 
 pub(super) async fn revoke(
     State(master): State<Arc<Master>>,
-    Operator(operator): Operator,
+    Operator(actor): Operator,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let actor = Identity::Operator(operator).to_string();
     let mut writing = master.store.write(actor, master.clock.now()).await?;
     if !writing.revoke_token(&id).await? {
         return Err(ApiError::NotFound(format!("there is no token `{id}`")));

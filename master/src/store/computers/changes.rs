@@ -11,7 +11,8 @@ use crate::store::{StoreError, Writing, to_json, unsigned};
 #[derive(Debug)]
 pub struct NewComputer<'a> {
     pub state: ComputerState,
-    pub public_key: &'a str,
+    /// None where the machine has shown none yet.
+    pub public_key: Option<&'a str>,
     pub code: &'a str,
     pub smbios_uuid: &'a str,
     pub inventory: &'a str,
@@ -39,6 +40,25 @@ impl Writing {
         .await?;
         self.note("add computer", &reference, new.state).await?;
         Ok(reference)
+    }
+
+    /// Adds a computer that named itself, if there is none of that name: at a master that asks nobody who they are.
+    pub async fn add_named_computer(&mut self, reference: &ComputerId) -> Result<(), StoreError> {
+        let now = self.now().micros();
+        let added = sqlx::query(
+            "INSERT INTO computers (reference, state, code, smbios_uuid, inventory, labels, created_at)
+             VALUES ($1, 'enrolled', '', '', '{}', '{}', $2) ON CONFLICT (reference) DO NOTHING",
+        )
+        .bind(reference.as_str())
+        .bind(now)
+        .execute(self.db())
+        .await?
+        .rows_affected();
+        if added > 0 {
+            self.note("add computer", reference, "it named itself")
+                .await?;
+        }
+        Ok(())
     }
 
     /// Moves a computer to another state. Revoking takes its certificates away and wakes it, so that it notices.
@@ -74,11 +94,11 @@ impl Writing {
         Ok(())
     }
 
-    /// Records the key that a computer renewed with.
+    /// Records the key that a computer has from now on, or that it has none.
     pub async fn set_computer_key(
         &mut self,
         computer: &ComputerId,
-        public_key: &str,
+        public_key: Option<&str>,
     ) -> Result<(), StoreError> {
         sqlx::query("UPDATE computers SET public_key = $2 WHERE reference = $1")
             .bind(computer.as_str())

@@ -1,0 +1,275 @@
+//! Certificates whose keys the master makes, as SLAP has it: of instances, of computers that register with a token, of people who log in so.
+//! Whoever can make a key of their own enrols by `/v1/enrol`, and the master never sees it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use slap::join::Token;
+use slap::{Computer, JoinBlob, PartitionId, Value, comparison_code, xml};
+
+use super::Marshalled;
+use super::computer::instance_in;
+use super::instance::bad;
+use crate::admission::{self, Admission, AdmissionError, Applicant, KeyedCertificate};
+use crate::api::ApiError;
+use crate::api::caller::{Caller, From};
+use crate::api::extract::{Fields, Query};
+use crate::api::v1::enrol::{signer, slow_down};
+use crate::ca::{CaError, Style, make_key};
+use crate::enrolment::{ComputerState, TokenKind};
+use crate::identity::{ComputerId, Identity};
+use crate::master::Master;
+use crate::store::computers::{self, NewComputer};
+use crate::store::tokens;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct OfPartition {
+    computer_id: ComputerId,
+    computer_partition_id: PartitionId,
+}
+
+fn marshalled(made: KeyedCertificate) -> Marshalled {
+    let entries = [
+        ("certificate".to_owned(), made.certificate),
+        ("key".to_owned(), made.key),
+    ];
+    Marshalled(xml::write(&Value::texts(&entries.into())))
+}
+
+pub(super) async fn of_instance(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Query(asked): Query<OfPartition>,
+) -> Result<Marshalled, ApiError> {
+    if let Caller::Computer(_) = &caller {
+        caller.may_see(&asked.computer_id)?;
+    }
+    let mut writing = master
+        .store
+        .write(caller.to_string(), master.clock.now())
+        .await?;
+    let instance = instance_in(
+        writing.db(),
+        &asked.computer_id,
+        &asked.computer_partition_id,
+    )
+    .await?;
+    caller.may_speak_for(&instance)?;
+    let made =
+        admission::certify_instance(&mut writing, signer(&master), &instance.reference).await?;
+    writing.commit().await?;
+    Ok(marshalled(made))
+}
+
+pub(super) async fn generate(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(mut fields): Fields,
+) -> Result<Marshalled, ApiError> {
+    caller.must_be_operator()?;
+    let id: ComputerId = fields.id("computer_id").map_err(bad)?;
+    let mut writing = master
+        .store
+        .write(caller.to_string(), master.clock.now())
+        .await?;
+    let computer = computers::computer(writing.db(), &id)
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("there is no computer `{id}`")))?;
+    if computer.state == ComputerState::Revoked {
+        return Err(ApiError::Conflict(format!("{id} is revoked, for good")));
+    }
+    let made = admission::certify_computer(&mut writing, signer(&master), &computer).await?;
+    writing.commit().await?;
+    Ok(marshalled(made))
+}
+
+/// Takes a computer's certificate back. The computer stays, and may be given another.
+pub(super) async fn revoke(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(mut fields): Fields,
+) -> Result<&'static str, ApiError> {
+    let id: ComputerId = fields.id("computer_id").map_err(bad)?;
+    caller.may_see(&id)?;
+    let mut writing = master
+        .store
+        .write(caller.to_string(), master.clock.now())
+        .await?;
+    let identity = Identity::Computer(id.clone());
+    if computers::computer(writing.db(), &id).await?.is_none() {
+        return Err(ApiError::NotFound(format!("there is no computer `{id}`")));
+    }
+    if !writing.has_certificate(&identity).await? {
+        return Err(ApiError::NotFound(format!(
+            "{id} has no certificate that could be revoked"
+        )));
+    }
+    writing.revoke_certificates(&identity).await?;
+    // Whoever has the key could renew with it.
+    writing.set_computer_key(&id, None).await?;
+    writing.note("revoke certificate", &id, "").await?;
+    writing.commit().await?;
+    Ok("done")
+}
+
+/// Adds a computer, or finds the one of this title. It has no certificate before one is generated.
+pub(super) async fn request_computer(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(mut fields): Fields,
+) -> Result<Marshalled, ApiError> {
+    caller.must_be_operator()?;
+    let title: slap::Title = fields.id("computer_title").map_err(bad)?;
+    let mut writing = master
+        .store
+        .write(caller.to_string(), master.clock.now())
+        .await?;
+    let known = computers::computers(writing.db())
+        .await?
+        .into_iter()
+        .find(|it| it.state != ComputerState::Revoked && it.title() == title.as_str());
+    let id = match known {
+        Some(known) => known.reference,
+        None => {
+            let inventory = slap::v1::Inventory {
+                name: title.to_string(),
+                ..slap::v1::Inventory::default()
+            };
+            let new = NewComputer {
+                state: ComputerState::Approved,
+                public_key: None,
+                code: "",
+                smbios_uuid: "",
+                inventory: &as_json(&inventory)?,
+                labels: &std::collections::BTreeMap::new(),
+            };
+            writing.add_computer(&new).await?
+        }
+    };
+    writing.commit().await?;
+    let computer = Computer {
+        id,
+        partitions: Vec::new(),
+        software: Vec::new(),
+    };
+    Ok(Marshalled(computer.to_xml()))
+}
+
+/// What `slapos node register` and `slapos configure client` read.
+#[derive(Debug, Serialize)]
+pub(super) struct Registered {
+    certificate: String,
+    key: String,
+}
+
+pub(super) async fn register(
+    State(master): State<Arc<Master>>,
+    From(address): From,
+    headers: HeaderMap,
+    Fields(mut fields): Fields,
+) -> Result<Json<Registered>, ApiError> {
+    let title: slap::Title = fields.id("title").map_err(bad)?;
+    let mut db = master.store.read().await?;
+    let taken = computers::computers(&mut db)
+        .await?
+        .into_iter()
+        .any(|it| it.state == ComputerState::Enrolled && it.title() == title.as_str());
+    drop(db);
+    let answer = let_in(&master, address, &headers, TokenKind::Node, &title, taken).await?;
+    Ok(Json(answer))
+}
+
+pub(super) async fn log_in(
+    State(master): State<Arc<Master>>,
+    From(address): From,
+    headers: HeaderMap,
+) -> Result<Json<Registered>, ApiError> {
+    let name: slap::Title = "person".parse().expect("a constant that is a title");
+    let answer = let_in(
+        &master,
+        address,
+        &headers,
+        TokenKind::Operator,
+        &name,
+        false,
+    )
+    .await?;
+    Ok(Json(answer))
+}
+
+async fn let_in(
+    master: &Master,
+    address: std::net::IpAddr,
+    headers: &HeaderMap,
+    wanted: TokenKind,
+    title: &slap::Title,
+    taken: bool,
+) -> Result<Registered, ApiError> {
+    let now = master.clock.now();
+    slow_down(master, address, now)?;
+    let token = access_token(headers)?;
+    let mut db = master.store.read().await?;
+    let known = tokens::token(&mut db, token.id()).await?;
+    drop(db);
+    // Whoever waits here for approval would lose the key that is made here.
+    if known.is_some_and(|it| it.kind == TokenKind::Node && !it.auto_approve) {
+        return Err(ApiError::Forbidden(
+            "this token's bearers have to be approved, and this way of joining cannot wait: make a token with --auto-approve"
+                .to_owned(),
+        ));
+    }
+    if taken {
+        return Err(ApiError::Conflict(format!(
+            "Certificate still active. There is a computer `{title}` already"
+        )));
+    }
+    let made = make_key().map_err(|err| ApiError::from(CaError::from(err)))?;
+    let inventory = slap::v1::Inventory {
+        name: title.to_string(),
+        ..slap::v1::Inventory::default()
+    };
+    let applicant = Applicant {
+        token_id: token.id().to_owned(),
+        secret: token.reveal_secret().to_owned(),
+        wanted: Some(wanted),
+        code: comparison_code(made.request.spki()),
+        key: made.request,
+        smbios_uuid: String::new(),
+        serial: String::new(),
+        inventory: as_json(&inventory)?,
+        address: address.to_string(),
+        style: Style::Described,
+    };
+    let admission = admission::enrol(&master.store, signer(master), &applicant, now).await;
+    if !matches!(admission, Err(AdmissionError::Refused(_))) {
+        master.refusals.forgive(address);
+    }
+    match admission? {
+        Admission::Enrolled { certificate, .. } => Ok(Registered {
+            certificate,
+            key: made.pem,
+        }),
+        Admission::Pending { .. } => Err(ApiError::Forbidden(
+            "an operator has to approve first".to_owned(),
+        )),
+    }
+}
+
+/// A token as it is shown here: `<id>.<secret>`, or the whole line that `slapbox token create` prints.
+fn access_token(headers: &HeaderMap) -> Result<Token, ApiError> {
+    let text = headers
+        .get("x-access-token")
+        .and_then(|it| it.to_str().ok())
+        .unwrap_or_default();
+    if let Ok(JoinBlob { token, .. }) = text.parse() {
+        return Ok(token);
+    }
+    Token::try_from(text.to_owned()).map_err(|_| ApiError::TokenRefused)
+}
+
+fn as_json(inventory: &slap::v1::Inventory) -> Result<String, ApiError> {
+    serde_json::to_string(inventory).map_err(|err| ApiError::Internal(err.into()))
+}
