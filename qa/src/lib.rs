@@ -24,6 +24,7 @@ pub mod network;
 pub mod node;
 pub mod operator;
 pub mod partitions;
+pub mod peer;
 pub mod postgres;
 pub mod product;
 pub mod run;

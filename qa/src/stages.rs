@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::host::Host;
+use crate::peer::Peer;
 use crate::postgres::Postgres;
 use crate::product;
 use crate::run::{Job, run};
@@ -30,7 +31,9 @@ pub enum Stage {
     Doc,
     /// The tests that need no machine, the tidy test among them.
     Units,
-    /// The master keeps its promises on PostgreSQL too.
+    /// The original's own client is served.
+    Peers,
+    /// The master keeps its promises on PostgreSQL too, to the original's client as well.
     Postgres,
     /// The image is built and holds what it shall, and nothing else.
     Image,
@@ -60,7 +63,7 @@ pub async fn test(chosen: &[Stage]) -> Result<()> {
     let mut total = Tally::default();
     let mut lines = Vec::new();
     for stage in stages {
-        if stage >= Stage::Image
+        if stage >= Stage::Peers
             && let Some(Some(job)) = tools.take()
         {
             detail("wait for the tools tree, which was begun beside the other stages");
@@ -85,7 +88,7 @@ pub async fn test(chosen: &[Stage]) -> Result<()> {
 
 /// The tools tree is mostly downloads: it is made beside the first stages, which are mostly compilation.
 fn start_downloads(host: &Host, stages: &[Stage]) -> Result<Option<Job>> {
-    if !stages.iter().any(|stage| *stage >= Stage::Image) || stages.len() == 1 {
+    if !stages.iter().any(|stage| *stage >= Stage::Peers) || stages.len() == 1 {
         return Ok(None);
     }
     Ok(Some(Job::start(
@@ -114,10 +117,16 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
             host.has_babeld().await?;
             nextest(host, "units", &["--workspace"]).await
         }
+        Stage::Peers => {
+            let mut command = nextest_command(host, &PEERS)?;
+            command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
+            count(host, "peers", &command).await
+        }
         Stage::Postgres => {
             host.has_postgres().await?;
-            let server = Postgres::start(&host.logs).await?;
             let mut command = nextest_command(host, &ON_POSTGRES)?;
+            command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
+            let server = Postgres::start(&host.logs).await?;
             command.env(TEST_POSTGRES, server.url());
             count(host, "postgres", &command).await
         }
@@ -151,9 +160,19 @@ const DOC: [&str; 5] = [
 ];
 const SCENARIOS: [&str; 4] = ["--package", "slapbox-qa", "--profile", "qa"];
 
-const ON_POSTGRES: [&str; 4] = [
+const PEERS: [&str; 5] = [
     "--package",
     "slapbox-master",
+    "--ignore-default-filter",
+    "--filterset",
+    "binary(integration) & test(/^peer::/)",
+];
+/// Where the master's tests find a Python with the original.
+const TEST_PYTHON: &str = "SLAPBOX_TEST_PYTHON";
+const ON_POSTGRES: [&str; 5] = [
+    "--package",
+    "slapbox-master",
+    "--ignore-default-filter",
     "--filterset",
     "binary(integration)",
 ];

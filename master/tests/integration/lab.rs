@@ -25,6 +25,8 @@ pub(crate) struct Lab {
     database: Database,
     ahead_seconds: Arc<AtomicI64>,
     registry: Option<Utf8PathBuf>,
+    /// There when the master is open.
+    default_computer: Option<ComputerId>,
 }
 
 /// Somebody's key.
@@ -58,12 +60,22 @@ impl Key {
 
 impl Lab {
     pub(crate) async fn open() -> Self {
+        Self::started(None).await
+    }
+
+    /// A master that asks nobody who they are.
+    pub(crate) async fn open_to_anyone(default_computer: &str) -> Self {
+        Self::started(Some(default_computer.parse().unwrap())).await
+    }
+
+    async fn started(default_computer: Option<ComputerId>) -> Self {
         let mut lab = Self {
             folder: folder().0,
             server: None,
             database: Database::new().await,
             ahead_seconds: Arc::default(),
             registry: None,
+            default_computer,
         };
         lab.start().await.unwrap();
         lab
@@ -93,14 +105,18 @@ impl Lab {
     }
 
     pub(crate) fn settings(&self) -> Settings {
+        let here = Some("127.0.0.1:0".parse().unwrap());
+        let is_open = self.default_computer.is_some();
+        let urls = vec!["https://127.0.0.1:1".to_owned()];
         Inputs {
             data: Some(self.data()),
-            listen: Some("127.0.0.1:0".parse().unwrap()),
-            urls: vec!["https://127.0.0.1:1".to_owned()],
+            listen: here.filter(|_| !is_open),
+            insecure_http: here.filter(|_| is_open),
+            default_computer: self.default_computer.clone(),
+            urls: if is_open { Vec::new() } else { urls },
             registry_socket: self.registry.clone(),
             welcome: Some(self.welcome()),
             database: self.database.url.clone(),
-            ..Inputs::default()
         }
         .check()
         .unwrap()
@@ -143,7 +159,11 @@ impl Lab {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("https://{}", self.server.as_ref().unwrap().address)
+        let scheme = match self.default_computer {
+            Some(_) => "http",
+            None => "https",
+        };
+        format!("{scheme}://{}", self.server.as_ref().unwrap().address)
     }
 
     pub(crate) fn ca(&self) -> String {
@@ -169,7 +189,8 @@ impl Lab {
         let world = self.world();
         let database = self.settings().database;
         let (clock, entropy) = (&world.clock, &world.entropy);
-        local::make_token(&self.data(), &database, wish, Vec::new(), clock, entropy)
+        let urls = vec!["https://127.0.0.1:1".to_owned()];
+        local::make_token(&self.data(), &database, wish, urls, clock, entropy)
             .await
             .unwrap()
             .parse()
