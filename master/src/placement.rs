@@ -32,6 +32,17 @@ pub async fn place_waiting(writing: &mut Writing) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Gives shares of a new instance to those who wait for one of its release.
+pub async fn place_waiting_shares(
+    writing: &mut Writing,
+    software_url: &str,
+) -> Result<(), StoreError> {
+    for instance in instances::waiting_shares(writing.db(), software_url).await? {
+        try_to_place(writing, &instance).await?;
+    }
+    Ok(())
+}
+
 async fn read(writing: &mut Writing, reference: &InstanceGuid) -> Result<Instance, StoreError> {
     instances::instance(writing.db(), reference)
         .await?

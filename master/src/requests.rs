@@ -7,7 +7,7 @@ use slap::{InstanceGuid, PartitionId, RequestedState};
 
 use crate::identity::ComputerId;
 use crate::instance::{Instance, TreeId};
-use crate::placement::{place, place_waiting};
+use crate::placement::{place, place_waiting_shares};
 use crate::store::instances::{NewInstance, Wanted};
 use crate::store::{StoreError, Writing, instances, trees};
 
@@ -266,8 +266,7 @@ async fn placed(
     match place(writing, reference).await? {
         Ok(instance) => {
             if !had_place && !instance.shared {
-                // Somebody may have waited for an instance like this to share.
-                place_waiting(writing).await?;
+                place_waiting_shares(writing, &instance.software_url).await?;
             }
             Ok(Outcome::Placed(Box::new(instance)))
         }

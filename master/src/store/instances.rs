@@ -190,6 +190,16 @@ pub async fn waiting(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
     .await
 }
 
+/// Returns the shared instances of a release that wait for a host, those that came first before the others.
+pub async fn waiting_shares(
+    db: &mut Connection,
+    software_url: &str,
+) -> Result<Vec<Instance>, StoreError> {
+    let condition = "WHERE i.shared = 1 AND i.host IS NULL AND i.software_url = $1
+         AND i.requested_state <> 'destroyed' ORDER BY i.created_at, i.reference";
+    select(db, condition, &[software_url]).await
+}
+
 /// Returns the instances of a tree.
 pub async fn members(db: &mut Connection, tree: &TreeId) -> Result<Vec<Instance>, StoreError> {
     select(db, "WHERE i.tree = $1 ORDER BY i.reference", &[&tree.0]).await

@@ -44,6 +44,14 @@ impl Database {
         }
     }
 
+    /// The same database, for another master. It goes with the first.
+    pub(crate) fn shared(&self) -> Self {
+        Self {
+            url: self.url.clone(),
+            name: String::new(),
+        }
+    }
+
     pub(crate) fn location(&self, data: &camino::Utf8Path) -> Location {
         slapbox_master::config::database_of(data, self.url.as_deref()).unwrap()
     }
@@ -55,7 +63,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if self.url.is_none() {
+        if self.name.is_empty() {
             return;
         }
         let forget = format!("DROP DATABASE {} WITH (FORCE)", self.name);

@@ -60,25 +60,51 @@ impl Key {
 
 impl Lab {
     pub(crate) async fn open() -> Self {
-        Self::started(None).await
+        Self::started(None, Database::new().await).await
+    }
+
+    /// Another master on the same database, with the same CA.
+    pub(crate) async fn beside(&self) -> Self {
+        let mut lab = Self::prepared(None, self.database.shared());
+        let ca = lab.data().join("ca");
+        std::fs::create_dir_all(&ca).unwrap();
+        for file in ["key.pem", "ca.pem"] {
+            std::fs::copy(self.data().join("ca").join(file), ca.join(file)).unwrap();
+        }
+        lab.start().await.unwrap();
+        lab
+    }
+
+    /// A master of its own CA, not started, on the same database.
+    pub(crate) fn strange(&self) -> Self {
+        Self::prepared(None, self.database.shared())
+    }
+
+    pub(crate) fn database_url(&self) -> Option<&str> {
+        self.database.url.as_deref()
     }
 
     /// A master that asks nobody who they are.
     pub(crate) async fn open_to_anyone(default_computer: &str) -> Self {
-        Self::started(Some(default_computer.parse().unwrap())).await
+        let computer = default_computer.parse().unwrap();
+        Self::started(Some(computer), Database::new().await).await
     }
 
-    async fn started(default_computer: Option<ComputerId>) -> Self {
-        let mut lab = Self {
+    async fn started(default_computer: Option<ComputerId>, database: Database) -> Self {
+        let mut lab = Self::prepared(default_computer, database);
+        lab.start().await.unwrap();
+        lab
+    }
+
+    fn prepared(default_computer: Option<ComputerId>, database: Database) -> Self {
+        Self {
             folder: folder().0,
             server: None,
-            database: Database::new().await,
+            database,
             ahead_seconds: Arc::default(),
             registry: None,
             default_computer,
-        };
-        lab.start().await.unwrap();
-        lab
+        }
     }
 
     pub(crate) async fn open_with_registry(socket: &Utf8Path) -> Self {

@@ -10,6 +10,7 @@ mod database;
 mod enrolment;
 mod forward;
 mod lab;
+mod masters;
 mod peer;
 mod re6st;
 mod releases;
