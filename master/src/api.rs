@@ -9,6 +9,7 @@ mod forward;
 mod hateoas;
 mod re6st;
 mod releases;
+mod rpc;
 mod slap;
 mod v1;
 
@@ -20,12 +21,14 @@ use crate::master::Master;
 
 pub use error::ApiError;
 pub(crate) use releases::remove_leftovers;
+pub use rpc::description_text;
 
 /// Returns everything that the master serves.
 pub fn router(master: Arc<Master>) -> Router {
     Router::new()
         .merge(slap::routes())
         .merge(hateoas::routes())
+        .merge(rpc::routes())
         .merge(v1::routes())
         .merge(releases::routes())
         .fallback(error::no_such_path)

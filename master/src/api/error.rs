@@ -118,6 +118,12 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Returns the words of an error that became an answer.
+pub(super) fn words(response: &Response) -> Option<String> {
+    let Words(words) = response.extensions().get::<Words>()?;
+    Some(words.clone())
+}
+
 /// Turns an error's JSON into plain words: SLAP's clients show the text.
 pub(super) async fn in_words(response: Response) -> Response {
     match response.extensions().get::<Words>() {

@@ -1,11 +1,11 @@
 //! SLAP itself, at the root, as `slapos.core` speaks it: forms in, marshalled documents or plain text out.
 //! Meanings are those of the original (ERP5) master: 408 for "not yet", timestamps of whole microseconds, statuses `#access …`.
 
-mod certificates;
-mod computer;
+pub(super) mod certificates;
+pub(super) mod computer;
 mod discovery;
 mod document;
-mod instance;
+pub(super) mod instance;
 mod software;
 pub(super) mod status;
 mod trees;
@@ -94,7 +94,7 @@ impl IntoResponse for Marshalled {
 }
 
 /// Returns the end of a log, for a status.
-fn last_words(log: &str) -> &str {
+pub(super) fn last_words(log: &str) -> &str {
     const LENGTH: usize = 500;
     let log = log.trim();
     let start = log.len().saturating_sub(LENGTH);

@@ -14,6 +14,7 @@ mod masters;
 mod peer;
 mod re6st;
 mod releases;
+mod rpc;
 mod services;
 mod shares;
 mod starting;

@@ -12,7 +12,7 @@ use slap::{Computer, JoinBlob, PartitionId, Value, comparison_code, xml};
 
 use super::Marshalled;
 use super::computer::instance_in;
-use super::instance::bad;
+use super::instance::{bad, begin};
 use crate::admission::{self, Admission, AdmissionError, Applicant, KeyedCertificate};
 use crate::api::ApiError;
 use crate::api::caller::{Caller, From};
@@ -69,21 +69,27 @@ pub(super) async fn generate(
     caller: Caller,
     Fields(mut fields): Fields,
 ) -> Result<Marshalled, ApiError> {
-    caller.must_be_operator()?;
     let id: ComputerId = fields.id("computer_id").map_err(bad)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
-    let computer = computers::computer(writing.db(), &id)
+    Ok(marshalled(give_to_computer(&master, &caller, &id).await?))
+}
+
+/// Gives a computer that has none a certificate and its key.
+pub(in crate::api) async fn give_to_computer(
+    master: &Master,
+    caller: &Caller,
+    id: &ComputerId,
+) -> Result<KeyedCertificate, ApiError> {
+    caller.must_be_operator()?;
+    let mut writing = begin(master, caller).await?;
+    let computer = computers::computer(writing.db(), id)
         .await?
         .ok_or_else(|| ApiError::NotFound(format!("there is no computer `{id}`")))?;
     if computer.state == ComputerState::Revoked {
         return Err(ApiError::Conflict(format!("{id} is revoked, for good")));
     }
-    let made = admission::certify_computer(&mut writing, signer(&master), &computer).await?;
+    let made = admission::certify_computer(&mut writing, signer(master), &computer).await?;
     writing.commit().await?;
-    Ok(marshalled(made))
+    Ok(made)
 }
 
 /// Takes a computer's certificate back. The computer stays, and may be given another.
@@ -93,13 +99,20 @@ pub(super) async fn revoke(
     Fields(mut fields): Fields,
 ) -> Result<&'static str, ApiError> {
     let id: ComputerId = fields.id("computer_id").map_err(bad)?;
-    caller.may_see(&id)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
+    take_from_computer(&master, &caller, &id).await?;
+    Ok("done")
+}
+
+/// Takes a computer's certificate back, and forgets its key.
+pub(in crate::api) async fn take_from_computer(
+    master: &Master,
+    caller: &Caller,
+    id: &ComputerId,
+) -> Result<(), ApiError> {
+    caller.may_see(id)?;
+    let mut writing = begin(master, caller).await?;
     let identity = Identity::Computer(id.clone());
-    if computers::computer(writing.db(), &id).await?.is_none() {
+    if computers::computer(writing.db(), id).await?.is_none() {
         return Err(ApiError::NotFound(format!("there is no computer `{id}`")));
     }
     if !writing.has_certificate(&identity).await? {
@@ -109,10 +122,9 @@ pub(super) async fn revoke(
     }
     writing.revoke_certificates(&identity).await?;
     // Whoever has the key could renew with it.
-    writing.set_computer_key(&id, None).await?;
-    writing.note("revoke certificate", &id, "").await?;
-    writing.commit().await?;
-    Ok("done")
+    writing.set_computer_key(id, None).await?;
+    writing.note("revoke certificate", id, "").await?;
+    Ok(writing.commit().await?)
 }
 
 /// Adds a computer, or finds the one of this title. It has no certificate before one is generated.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use slap::configuration::PartitionConfiguration;
 use slap::{ComputerConfiguration, Journal, PartitionId};
 
+use super::instance::{bad, begin};
 use super::{Marshalled, OfComputer, document};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
@@ -109,29 +110,32 @@ pub(super) async fn load(
         .map_err(|err| ApiError::BadRequest(chain(&err)))?;
     let announced =
         ComputerConfiguration::from_xml(&xml).map_err(|err| ApiError::BadRequest(chain(&err)))?;
-    caller.may_see(&announced.reference)?;
+    let slots: Vec<Announced> = announced.partitions.iter().map(slot).collect();
+    announce(&master, &caller, &announced.reference, &slots).await?;
+    Ok("done")
+}
+
+/// Records what a computer announces.
+pub(in crate::api) async fn announce(
+    master: &Master,
+    caller: &Caller,
+    computer: &ComputerId,
+    slots: &[Announced],
+) -> Result<(), ApiError> {
+    caller.may_see(computer)?;
     let mut seen = BTreeSet::new();
-    if let Some(twice) = announced
-        .partitions
-        .iter()
-        .find(|it| !seen.insert(&it.reference))
-    {
+    if let Some(twice) = slots.iter().find(|it| !seen.insert(&it.reference)) {
         let words = format!("partition `{}` is announced twice", twice.reference);
         return Err(ApiError::BadRequest(words));
     }
-    let slots: Vec<Announced> = announced.partitions.iter().map(slot).collect();
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
+    let mut writing = begin(master, caller).await?;
     if master.open.is_some() {
-        writing.add_named_computer(&announced.reference).await?;
+        writing.add_named_computer(computer).await?;
     }
-    must_exist(writing.db(), &announced.reference).await?;
-    writing.set_partitions(&announced.reference, &slots).await?;
+    must_exist(writing.db(), computer).await?;
+    writing.set_partitions(computer, slots).await?;
     place_waiting(&mut writing).await?;
-    writing.commit().await?;
-    Ok("done")
+    Ok(writing.commit().await?)
 }
 
 fn slot(partition: &PartitionConfiguration) -> Announced {
@@ -159,27 +163,30 @@ pub(super) async fn bang(
     caller: Caller,
     Fields(mut fields): Fields,
 ) -> Result<&'static str, ApiError> {
-    let computer: ComputerId = fields
-        .id("computer_id")
-        .map_err(|err| ApiError::BadRequest(chain(&err)))?;
-    caller.may_see(&computer)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
-    must_exist(writing.db(), &computer).await?;
-    for instance in instances::instances_on(writing.db(), &computer)
+    let computer: ComputerId = fields.id("computer_id").map_err(bad)?;
+    bang_all(&master, &caller, &computer, &fields.text("message")).await?;
+    Ok("OK")
+}
+
+/// Has every instance of a computer processed again.
+pub(in crate::api) async fn bang_all(
+    master: &Master,
+    caller: &Caller,
+    computer: &ComputerId,
+    message: &str,
+) -> Result<(), ApiError> {
+    caller.may_see(computer)?;
+    let mut writing = begin(master, caller).await?;
+    must_exist(writing.db(), computer).await?;
+    for instance in instances::instances_on(writing.db(), computer)
         .await?
         .values()
     {
         writing.process_again(&instance.reference).await?;
     }
-    writing.touch(&computer).await?;
-    writing
-        .note("bang", &computer, fields.text("message"))
-        .await?;
-    writing.commit().await?;
-    Ok("OK")
+    writing.touch(computer).await?;
+    writing.note("bang", computer, message).await?;
+    Ok(writing.commit().await?)
 }
 
 pub(super) async fn use_computer(
@@ -187,23 +194,29 @@ pub(super) async fn use_computer(
     caller: Caller,
     Fields(mut fields): Fields,
 ) -> Result<&'static str, ApiError> {
-    let bad = |err: slap::forms::FormError| ApiError::BadRequest(chain(&err));
     let computer: ComputerId = fields.id("computer_id").map_err(bad)?;
     let usage = fields.required("use_string").map_err(bad)?;
-    caller.may_see(&computer)?;
-    Journal::from_xml(&usage).map_err(|err| ApiError::BadRequest(chain(&err)))?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
-    must_exist(writing.db(), &computer).await?;
-    writing.add_usage(&computer, &usage).await?;
-    writing.commit().await?;
+    keep_usage(&master, &caller, &computer, &usage).await?;
     Ok("OK")
 }
 
+/// Keeps what a computer and its partitions used, if it is a report.
+pub(in crate::api) async fn keep_usage(
+    master: &Master,
+    caller: &Caller,
+    computer: &ComputerId,
+    usage: &str,
+) -> Result<(), ApiError> {
+    caller.may_see(computer)?;
+    Journal::from_xml(usage).map_err(|err| ApiError::BadRequest(chain(&err)))?;
+    let mut writing = begin(master, caller).await?;
+    must_exist(writing.db(), computer).await?;
+    writing.add_usage(computer, usage).await?;
+    Ok(writing.commit().await?)
+}
+
 /// Returns the instance in a partition.
-pub(super) async fn instance_in(
+pub(in crate::api) async fn instance_in(
     db: &mut Connection,
     computer: &ComputerId,
     partition: &PartitionId,
@@ -217,7 +230,10 @@ pub(super) async fn instance_in(
         })
 }
 
-pub(super) async fn must_exist(db: &mut Connection, computer: &ComputerId) -> Result<(), ApiError> {
+pub(in crate::api) async fn must_exist(
+    db: &mut Connection,
+    computer: &ComputerId,
+) -> Result<(), ApiError> {
     match computers::generation(db, computer).await? {
         Some(_) => Ok(()),
         None => Err(ApiError::NotFound(format!(

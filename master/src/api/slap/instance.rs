@@ -37,15 +37,7 @@ pub(super) async fn request(
         shared: form.shared,
         state: form.state,
     };
-    let mut writing = begin(&master, &caller).await?;
-    if let Some(open) = &master.open {
-        let computer = wished_computer(&request, open);
-        supplying::supply_if_nowhere(&mut writing, computer, &request.software_url).await?;
-    }
-    let outcome = requests::request(&mut writing, request)
-        .await
-        .map_err(|err| refused(err, claimed.is_some()))?;
-    writing.commit().await?;
+    let outcome = carry_out(&master, &caller, request, claimed.is_some()).await?;
     match outcome {
         Outcome::Placed(instance) => {
             let place = instance
@@ -58,8 +50,30 @@ pub(super) async fn request(
     }
 }
 
+/// Carries a request out. `by_header`: its requester is the partition that the `Authorization` header names.
+pub(in crate::api) async fn carry_out(
+    master: &Master,
+    caller: &Caller,
+    request: Request,
+    by_header: bool,
+) -> Result<Outcome, ApiError> {
+    let mut writing = begin(master, caller).await?;
+    if let Some(open) = &master.open {
+        let computer = wished_computer(&request, open);
+        supplying::supply_if_nowhere(&mut writing, computer, &request.software_url).await?;
+    }
+    let outcome = requests::request(&mut writing, request)
+        .await
+        .map_err(|err| refused(err, by_header))?;
+    writing.commit().await?;
+    Ok(outcome)
+}
+
 /// Returns in whose name is requested: an operator's, or that of a partition that the caller may speak for.
-fn requester(caller: &Caller, asker: Option<&InstanceForm>) -> Result<Requester, ApiError> {
+pub(in crate::api) fn requester(
+    caller: &Caller,
+    asker: Option<&InstanceForm>,
+) -> Result<Requester, ApiError> {
     let partition =
         |it: &InstanceForm| Requester::Partition(it.computer.clone(), it.partition.clone());
     match (caller, asker) {
@@ -235,7 +249,7 @@ pub(super) async fn share_or_self(
         })
 }
 
-async fn begin(master: &Master, caller: &Caller) -> Result<Writing, ApiError> {
+pub(in crate::api) async fn begin(master: &Master, caller: &Caller) -> Result<Writing, ApiError> {
     Ok(master
         .store
         .write(caller.to_string(), master.clock.now())
