@@ -245,3 +245,48 @@ async fn what_makes_no_sense_is_refused_in_words() {
         assert!(text.contains(words), "{method} {path}: {text}");
     }
 }
+
+#[tokio::test]
+async fn what_a_call_claims_must_not_contradict_its_certificate() {
+    let lab = Lab::open().await;
+    let operator = lab.operator().await;
+    let node = lab.node(&operator).await;
+    let claim = async |identity: &Identity, header: &str| {
+        let answer = lab
+            .http(Some(identity))
+            .post(format!("{}/startedComputerPartition", lab.url()))
+            .header("authorization", header)
+            .form(&[
+                ("computer_id", "COMP-1"),
+                ("computer_partition_id", "slappart0"),
+            ])
+            .send()
+            .await
+            .unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    for (header, status, words) in [
+        (
+            "X-SlapPartition computer_id=COMP-2, computer_partition_id=slappart0",
+            403,
+            "the Authorization header says slappart0 of COMP-2, and the certificate is that of COMP-1",
+        ),
+        (
+            "x-slappartition computer_id=COMP-1,computer_partition_id=../x",
+            400,
+            "the Authorization header is wrong",
+        ),
+        ("X-SlapPartition", 400, "field `computer_id` is missing"),
+        // It is what it says, and there is no instance; or it says nothing about partitions.
+        (
+            "x-slappartition computer_id=COMP-1,computer_partition_id=slappart0",
+            404,
+            "there is no instance",
+        ),
+        ("Basic x", 404, "there is no instance"),
+    ] {
+        let (got, said) = claim(&node.identity, header).await;
+        assert_eq!(got, status, "{header}: {said}");
+        assert!(said.contains(words), "{header}: {said}");
+    }
+}

@@ -11,6 +11,7 @@ mod enrolment;
 mod forward;
 mod lab;
 mod masters;
+mod matrix;
 mod peer;
 mod re6st;
 mod releases;

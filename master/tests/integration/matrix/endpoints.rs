@@ -1,0 +1,330 @@
+//! Every endpoint, with a call that would do, and who may.
+
+use super::Who::{self, Child, Computer, Itself, Operator, OtherComputer, OtherTree};
+
+const EVERYBODY: &[Who] = &super::ALL;
+const CERTIFIED: &[Who] = &[OtherComputer, OtherTree, Child, Itself, Computer, Operator];
+const COMPUTERS: &[Who] = &[OtherComputer, Computer];
+const OPERATOR: &[Who] = &[Operator];
+const NODE: &[Who] = &[Computer, Operator];
+/// Who may speak for the instance.
+const FOR_IT: &[Who] = &[Itself, Computer, Operator];
+/// Who may know the instance.
+const TREE: &[Who] = &[Child, Itself, Computer, Operator];
+
+/// Method, path with `{guid}` for the instance's reference, body, and who may.
+pub(super) type Endpoint = (&'static str, &'static str, &'static str, &'static [Who]);
+
+pub(super) const HERE: &str = "computer_id=COMP-1&computer_partition_id=slappart0";
+pub(super) const ON: &str = "computer_id=COMP-1&url=https://example.com/demo.oci.tar";
+
+pub(super) const SLAP: &[Endpoint] = &[
+    ("GET", "/getRunId", "", EVERYBODY),
+    ("GET", "/getHateoasUrl", "", EVERYBODY),
+    // Instances see their own partition in it, and nothing else.
+    (
+        "GET",
+        "/getFullComputerInformation?computer_id=COMP-1",
+        "",
+        &[OtherTree, Child, Itself, Computer, Operator],
+    ),
+    (
+        "GET",
+        "/getComputerInformation?computer_id=COMP-1",
+        "",
+        &[OtherTree, Child, Itself, Computer, Operator],
+    ),
+    (
+        "GET",
+        "/registerComputerPartition?computer_reference=COMP-1&computer_partition_reference=slappart0",
+        "",
+        TREE,
+    ),
+    ("GET", "/getComputerPartitionCertificate?{here}", "", FOR_IT),
+    ("GET", "/getComputerPartitionStatus?{here}", "", TREE),
+    ("GET", "/getComputerStatus?computer_id=COMP-1", "", NODE),
+    ("GET", "/getSoftwareInstallationStatus?{on}", "", NODE),
+    ("GET", "/getHostingSubscriptionIpList?{here}", "", TREE),
+    (
+        "GET",
+        "/getSoftwareReleaseListFromSoftwareProduct?software_product_reference=x",
+        "",
+        CERTIFIED,
+    ),
+    (
+        "POST",
+        "/loadComputerConfigurationFromXML",
+        "xml={configuration}",
+        NODE,
+    ),
+    (
+        "POST",
+        "/computerBang",
+        "computer_id=COMP-1&message=x",
+        NODE,
+    ),
+    (
+        "POST",
+        "/useComputer",
+        "computer_id=COMP-1&use_string=x",
+        NODE,
+    ),
+    ("POST", "/supplySupply", "{on}", OPERATOR),
+    ("POST", "/buildingSoftwareRelease", "{on}", NODE),
+    ("POST", "/availableSoftwareRelease", "{on}", NODE),
+    ("POST", "/softwareReleaseError", "{on}&error_log=x", NODE),
+    ("POST", "/destroyedSoftwareRelease", "{on}", NODE),
+    (
+        "POST",
+        "/requestComputerPartition",
+        "{here}&software_release=https://example.com/demo.oci.tar&partition_reference=x",
+        FOR_IT,
+    ),
+    ("POST", "/startedComputerPartition", "{here}", NODE),
+    ("POST", "/stoppedComputerPartition", "{here}", NODE),
+    (
+        "POST",
+        "/softwareInstanceError",
+        "{here}&error_log=x",
+        FOR_IT,
+    ),
+    ("POST", "/softwareInstanceBang", "{here}&message=x", FOR_IT),
+    (
+        "POST",
+        "/softwareInstanceRename",
+        "{here}&new_name=a",
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/setComputerPartitionConnectionXml",
+        "{here}&connection_xml=<marshal><dictionary/></marshal>",
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/updateComputerPartitionRelatedInstanceList",
+        "{here}&instance_reference_xml=<marshal><list/></marshal>",
+        FOR_IT,
+    ),
+    ("POST", "/requestComputer", "computer_title=new", OPERATOR),
+    (
+        "POST",
+        "/generateComputerCertificate",
+        "computer_id=COMP-1",
+        OPERATOR,
+    ),
+    ("POST", "/destroyedComputerPartition", "{here}", NODE),
+    (
+        "POST",
+        "/revokeComputerCertificate",
+        "computer_id=COMP-1",
+        NODE,
+    ),
+    // Whoever has a token has no certificate yet: they are refused for the token that they have not.
+    ("POST", "/Person_requestComputer", "title=x", &[]),
+    ("POST", "/Person_getCertificate", "", &[]),
+];
+
+pub(super) const DOCUMENTS: &[Endpoint] = &[
+    ("GET", "/hateoas", "", CERTIFIED),
+    ("GET", "/hateoas/", "", CERTIFIED),
+    (
+        "GET",
+        "/hateoas/?mode=traverse&relative_url=compute_node_module/COMP-1",
+        "",
+        NODE,
+    ),
+    (
+        "GET",
+        "/hateoas/?mode=traverse&relative_url=instance_tree_module/HOSTSUBS-1",
+        "",
+        TREE,
+    ),
+    (
+        "GET",
+        "/hateoas/computer_module/Base_getComputerToken",
+        "",
+        OPERATOR,
+    ),
+    ("GET", "/v1/", "", EVERYBODY),
+    ("GET", "/v1/ca", "", EVERYBODY),
+    (
+        "GET",
+        "/v1/time?nonce=AAAAAAAAAAAAAAAAAAAAAA",
+        "",
+        EVERYBODY,
+    ),
+    ("GET", "/openapi.json", "", EVERYBODY),
+    // Who they are is in what they send.
+    ("POST", "/v1/enrol", "{}", EVERYBODY),
+    ("POST", "/v1/renew", "{}", EVERYBODY),
+    ("GET", "/v1/watch?computer_id=COMP-1&since=99", "", NODE),
+    ("POST", "/v1/report", "{}", COMPUTERS),
+    ("GET", "/v1/tokens", "", OPERATOR),
+    ("DELETE", "/v1/tokens/x", "", OPERATOR),
+    ("GET", "/v1/computers", "", OPERATOR),
+    ("GET", "/v1/computers/COMP-1", "", NODE),
+    ("POST", "/v1/computers/COMP-1/approve", "", OPERATOR),
+    ("GET", "/v1/services", "", OPERATOR),
+    ("GET", "/v1/services/a", "", OPERATOR),
+    ("GET", "/v1/forward?service=a&port=1", "", OPERATOR),
+    ("GET", "/v1/releases", "", OPERATOR),
+    ("PUT", "/v1/releases/x", "", OPERATOR),
+    ("GET", "/releases/x", "", CERTIFIED),
+    ("GET", "/v1/re6st/network", "", COMPUTERS),
+    ("POST", "/v1/computers/COMP-1/revoke", "", OPERATOR),
+];
+
+const GUID: &str = r#"{"instance_guid": "{guid}"}"#;
+const NODE_OF: &str = r#"{"computer_guid": "COMP-1"}"#;
+
+pub(super) const RPC: &[Endpoint] = &[
+    (
+        "POST",
+        "/slapos.post.v0.software_instance",
+        r#"{"title": "x", "software_release_uri": "https://x", "software_type": "y"}"#,
+        // A computer requests for its partitions; an instance in its own tree.
+        &[OtherTree, Child, Itself, Operator],
+    ),
+    ("POST", "/slapos.get.v0.software_instance", GUID, TREE),
+    (
+        "POST",
+        "/slapos.get.v0.compute_partition",
+        r#"{"computer_guid": "COMP-1", "compute_partition_id": "slappart0"}"#,
+        TREE,
+    ),
+    // Computers see the roots that they run: both of them here.
+    (
+        "POST",
+        "/slapos.get.v0.instance_tree",
+        r#"{"title": "a"}"#,
+        TREE,
+    ),
+    (
+        "POST",
+        "/slapos.allDocs.v0.instance_tree_list",
+        "{}",
+        CERTIFIED,
+    ),
+    (
+        "POST",
+        "/slapos.allDocs.v0.compute_node_instance_list",
+        NODE_OF,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.allDocs.v0.instance_node_instance_list",
+        GUID,
+        TREE,
+    ),
+    (
+        "POST",
+        "/slapos.allDocs.v0.compute_node_software_installation_list",
+        NODE_OF,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.allDocs.WIP.compute_node_list",
+        "{}",
+        CERTIFIED,
+    ),
+    ("POST", "/slapos.get.v0.hateoas_url", "{}", CERTIFIED),
+    ("POST", "/slapos.get.v0.compute_node_status", NODE_OF, NODE),
+    (
+        "POST",
+        "/slapos.post.v0.software_installation",
+        r#"{"computer_guid": "COMP-1", "software_release_uri": "https://y"}"#,
+        OPERATOR,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_installation_reported_state",
+        r#"{"computer_guid": "COMP-1", "software_release_uri": "https://example.com/demo.oci.tar", "reported_state": "available"}"#,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_installation_error",
+        r#"{"computer_guid": "COMP-1", "software_release_uri": "https://example.com/demo.oci.tar", "message": "x"}"#,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_instance_reported_state",
+        r#"{"instance_guid": "{guid}", "reported_state": "started"}"#,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_instance_error",
+        r#"{"instance_guid": "{guid}", "message": "x"}"#,
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_instance_bang",
+        r#"{"instance_guid": "{guid}", "message": "x"}"#,
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_instance_title",
+        r#"{"instance_guid": "{guid}", "title": "a"}"#,
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.software_instance_connection_parameter",
+        r#"{"instance_guid": "{guid}", "connection_parameter_dict": {}}"#,
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/slapos.get.v0.software_instance_certificate",
+        GUID,
+        FOR_IT,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.compute_node_bang",
+        r#"{"computer_guid": "COMP-1", "message": "x"}"#,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.post.v0.compute_node_usage",
+        r#"{"computer_guid": "COMP-1", "tioxml": "x"}"#,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.put.v0.compute_node_format",
+        r#"{"computer_guid": "COMP-1", "compute_partition_list": [{"partition_id": "slappart0"}]}"#,
+        NODE,
+    ),
+    (
+        "POST",
+        "/slapos.remove.v0.compute_node_certificate",
+        NODE_OF,
+        NODE,
+    ),
+    // COMP-3 has none yet.
+    (
+        "POST",
+        "/slapos.post.v0.compute_node_certificate",
+        r#"{"computer_guid": "COMP-3"}"#,
+        OPERATOR,
+    ),
+];
+
+/// After these the world is another one: each of their callers has one of their own.
+pub(super) const CHANGES_WHO_IS_WHO: [&str; 5] = [
+    "/revokeComputerCertificate",
+    "/generateComputerCertificate",
+    "/slapos.remove.v0.compute_node_certificate",
+    "/slapos.post.v0.compute_node_certificate",
+    "/v1/computers/COMP-1/revoke",
+];
