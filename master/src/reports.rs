@@ -9,14 +9,33 @@ use crate::instance::Instance;
 use crate::placement::place_waiting;
 use crate::store::{StoreError, Writing, instances};
 
+/// Records what a node says of an instance, of an error with the end of its log, and does what follows from it.
+pub async fn record(
+    writing: &mut Writing,
+    instance: &Instance,
+    said: InstanceReport,
+    log: &str,
+) -> Result<(), StoreError> {
+    let status = match said {
+        InstanceReport::Started => "#access Instance correctly started".to_owned(),
+        InstanceReport::Stopped => "#access Instance correctly stopped".to_owned(),
+        InstanceReport::Error => format!("#error while instanciating: {}", last_words(log)),
+        InstanceReport::Destroyed => return destroyed(writing, instance).await,
+    };
+    writing
+        .report_instance(&instance.reference, said, &status)
+        .await
+}
+
 /// Has an instance processed again, and whoever requested it, in turn.
 pub async fn bang(
     writing: &mut Writing,
     instance: &Instance,
-    status: &str,
+    message: &str,
 ) -> Result<(), StoreError> {
+    let status = format!("#error bang called: {}", last_words(message));
     writing
-        .report_instance(&instance.reference, InstanceReport::Error, status)
+        .report_instance(&instance.reference, InstanceReport::Error, &status)
         .await?;
     let mut next = Some(instance.reference.clone());
     while let Some(reference) = next {
@@ -29,7 +48,7 @@ pub async fn bang(
 }
 
 /// Takes note that a node destroyed what was in a partition. Unasked, it is noted and nothing else.
-pub async fn destroyed(writing: &mut Writing, instance: &Instance) -> Result<(), StoreError> {
+async fn destroyed(writing: &mut Writing, instance: &Instance) -> Result<(), StoreError> {
     let status = "#access Instance correctly destroyed";
     writing
         .report_instance(&instance.reference, InstanceReport::Destroyed, status)
@@ -62,4 +81,13 @@ pub async fn publish(
         Some(parent) => writing.process_again(parent).await,
         None => Ok(()),
     }
+}
+
+/// Returns the end of a log, for a status.
+pub fn last_words(log: &str) -> &str {
+    const LENGTH: usize = 500;
+    let log = log.trim();
+    let start = log.len().saturating_sub(LENGTH);
+    let start = (start..=log.len()).find(|&it| log.is_char_boundary(it));
+    &log[start.unwrap_or(0)..]
 }

@@ -6,7 +6,7 @@ pub(super) mod computer;
 mod discovery;
 mod document;
 pub(super) mod instance;
-mod software;
+pub(super) mod software;
 pub(super) mod status;
 mod trees;
 
@@ -19,6 +19,8 @@ use axum::middleware::map_response;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use serde::Deserialize;
+use slap::PartitionId;
+use slap::forms::InstanceForm;
 
 use super::error::in_words;
 use crate::identity::ComputerId;
@@ -84,6 +86,22 @@ struct OfComputer {
     computer_id: ComputerId,
 }
 
+/// Which partition is asked about.
+#[derive(Debug, Deserialize)]
+struct OfPartition {
+    computer_id: ComputerId,
+    computer_partition_id: PartitionId,
+}
+
+impl From<OfPartition> for InstanceForm {
+    fn from(asked: OfPartition) -> Self {
+        Self {
+            computer: asked.computer_id,
+            partition: asked.computer_partition_id,
+        }
+    }
+}
+
 /// A marshalled answer.
 struct Marshalled(String);
 
@@ -91,13 +109,4 @@ impl IntoResponse for Marshalled {
     fn into_response(self) -> axum::response::Response {
         ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], self.0).into_response()
     }
-}
-
-/// Returns the end of a log, for a status.
-pub(super) fn last_words(log: &str) -> &str {
-    const LENGTH: usize = 500;
-    let log = log.trim();
-    let start = log.len().saturating_sub(LENGTH);
-    let start = (start..=log.len()).find(|&it| log.is_char_boundary(it));
-    &log[start.unwrap_or(0)..]
 }

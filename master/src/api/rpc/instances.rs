@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
+use slap::forms::InstanceForm;
 use slap::state::InstanceReport;
 use slap::{InstanceGuid, RequestedState};
 
@@ -17,9 +18,8 @@ use super::{Asked, success};
 use crate::admission;
 use crate::api::ApiError;
 use crate::api::caller::{Caller, Claimed};
-use crate::api::slap::computer::{instance_in, must_exist};
+use crate::api::slap::computer::{known_in, must_exist};
 use crate::api::slap::instance::{begin, carry_out, requester};
-use crate::api::slap::last_words;
 use crate::api::v1::enrol::signer;
 use crate::instance;
 use crate::master::Master;
@@ -183,12 +183,12 @@ pub(super) async fn get_partition(
     caller: Caller,
     Asked(asked): Asked<ByPartition>,
 ) -> Result<Json<Instance>, ApiError> {
-    if let Caller::Computer(_) = &caller {
-        caller.may_see(&asked.computer_guid)?;
-    }
+    let place = InstanceForm {
+        computer: asked.computer_guid,
+        partition: asked.compute_partition_id,
+    };
     let mut db = master.store.snapshot().await?;
-    let instance = instance_in(&mut db, &asked.computer_guid, &asked.compute_partition_id).await?;
-    caller.may_know(&instance)?;
+    let instance = known_in(&mut db, &caller, &place).await?;
     Ok(Json(shown(instance)))
 }
 
@@ -299,24 +299,12 @@ pub(super) async fn put_instance_state(
             own.reference
         )));
     }
-    let (report, status) = match asked.reported_state {
-        RequestedState::Destroyed => {
-            reports::destroyed(&mut writing, &instance).await?;
-            writing.commit().await?;
-            return Ok(success("State reported: destroyed"));
-        }
-        RequestedState::Started => (
-            InstanceReport::Started,
-            "#access Instance correctly started",
-        ),
-        RequestedState::Stopped => (
-            InstanceReport::Stopped,
-            "#access Instance correctly stopped",
-        ),
+    let said = match asked.reported_state {
+        RequestedState::Started => InstanceReport::Started,
+        RequestedState::Stopped => InstanceReport::Stopped,
+        RequestedState::Destroyed => InstanceReport::Destroyed,
     };
-    writing
-        .report_instance(&instance.reference, report, status)
-        .await?;
+    reports::record(&mut writing, &instance, said, "").await?;
     writing.commit().await?;
     Ok(success(format!("State reported: {}", asked.reported_state)))
 }
@@ -330,10 +318,13 @@ pub(super) async fn put_instance_error(
     Asked(asked): Asked<InstanceMessage>,
 ) -> Result<Json<Success>, ApiError> {
     let (mut writing, instance) = begin_for(&master, &caller, &asked.instance_guid).await?;
-    let status = format!("#error while instanciating: {}", last_words(&asked.message));
-    writing
-        .report_instance(&instance.reference, InstanceReport::Error, &status)
-        .await?;
+    reports::record(
+        &mut writing,
+        &instance,
+        InstanceReport::Error,
+        &asked.message,
+    )
+    .await?;
     writing.commit().await?;
     Ok(success("Error reported"))
 }
@@ -347,8 +338,7 @@ pub(super) async fn put_instance_bang(
     Asked(asked): Asked<InstanceMessage>,
 ) -> Result<Json<Success>, ApiError> {
     let (mut writing, instance) = begin_for(&master, &caller, &asked.instance_guid).await?;
-    let status = format!("#error bang called: {}", last_words(&asked.message));
-    reports::bang(&mut writing, &instance, &status).await?;
+    reports::bang(&mut writing, &instance, &asked.message).await?;
     writing.commit().await?;
     Ok(success("Bang handled"))
 }

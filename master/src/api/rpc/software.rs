@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
 use slap::SupplyState;
+use slap::forms::SoftwareForm;
 use slap::state::SoftwareReport;
 
 use super::wire::{
@@ -17,8 +18,7 @@ use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::slap::computer::must_exist;
 use crate::api::slap::instance::begin;
-use crate::api::slap::last_words;
-use crate::identity::ComputerId;
+use crate::api::slap::software::record;
 use crate::master::Master;
 use crate::store::supplies;
 use crate::supplying;
@@ -73,30 +73,16 @@ pub(super) async fn put_installation_state(
     caller: Caller,
     Asked(asked): Asked<InstallationReported>,
 ) -> Result<Json<Success>, ApiError> {
-    caller.may_see(&asked.computer_guid)?;
-    let url = &asked.software_release_uri;
-    let (report, status) = match asked.reported_state {
-        Reported::Building => (
-            SoftwareReport::Building,
-            format!("#building software release {url}"),
-        ),
-        Reported::Available => (
-            SoftwareReport::Available,
-            format!("#access software release {url} available"),
-        ),
-        Reported::Destroyed => {
-            let mut writing = begin(&master, &caller).await?;
-            if !writing.remove_supply(&asked.computer_guid, url).await? {
-                return Err(ApiError::NotFound(format!(
-                    "nobody asked that `{url}` be destroyed on {}",
-                    asked.computer_guid
-                )));
-            }
-            writing.commit().await?;
-            return Ok(success("State reported"));
-        }
+    let software = SoftwareForm {
+        url: asked.software_release_uri,
+        computer: asked.computer_guid,
     };
-    report_supply(&master, &caller, &asked.computer_guid, url, report, &status).await?;
+    let said = match asked.reported_state {
+        Reported::Building => SoftwareReport::Building,
+        Reported::Available => SoftwareReport::Available,
+        Reported::Destroyed => SoftwareReport::Destroyed,
+    };
+    record(&master, &caller, &software, said, "").await?;
     Ok(success("State reported"))
 }
 
@@ -108,32 +94,13 @@ pub(super) async fn put_installation_error(
     caller: Caller,
     Asked(asked): Asked<InstallationMessage>,
 ) -> Result<Json<Success>, ApiError> {
-    caller.may_see(&asked.computer_guid)?;
-    let url = &asked.software_release_uri;
-    let status = format!(
-        "#error while installing {url}: {}",
-        last_words(&asked.message)
-    );
-    let report = SoftwareReport::Error;
-    report_supply(&master, &caller, &asked.computer_guid, url, report, &status).await?;
+    let software = SoftwareForm {
+        url: asked.software_release_uri,
+        computer: asked.computer_guid,
+    };
+    let said = SoftwareReport::Error;
+    record(&master, &caller, &software, said, &asked.message).await?;
     Ok(success("Error reported"))
-}
-
-async fn report_supply(
-    master: &Master,
-    caller: &Caller,
-    computer: &ComputerId,
-    url: &str,
-    report: SoftwareReport,
-    status: &str,
-) -> Result<(), ApiError> {
-    let mut writing = begin(master, caller).await?;
-    if !writing.report_supply(computer, url, report, status).await? {
-        return Err(ApiError::NotFound(format!(
-            "`{url}` is not supplied on {computer}"
-        )));
-    }
-    Ok(writing.commit().await?)
 }
 
 /// List what is supplied to a computer

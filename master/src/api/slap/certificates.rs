@@ -6,13 +6,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use slap::join::Token;
-use slap::{Computer, JoinBlob, PartitionId, Value, comparison_code, xml};
+use slap::{Computer, JoinBlob, Value, comparison_code, xml};
 
-use super::Marshalled;
-use super::computer::instance_in;
-use super::instance::{bad, begin};
+use super::instance::{bad, begin, begin_about};
+use super::{Marshalled, OfPartition};
 use crate::admission::{self, Admission, AdmissionError, Applicant, KeyedCertificate};
 use crate::api::ApiError;
 use crate::api::caller::{Caller, From};
@@ -23,13 +22,7 @@ use crate::enrolment::{ComputerState, TokenKind};
 use crate::identity::{ComputerId, Identity};
 use crate::master::Master;
 use crate::store::computers::{self, NewComputer};
-use crate::store::tokens;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OfPartition {
-    computer_id: ComputerId,
-    computer_partition_id: PartitionId,
-}
+use crate::store::{Connection, tokens};
 
 fn marshalled(made: KeyedCertificate) -> Marshalled {
     let entries = [
@@ -44,20 +37,7 @@ pub(super) async fn of_instance(
     caller: Caller,
     Query(asked): Query<OfPartition>,
 ) -> Result<Marshalled, ApiError> {
-    if let Caller::Computer(_) = &caller {
-        caller.may_see(&asked.computer_id)?;
-    }
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
-    let instance = instance_in(
-        writing.db(),
-        &asked.computer_id,
-        &asked.computer_partition_id,
-    )
-    .await?;
-    caller.may_speak_for(&instance)?;
+    let (mut writing, instance) = begin_about(&master, &caller, &asked.into()).await?;
     let made =
         admission::certify_instance(&mut writing, signer(&master), &instance.reference).await?;
     writing.commit().await?;
@@ -135,10 +115,7 @@ pub(super) async fn request_computer(
 ) -> Result<Marshalled, ApiError> {
     caller.must_be_operator()?;
     let title: slap::Title = fields.id("computer_title").map_err(bad)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
+    let mut writing = begin(&master, &caller).await?;
     let known = computers::computers(writing.db())
         .await?
         .into_iter()
@@ -184,13 +161,7 @@ pub(super) async fn register(
     Fields(mut fields): Fields,
 ) -> Result<Json<Registered>, ApiError> {
     let title: slap::Title = fields.id("title").map_err(bad)?;
-    let mut db = master.store.read().await?;
-    let taken = computers::computers(&mut db)
-        .await?
-        .into_iter()
-        .any(|it| it.state == ComputerState::Enrolled && it.title() == title.as_str());
-    drop(db);
-    let answer = let_in(&master, address, &headers, TokenKind::Node, &title, taken).await?;
+    let answer = let_in(&master, address, &headers, TokenKind::Node, &title).await?;
     Ok(Json(answer))
 }
 
@@ -200,15 +171,7 @@ pub(super) async fn log_in(
     headers: HeaderMap,
 ) -> Result<Json<Registered>, ApiError> {
     let name: slap::Title = "person".parse().expect("a constant that is a title");
-    let answer = let_in(
-        &master,
-        address,
-        &headers,
-        TokenKind::Operator,
-        &name,
-        false,
-    )
-    .await?;
+    let answer = let_in(&master, address, &headers, TokenKind::Operator, &name).await?;
     Ok(Json(answer))
 }
 
@@ -218,13 +181,13 @@ async fn let_in(
     headers: &HeaderMap,
     wanted: TokenKind,
     title: &slap::Title,
-    taken: bool,
 ) -> Result<Registered, ApiError> {
     let now = master.clock.now();
     slow_down(master, address, now)?;
     let token = access_token(headers)?;
     let mut db = master.store.read().await?;
     let known = tokens::token(&mut db, token.id()).await?;
+    let taken = wanted == TokenKind::Node && is_taken(&mut db, title).await?;
     drop(db);
     // Whoever waits here for approval would lose the key that is made here.
     if known.is_some_and(|it| it.kind == TokenKind::Node && !it.auto_approve) {
@@ -268,6 +231,14 @@ async fn let_in(
             "an operator has to approve first".to_owned(),
         )),
     }
+}
+
+/// Says whether a computer that is let in has this title.
+async fn is_taken(db: &mut Connection, title: &slap::Title) -> Result<bool, ApiError> {
+    let computers = computers::computers(db).await?;
+    Ok(computers
+        .iter()
+        .any(|it| it.state == ComputerState::Enrolled && it.title() == title.as_str()))
 }
 
 /// A token as it is shown here: `<id>.<secret>`, or the whole line that `slapbox token create` prints.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Deserialize;
 use slap::configuration::PartitionConfiguration;
+use slap::forms::InstanceForm;
 use slap::{ComputerConfiguration, Journal, PartitionId};
 
 use super::instance::{bad, begin};
@@ -84,12 +85,12 @@ pub(super) async fn partition(
     Query(asked): Query<OfPartition>,
 ) -> Result<Marshalled, ApiError> {
     let (computer, partition) = (asked.computer_reference, asked.computer_partition_reference);
-    if let Caller::Computer(_) = &caller {
-        caller.may_see(&computer)?;
-    }
+    let place = InstanceForm {
+        computer: computer.clone(),
+        partition: partition.clone(),
+    };
     let mut db = master.store.snapshot().await?;
-    let instance = instance_in(&mut db, &computer, &partition).await?;
-    caller.may_know(&instance)?;
+    let instance = known_in(&mut db, &caller, &place).await?;
     let addresses = instance
         .place
         .as_ref()
@@ -215,19 +216,26 @@ pub(in crate::api) async fn keep_usage(
     Ok(writing.commit().await?)
 }
 
-/// Returns the instance in a partition.
-pub(in crate::api) async fn instance_in(
+/// Returns the instance in a partition, if the caller may know it.
+pub(in crate::api) async fn known_in(
     db: &mut Connection,
-    computer: &ComputerId,
-    partition: &PartitionId,
+    caller: &Caller,
+    place: &InstanceForm,
 ) -> Result<Instance, ApiError> {
-    instances::instance_at(db, computer, partition)
+    if let Caller::Computer(_) = caller {
+        // It learns nothing of what another computer runs.
+        caller.may_see(&place.computer)?;
+    }
+    let instance = instances::instance_at(db, &place.computer, &place.partition)
         .await?
         .ok_or_else(|| {
             ApiError::NotFound(format!(
-                "there is no instance in partition `{partition}` of `{computer}`"
+                "there is no instance in partition `{}` of `{}`",
+                place.partition, place.computer
             ))
-        })
+        })?;
+    caller.may_know(&instance)?;
+    Ok(instance)
 }
 
 pub(in crate::api) async fn must_exist(

@@ -6,8 +6,8 @@ use axum::extract::State;
 use slap::forms::{BangForm, ConnectionForm, ErrorForm, FormError, InstanceForm, RequestForm};
 use slap::state::InstanceReport;
 
-use super::computer::instance_in;
-use super::{Marshalled, document, last_words};
+use super::computer::known_in;
+use super::{Marshalled, document};
 use crate::api::ApiError;
 use crate::api::caller::{Caller, Claimed};
 use crate::api::error::chain;
@@ -126,9 +126,7 @@ pub(super) async fn started(
     caller: Caller,
     Fields(fields): Fields,
 ) -> Result<&'static str, ApiError> {
-    let form = InstanceForm::from_fields(fields).map_err(bad)?;
-    let status = "#access Instance correctly started";
-    report(&master, &caller, &form, InstanceReport::Started, status).await
+    report(&master, &caller, fields, InstanceReport::Started).await
 }
 
 pub(super) async fn stopped(
@@ -136,9 +134,15 @@ pub(super) async fn stopped(
     caller: Caller,
     Fields(fields): Fields,
 ) -> Result<&'static str, ApiError> {
-    let form = InstanceForm::from_fields(fields).map_err(bad)?;
-    let status = "#access Instance correctly stopped";
-    report(&master, &caller, &form, InstanceReport::Stopped, status).await
+    report(&master, &caller, fields, InstanceReport::Stopped).await
+}
+
+pub(super) async fn destroyed(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Fields(fields): Fields,
+) -> Result<&'static str, ApiError> {
+    report(&master, &caller, fields, InstanceReport::Destroyed).await
 }
 
 pub(super) async fn error(
@@ -147,25 +151,9 @@ pub(super) async fn error(
     Fields(fields): Fields,
 ) -> Result<&'static str, ApiError> {
     let form = ErrorForm::from_fields(fields).map_err(bad)?;
-    let status = format!("#error while instanciating: {}", last_words(&form.log));
     let (mut writing, instance) = begin_about(&master, &caller, &form.instance).await?;
     let about = share_or_self(&mut writing, instance, form.shared.as_deref()).await?;
-    writing
-        .report_instance(&about.reference, InstanceReport::Error, &status)
-        .await?;
-    writing.commit().await?;
-    Ok("OK")
-}
-
-pub(super) async fn destroyed(
-    State(master): State<Arc<Master>>,
-    caller: Caller,
-    Fields(fields): Fields,
-) -> Result<&'static str, ApiError> {
-    let form = InstanceForm::from_fields(fields).map_err(bad)?;
-    caller.may_see(&form.computer)?;
-    let (mut writing, instance) = begin_about(&master, &caller, &form).await?;
-    reports::destroyed(&mut writing, &instance).await?;
+    reports::record(&mut writing, &about, InstanceReport::Error, &form.log).await?;
     writing.commit().await?;
     Ok("OK")
 }
@@ -190,24 +178,22 @@ pub(super) async fn bang(
 ) -> Result<&'static str, ApiError> {
     let form = BangForm::from_fields(fields).map_err(bad)?;
     let (mut writing, instance) = begin_about(&master, &caller, &form.instance).await?;
-    let status = format!("#error bang called: {}", last_words(&form.message));
-    reports::bang(&mut writing, &instance, &status).await?;
+    reports::bang(&mut writing, &instance, &form.message).await?;
     writing.commit().await?;
     Ok("OK")
 }
 
+/// What an instance is, its computer says.
 async fn report(
     master: &Master,
     caller: &Caller,
-    form: &InstanceForm,
-    report: InstanceReport,
-    status: &str,
+    fields: slap::forms::Fields,
+    said: InstanceReport,
 ) -> Result<&'static str, ApiError> {
+    let form = InstanceForm::from_fields(fields).map_err(bad)?;
     caller.may_see(&form.computer)?;
-    let (mut writing, instance) = begin_about(master, caller, form).await?;
-    writing
-        .report_instance(&instance.reference, report, status)
-        .await?;
+    let (mut writing, instance) = begin_about(master, caller, &form).await?;
+    reports::record(&mut writing, &instance, said, "").await?;
     writing.commit().await?;
     Ok("OK")
 }
@@ -218,12 +204,8 @@ pub(super) async fn begin_about(
     caller: &Caller,
     form: &InstanceForm,
 ) -> Result<(Writing, Instance), ApiError> {
-    if let Caller::Computer(_) = caller {
-        // It learns nothing of what another computer runs.
-        caller.may_see(&form.computer)?;
-    }
     let mut writing = begin(master, caller).await?;
-    let instance = instance_in(writing.db(), &form.computer, &form.partition).await?;
+    let instance = known_in(writing.db(), caller, form).await?;
     caller.may_speak_for(&instance)?;
     Ok((writing, instance))
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use slap::forms::{FormError, SoftwareErrorForm, SoftwareForm, SupplyForm};
+use slap::forms::{SoftwareErrorForm, SoftwareForm, SupplyForm};
 use slap::state::SoftwareReport;
 
-use super::last_words;
+use super::instance::{bad, begin};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
-use crate::api::error::chain;
 use crate::api::extract::Fields;
 use crate::master::Master;
+use crate::reports::last_words;
 use crate::supplying;
 
 pub(super) async fn supply(
@@ -21,10 +21,7 @@ pub(super) async fn supply(
 ) -> Result<String, ApiError> {
     caller.must_be_operator()?;
     let form = SupplyForm::from_fields(fields).map_err(bad)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
+    let mut writing = begin(&master, &caller).await?;
     supplying::supply(&mut writing, &form.computer, &form.url, form.state).await?;
     writing.commit().await?;
     Ok(format!("Supplied '{}' to be {}", form.url, form.state))
@@ -34,54 +31,71 @@ pub(super) async fn building(
     State(master): State<Arc<Master>>,
     caller: Caller,
     Fields(fields): Fields,
-) -> Result<String, ApiError> {
+) -> Result<&'static str, ApiError> {
     let form = SoftwareForm::from_fields(fields).map_err(bad)?;
-    let status = format!("#building software release {}", form.url);
-    report(&master, &caller, &form, SoftwareReport::Building, &status).await
+    record(&master, &caller, &form, SoftwareReport::Building, "").await
 }
 
 pub(super) async fn available(
     State(master): State<Arc<Master>>,
     caller: Caller,
     Fields(fields): Fields,
-) -> Result<String, ApiError> {
+) -> Result<&'static str, ApiError> {
     let form = SoftwareForm::from_fields(fields).map_err(bad)?;
-    let status = format!("#access software release {} available", form.url);
-    report(&master, &caller, &form, SoftwareReport::Available, &status).await
+    record(&master, &caller, &form, SoftwareReport::Available, "").await
 }
 
 pub(super) async fn error(
     State(master): State<Arc<Master>>,
     caller: Caller,
     Fields(fields): Fields,
-) -> Result<String, ApiError> {
+) -> Result<&'static str, ApiError> {
     let form = SoftwareErrorForm::from_fields(fields).map_err(bad)?;
-    let status = format!(
-        "#error while installing {}: {}",
-        form.software.url,
-        last_words(&form.log)
-    );
-    report(
-        &master,
-        &caller,
-        &form.software,
-        SoftwareReport::Error,
-        &status,
-    )
-    .await
+    let said = SoftwareReport::Error;
+    record(&master, &caller, &form.software, said, &form.log).await
 }
 
 pub(super) async fn destroyed(
     State(master): State<Arc<Master>>,
     caller: Caller,
     Fields(fields): Fields,
-) -> Result<String, ApiError> {
+) -> Result<&'static str, ApiError> {
     let form = SoftwareForm::from_fields(fields).map_err(bad)?;
-    caller.may_see(&form.computer)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
+    record(&master, &caller, &form, SoftwareReport::Destroyed, "").await
+}
+
+/// Records what a node says of a release, of an error with the end of its log. One that is gone as was asked is forgotten.
+pub(in crate::api) async fn record(
+    master: &Master,
+    caller: &Caller,
+    form: &SoftwareForm,
+    said: SoftwareReport,
+    log: &str,
+) -> Result<&'static str, ApiError> {
+    let SoftwareForm { url, computer } = form;
+    caller.may_see(computer)?;
+    let status = match said {
+        SoftwareReport::Building => format!("#building software release {url}"),
+        SoftwareReport::Available => format!("#access software release {url} available"),
+        SoftwareReport::Error => format!("#error while installing {url}: {}", last_words(log)),
+        SoftwareReport::Destroyed => return forget(master, caller, form).await,
+    };
+    let mut writing = begin(master, caller).await?;
+    if !writing.report_supply(computer, url, said, &status).await? {
+        return Err(ApiError::NotFound(format!(
+            "`{url}` is not supplied on {computer}"
+        )));
+    }
+    writing.commit().await?;
+    Ok("OK")
+}
+
+async fn forget(
+    master: &Master,
+    caller: &Caller,
+    form: &SoftwareForm,
+) -> Result<&'static str, ApiError> {
+    let mut writing = begin(master, caller).await?;
     if !writing.remove_supply(&form.computer, &form.url).await? {
         return Err(ApiError::NotFound(format!(
             "nobody asked that `{}` be destroyed on {}",
@@ -89,34 +103,5 @@ pub(super) async fn destroyed(
         )));
     }
     writing.commit().await?;
-    Ok("OK".to_owned())
-}
-
-async fn report(
-    master: &Master,
-    caller: &Caller,
-    form: &SoftwareForm,
-    report: SoftwareReport,
-    status: &str,
-) -> Result<String, ApiError> {
-    caller.may_see(&form.computer)?;
-    let mut writing = master
-        .store
-        .write(caller.to_string(), master.clock.now())
-        .await?;
-    if !writing
-        .report_supply(&form.computer, &form.url, report, status)
-        .await?
-    {
-        return Err(ApiError::NotFound(format!(
-            "`{}` is not supplied on {}",
-            form.url, form.computer
-        )));
-    }
-    writing.commit().await?;
-    Ok("OK".to_owned())
-}
-
-fn bad(error: FormError) -> ApiError {
-    ApiError::BadRequest(chain(&error))
+    Ok("OK")
 }

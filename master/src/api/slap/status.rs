@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
-use slap::{PartitionId, Value, xml};
+use slap::{Value, xml};
 use time::OffsetDateTime;
 
-use super::computer::{instance_in, must_exist};
-use super::{Marshalled, OfComputer};
+use super::computer::{known_in, must_exist};
+use super::{Marshalled, OfComputer, OfPartition};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::extract::Query;
@@ -63,23 +63,13 @@ pub(in crate::api) fn contact(computer: &ComputerId, at: Moment) -> Status {
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct OfPartition {
-    computer_id: ComputerId,
-    computer_partition_id: PartitionId,
-}
-
 pub(super) async fn of_instance(
     State(master): State<Arc<Master>>,
     caller: Caller,
     Query(asked): Query<OfPartition>,
 ) -> Result<impl IntoResponse, ApiError> {
-    if let Caller::Computer(_) = &caller {
-        caller.may_see(&asked.computer_id)?;
-    }
     let mut db = master.store.snapshot().await?;
-    let instance = instance_in(&mut db, &asked.computer_id, &asked.computer_partition_id).await?;
-    caller.may_know(&instance)?;
+    let instance = known_in(&mut db, &caller, &asked.into()).await?;
     let state = instance.reported.map(|it| it.as_str()).unwrap_or_default();
     let reference = instance.reference.to_string();
     let now = master.clock.now();

@@ -5,28 +5,20 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::Deserialize;
 use slap::forms::RenameForm;
 use slap::partition::NetworkAddress;
-use slap::{PartitionId, Value, xml};
+use slap::{Value, xml};
 
-use super::Marshalled;
-use super::computer::instance_in;
+use super::computer::known_in;
 use super::instance::{bad, begin_about, share_or_self};
+use super::{Marshalled, OfPartition};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::error::chain;
 use crate::api::extract::{Fields, Query};
-use crate::identity::ComputerId;
 use crate::master::Master;
 use crate::renaming;
 use crate::store::instances;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct OfPartition {
-    computer_id: ComputerId,
-    computer_partition_id: PartitionId,
-}
 
 /// The addresses of every instance of the tree: what a firewall of one lets in.
 pub(super) async fn addresses(
@@ -34,12 +26,8 @@ pub(super) async fn addresses(
     caller: Caller,
     Query(asked): Query<OfPartition>,
 ) -> Result<Marshalled, ApiError> {
-    if let Caller::Computer(_) = &caller {
-        caller.may_see(&asked.computer_id)?;
-    }
     let mut db = master.store.snapshot().await?;
-    let instance = instance_in(&mut db, &asked.computer_id, &asked.computer_partition_id).await?;
-    caller.may_know(&instance)?;
+    let instance = known_in(&mut db, &caller, &asked.into()).await?;
     let members = instances::members(&mut db, &instance.tree).await?;
     let places: BTreeSet<(String, String)> = members
         .into_iter()
@@ -81,11 +69,8 @@ pub(super) async fn related(
             "`instance_reference_xml` must be a list of titles".to_owned(),
         ));
     }
-    if let Caller::Computer(_) = &caller {
-        caller.may_see(&form.computer)?;
-    }
     let mut db = master.store.snapshot().await?;
-    let instance = instance_in(&mut db, &form.computer, &form.partition).await?;
+    let instance = known_in(&mut db, &caller, &form).await?;
     caller.may_speak_for(&instance)?;
     Ok(StatusCode::OK)
 }
