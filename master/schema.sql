@@ -1,3 +1,9 @@
+CREATE TABLE affiliations (
+    organisation TEXT NOT NULL REFERENCES users (name),
+    person TEXT NOT NULL REFERENCES users (name),
+    PRIMARY KEY (organisation, person)
+);
+
 CREATE TABLE audit (
     at BIGINT NOT NULL,
     actor TEXT NOT NULL,
@@ -29,6 +35,7 @@ CREATE TABLE computers (
     smbios_uuid TEXT NOT NULL,
     inventory TEXT NOT NULL,
     labels TEXT NOT NULL,
+    project TEXT NOT NULL REFERENCES projects (name),
     created_at BIGINT NOT NULL,
     last_contact BIGINT,
     generation BIGINT NOT NULL DEFAULT 0,
@@ -66,13 +73,6 @@ CREATE TABLE instances (
     UNIQUE (tree, title)
 );
 
-CREATE TABLE operators (
-    name TEXT PRIMARY KEY NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('enrolled', 'revoked')),
-    public_key TEXT NOT NULL,
-    created_at BIGINT NOT NULL
-);
-
 CREATE TABLE partitions (
     computer TEXT NOT NULL REFERENCES computers (reference),
     reference TEXT NOT NULL,
@@ -81,6 +81,11 @@ CREATE TABLE partitions (
     retired BIGINT NOT NULL DEFAULT 0,
     instance TEXT UNIQUE REFERENCES instances (reference),
     PRIMARY KEY (computer, reference)
+);
+
+CREATE TABLE projects (
+    name TEXT PRIMARY KEY NOT NULL,
+    created_at BIGINT NOT NULL
 );
 
 CREATE TABLE redemptions (
@@ -97,6 +102,13 @@ CREATE TABLE releases (
     size BIGINT NOT NULL,
     published_at BIGINT NOT NULL,
     published_by TEXT NOT NULL
+);
+
+CREATE TABLE roles (
+    project TEXT NOT NULL REFERENCES projects (name),
+    holder TEXT NOT NULL REFERENCES users (name),
+    role TEXT NOT NULL CHECK (role IN ('member', 'manager')),
+    PRIMARY KEY (project, holder)
 );
 
 CREATE TABLE settings (
@@ -118,13 +130,18 @@ CREATE TABLE supplies (
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY NOT NULL,
     secret_sha256 TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('node', 'operator')),
+    kind TEXT NOT NULL CHECK (kind IN ('node', 'operator', 'person', 'organisation')),
     uses BIGINT NOT NULL,
     used BIGINT NOT NULL DEFAULT 0,
     expires_at BIGINT NOT NULL,
     auto_approve BIGINT NOT NULL,
     labels TEXT NOT NULL,
     expected_serial TEXT,
+    -- Of a user: who the bearer becomes.
+    name TEXT,
+    -- What the bearer belongs to from then on, and what a user may do there.
+    project TEXT REFERENCES projects (name),
+    role TEXT CHECK (role IN ('member', 'manager')),
     created_at BIGINT NOT NULL,
     created_by TEXT NOT NULL,
     revoked_at BIGINT
@@ -132,11 +149,12 @@ CREATE TABLE tokens (
 
 CREATE TABLE trees (
     reference TEXT PRIMARY KEY NOT NULL,
-    project TEXT NOT NULL,
+    project TEXT NOT NULL REFERENCES projects (name),
+    owner TEXT NOT NULL,
     title TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     created_by TEXT NOT NULL,
-    UNIQUE (project, title)
+    UNIQUE (project, owner, title)
 );
 
 CREATE TABLE usage_reports (
@@ -145,9 +163,20 @@ CREATE TABLE usage_reports (
     document TEXT NOT NULL
 );
 
+CREATE TABLE users (
+    name TEXT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('operator', 'person', 'organisation')),
+    state TEXT NOT NULL CHECK (state IN ('enrolled', 'revoked')),
+    created_at BIGINT NOT NULL
+);
+
+CREATE INDEX affiliations_person ON affiliations (person);
+
 CREATE INDEX audit_at ON audit (at);
 
 CREATE INDEX certificates_identity ON certificates (identity);
+
+CREATE INDEX computers_project ON computers (project);
 
 CREATE INDEX computers_smbios_uuid ON computers (smbios_uuid);
 
@@ -158,5 +187,7 @@ CREATE INDEX instances_parent ON instances (parent);
 CREATE INDEX instances_software ON instances (software_url);
 
 CREATE INDEX partitions_free ON partitions (computer, instance, position);
+
+CREATE INDEX roles_holder ON roles (holder);
 
 CREATE INDEX supplies_url ON supplies (url);

@@ -5,23 +5,61 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 );
 
--- The numbers in COMP-1, SOFTINST-1, HOSTSUBS-1, operator-1.
+-- The numbers in COMP-1, SOFTINST-1, HOSTSUBS-1, operator-1, person-1, organisation-1.
 CREATE TABLE counters (
     name TEXT PRIMARY KEY NOT NULL,
     value BIGINT NOT NULL
 );
-INSERT INTO counters (name, value) VALUES ('COMP', 0), ('HOSTSUBS', 0), ('SOFTINST', 0), ('operator', 0);
+INSERT INTO counters (name, value) VALUES ('COMP', 0), ('HOSTSUBS', 0), ('SOFTINST', 0), ('operator', 0), ('person', 0),
+    ('organisation', 0);
+
+-- What people, computers and trees belong to.
+CREATE TABLE projects (
+    name TEXT PRIMARY KEY NOT NULL,
+    created_at BIGINT NOT NULL
+);
+INSERT INTO projects (name, created_at) VALUES ('default', 0);
+
+-- Those with a certificate who are no machine.
+CREATE TABLE users (
+    name TEXT PRIMARY KEY NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('operator', 'person', 'organisation')),
+    state TEXT NOT NULL CHECK (state IN ('enrolled', 'revoked')),
+    created_at BIGINT NOT NULL
+);
+
+-- Who may do what in a project.
+CREATE TABLE roles (
+    project TEXT NOT NULL REFERENCES projects (name),
+    holder TEXT NOT NULL REFERENCES users (name),
+    role TEXT NOT NULL CHECK (role IN ('member', 'manager')),
+    PRIMARY KEY (project, holder)
+);
+CREATE INDEX roles_holder ON roles (holder);
+
+-- What an organisation may, its people may.
+CREATE TABLE affiliations (
+    organisation TEXT NOT NULL REFERENCES users (name),
+    person TEXT NOT NULL REFERENCES users (name),
+    PRIMARY KEY (organisation, person)
+);
+CREATE INDEX affiliations_person ON affiliations (person);
 
 CREATE TABLE tokens (
     id TEXT PRIMARY KEY NOT NULL,
     secret_sha256 TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('node', 'operator')),
+    kind TEXT NOT NULL CHECK (kind IN ('node', 'operator', 'person', 'organisation')),
     uses BIGINT NOT NULL,
     used BIGINT NOT NULL DEFAULT 0,
     expires_at BIGINT NOT NULL,
     auto_approve BIGINT NOT NULL,
     labels TEXT NOT NULL,
     expected_serial TEXT,
+    -- Of a user: who the bearer becomes.
+    name TEXT,
+    -- What the bearer belongs to from then on, and what a user may do there.
+    project TEXT REFERENCES projects (name),
+    role TEXT CHECK (role IN ('member', 'manager')),
     created_at BIGINT NOT NULL,
     created_by TEXT NOT NULL,
     revoked_at BIGINT
@@ -36,13 +74,6 @@ CREATE TABLE redemptions (
     PRIMARY KEY (token, public_key)
 );
 
-CREATE TABLE operators (
-    name TEXT PRIMARY KEY NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('enrolled', 'revoked')),
-    public_key TEXT NOT NULL,
-    created_at BIGINT NOT NULL
-);
-
 -- public_key: SHA-256 of the SubjectPublicKeyInfo; none where the machine never showed one. generation: moves whenever the desired state of the computer does.
 CREATE TABLE computers (
     reference TEXT PRIMARY KEY NOT NULL,
@@ -52,11 +83,13 @@ CREATE TABLE computers (
     smbios_uuid TEXT NOT NULL,
     inventory TEXT NOT NULL,
     labels TEXT NOT NULL,
+    project TEXT NOT NULL REFERENCES projects (name),
     created_at BIGINT NOT NULL,
     last_contact BIGINT,
     generation BIGINT NOT NULL DEFAULT 0,
     report TEXT
 );
+CREATE INDEX computers_project ON computers (project);
 CREATE INDEX computers_smbios_uuid ON computers (smbios_uuid);
 
 -- What an operator should look at: a clone, most likely.
@@ -88,14 +121,15 @@ CREATE TABLE supplies (
 );
 CREATE INDEX supplies_url ON supplies (url);
 
--- A tree belongs to a project; there is one project for now.
+-- owner: who requested it; empty where an operator did, since to operators all belongs to all.
 CREATE TABLE trees (
     reference TEXT PRIMARY KEY NOT NULL,
-    project TEXT NOT NULL,
+    project TEXT NOT NULL REFERENCES projects (name),
+    owner TEXT NOT NULL,
     title TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     created_by TEXT NOT NULL,
-    UNIQUE (project, title)
+    UNIQUE (project, owner, title)
 );
 
 CREATE TABLE instances (

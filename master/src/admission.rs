@@ -1,19 +1,20 @@
 //! Letting somebody in, in one transaction: check the token, find or make whom the key belongs to, sign the certificate.
 //! What is decided is decided in `enrolment`; a lost answer asked for again changes nothing and is answered again.
 
-use std::collections::BTreeMap;
+mod user;
 
 use sha2::{Digest, Sha256};
 use slap::InstanceGuid;
+use slap::v1::Wanted;
 
 use crate::ca::{Authority, CaError, SigningRequest, Style, make_key};
 use crate::clock::{Entropy, Moment};
 use crate::enrolment::{
     self, ComputerState, Refusal, Token, TokenKind, admit, check_kind, check_token,
 };
-use crate::identity::{ComputerId, Identity, OperatorName, serial_text};
+use crate::identity::{ComputerId, Identity, UserName, serial_text};
 use crate::store::computers::{self, Computer, NewComputer};
-use crate::store::{Store, StoreError, Writing, operators, tokens};
+use crate::store::{Store, StoreError, Writing, tokens};
 
 /// Somebody who wants in. Of what they say of themselves nothing is believed but that the key is theirs.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Applicant {
     pub token_id: String,
     pub secret: String,
     /// What they mean to become, if they say so.
-    pub wanted: Option<TokenKind>,
+    pub wanted: Option<Wanted>,
     pub key: SigningRequest,
     /// What the comparison code of the key is.
     pub code: String,
@@ -55,6 +56,10 @@ pub enum AdmissionError {
     FailedIssue(#[source] CaError),
     #[error("another computer has this key")]
     KeyTaken,
+    #[error(
+        "there is a `{0}` already, and this token may not become it: ask for one with another name"
+    )]
+    NameTaken(UserName),
     #[error("no computer with this key has enrolled")]
     KeyUnknown,
     // These words are what `slapos node register` looks for.
@@ -119,9 +124,8 @@ pub async fn renew(
             }
             writing.set_computer_key(computer, Some(&digest)).await?;
         }
-        Identity::Operator(name) => writing.set_operator_key(name, &digest).await?,
-        // Whose key it is, its node alone needs to know.
-        Identity::Instance(_) => {}
+        // Whose key it is, they alone need to know.
+        Identity::User(..) | Identity::Instance(_) => {}
     }
     let certificate = sign(&mut writing, signer, identity, key).await?;
     writing.commit().await?;
@@ -177,7 +181,10 @@ async fn decide(
     check_kind(token, applicant.wanted).map_err(AdmissionError::Refused)?;
     let identity = match token.kind {
         TokenKind::Node => computer(writing, applicant, token, &key).await?,
-        TokenKind::Operator => Some(operator(writing, token, redeemed.as_deref(), &key).await?),
+        TokenKind::User(kind) => {
+            let redeemed = redeemed.as_deref();
+            Some(user::admit(writing, token, kind, redeemed, &key).await?)
+        }
     };
     let Some(identity) = identity else {
         return Ok(Admission::Pending {
@@ -220,6 +227,7 @@ async fn computer(
                 smbios_uuid: &applicant.smbios_uuid,
                 inventory: &applicant.inventory,
                 labels: &token.labels,
+                project: &token.project.clone().unwrap_or_default(),
             };
             let reference = writing.add_computer(&new).await?;
             (reference, applicant.smbios_uuid.clone())
@@ -229,29 +237,6 @@ async fn computer(
     redeem_once(writing, token, key, &identity).await?;
     look_for_clones(writing, &reference, &kept_uuid, applicant).await?;
     Ok((state == ComputerState::Enrolled).then_some(identity))
-}
-
-async fn operator(
-    writing: &mut Writing,
-    token: &Token,
-    redeemed: Option<&str>,
-    key: &str,
-) -> Result<Identity, AdmissionError> {
-    if let Some(Ok(Identity::Operator(name))) = redeemed.map(str::parse) {
-        if operators::is_revoked(writing.db(), &name).await? {
-            return Err(AdmissionError::Refused(Refusal::ComputerRevoked));
-        }
-        return Ok(Identity::Operator(name));
-    }
-    let wished: Option<OperatorName> = name_label(&token.labels);
-    let identity = Identity::Operator(writing.add_operator(wished, key).await?);
-    redeem_once(writing, token, key, &identity).await?;
-    Ok(identity)
-}
-
-/// Whoever makes an operator token may name the operator, by the label `name`.
-fn name_label(labels: &BTreeMap<String, String>) -> Option<OperatorName> {
-    labels.get("name")?.parse().ok()
 }
 
 async fn redeem_once(

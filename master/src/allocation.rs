@@ -10,7 +10,7 @@ use slap::state::SoftwareReport;
 use slap::{InstanceGuid, PartitionId};
 
 use crate::clock::Moment;
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 
 pub use conditions::{ConditionError, Conditions, Traits, network};
 
@@ -22,6 +22,8 @@ const SILENT_AFTER: Duration = Duration::from_mins(5);
 pub struct Wish<'a> {
     pub sla: &'a BTreeMap<String, String>,
     pub software_type: &'a str,
+    /// The project that the instance is in: what is not in it is no candidate.
+    pub project: &'a ProjectName,
     /// The networks that the rest of the instance's tree is on.
     pub taken_networks: &'a BTreeSet<String>,
 }
@@ -59,7 +61,7 @@ pub struct Choice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Waiting {
     Condition(ConditionError),
-    NotSupplied,
+    NotSupplied(ProjectName),
     NotSuppliedOn(String),
     /// The first condition that each computer does not meet.
     Unmet(BTreeMap<ComputerId, String>),
@@ -72,7 +74,10 @@ impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Condition(error) => write!(f, "{error}"),
-            Self::NotSupplied => f.write_str("the software is supplied on no enrolled computer"),
+            Self::NotSupplied(project) => write!(
+                f,
+                "the software is supplied on no enrolled computer of the project `{project}`"
+            ),
             Self::NotSuppliedOn(computer) => write!(
                 f,
                 "the software is not supplied on `{computer}`, or no such computer is enrolled"
@@ -103,9 +108,10 @@ impl fmt::Display for Waiting {
 ///
 /// First where the software is installed already, then where the node was heard of lately, then where the fewest instances are.
 pub fn allocate(wish: &Wish<'_>, candidates: &[Candidate], now: Moment) -> Result<Choice, Waiting> {
-    let conditions = Conditions::understand(wish.sla, false).map_err(Waiting::Condition)?;
+    let conditions =
+        Conditions::understand(wish.sla, wish.project, false).map_err(Waiting::Condition)?;
     if candidates.is_empty() {
-        return Err(Waiting::NotSupplied);
+        return Err(Waiting::NotSupplied(wish.project.clone()));
     }
     if let Some(wanted) = conditions.computer()
         && !candidates.iter().any(|it| it.computer.as_str() == wanted)
@@ -143,7 +149,8 @@ fn reluctance(candidate: &Candidate, now: Moment) -> (u8, bool) {
 
 /// Chooses an instance to share: of the right type, and of those the one that the fewest share.
 pub fn choose_host(wish: &Wish<'_>, hosts: &[Host]) -> Result<InstanceGuid, Waiting> {
-    let conditions = Conditions::understand(wish.sla, true).map_err(Waiting::Condition)?;
+    let conditions =
+        Conditions::understand(wish.sla, wish.project, true).map_err(Waiting::Condition)?;
     let right: Vec<&Host> = hosts
         .iter()
         .filter(|it| wish.software_type.is_empty() || it.software_type == wish.software_type)

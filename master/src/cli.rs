@@ -7,6 +7,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use slap::ComputerId;
+use slap::v1::UserKind;
 
 use crate::config::Inputs;
 use crate::enrolment::TokenKind;
@@ -71,7 +72,7 @@ impl From<Kind> for TokenKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Node => Self::Node,
-            Kind::Operator => Self::Operator,
+            Kind::Operator => Self::User(UserKind::Operator),
         }
     }
 }

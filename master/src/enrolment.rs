@@ -6,16 +6,47 @@ use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
+use slap::v1::{Role, UserKind, Wanted};
 use subtle::ConstantTimeEq;
 
 use crate::clock::Moment;
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName, UserName};
 
 /// What a token makes of its bearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     Node,
-    Operator,
+    User(UserKind),
+}
+
+impl TokenKind {
+    /// Returns the word that is stored and shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::User(kind) => kind.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for TokenKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for TokenKind {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        if word == "node" {
+            return Ok(Self::Node);
+        }
+        word.parse().map(Self::User).map_err(|_| UnknownWord {
+            what: "kind of token",
+            word: word.to_owned(),
+        })
+    }
 }
 
 /// A token as the store keeps it.
@@ -30,6 +61,12 @@ pub struct Token {
     pub auto_approve: bool,
     pub labels: BTreeMap<String, String>,
     pub expected_serial: Option<String>,
+    /// Of a user: who the bearer becomes.
+    pub name: Option<UserName>,
+    /// What the bearer belongs to from then on.
+    pub project: Option<ProjectName>,
+    /// Of a user: what they may do there.
+    pub role: Option<Role>,
     pub created_at: Moment,
     pub created_by: String,
     pub revoked: bool,
@@ -76,7 +113,7 @@ pub enum ComputerState {
     Revoked,
 }
 
-/// Why somebody is not let in. Only `OtherKind` and `ComputerRevoked` are told to them.
+/// Why somebody is not let in. Only `OtherKind` and the two that are revoked are told to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("no such token")]
@@ -95,6 +132,8 @@ pub enum Refusal {
     OtherKind(TokenKind),
     #[error("the computer with this key is revoked")]
     ComputerRevoked,
+    #[error("the user of this name is revoked")]
+    UserRevoked,
 }
 
 /// Checks the token that was shown.
@@ -138,10 +177,14 @@ pub fn check_token<'a>(
 }
 
 /// Checks that a good token makes of its bearer what they mean to become, if they say so.
-pub fn check_kind(token: &Token, wanted: Option<TokenKind>) -> Result<(), Refusal> {
-    match wanted {
-        Some(wanted) if wanted != token.kind => Err(Refusal::OtherKind(token.kind)),
-        Some(_) | None => Ok(()),
+pub fn check_kind(token: &Token, wanted: Option<Wanted>) -> Result<(), Refusal> {
+    match (wanted, token.kind) {
+        (None, _)
+        | (Some(Wanted::Node), TokenKind::Node)
+        | (Some(Wanted::User), TokenKind::User(_)) => Ok(()),
+        (Some(Wanted::Node), TokenKind::User(_)) | (Some(Wanted::User), TokenKind::Node) => {
+            Err(Refusal::OtherKind(token.kind))
+        }
     }
 }
 
@@ -250,12 +293,6 @@ pub struct UnknownWord {
     pub word: String,
 }
 
-words!(
-    TokenKind,
-    "kind of token",
-    Node = "node",
-    Operator = "operator"
-);
 words!(
     ComputerState,
     "state of a computer",

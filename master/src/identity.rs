@@ -1,4 +1,4 @@
-//! Who somebody is, as their certificate says: a computer, an operator or an instance, in one SAN URI `urn:slapbox:KIND:NAME`.
+//! Who somebody is, as their certificate says: a computer, an instance or a user, in one SAN URI `urn:slapbox:KIND:NAME`.
 //! Whether the certificate still counts is the store's to say.
 
 use std::fmt;
@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use x509_parser::extensions::GeneralName;
 
-pub use slap::ComputerId;
 use slap::InstanceGuid;
+use slap::v1::UserKind;
+pub use slap::{ComputerId, ProjectName, UserName};
 
 use crate::clock::Moment;
 
@@ -15,13 +16,10 @@ use crate::clock::Moment;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Identity {
     Computer(ComputerId),
-    Operator(OperatorName),
+    /// An operator, a person or an organisation. Names are unique among all of them.
+    User(UserKind, UserName),
     Instance(InstanceGuid),
 }
-
-/// An operator's name, chosen by the master.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OperatorName(String);
 
 /// Why a certificate or a name is none of ours.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +28,8 @@ pub enum IdentityError {
     Unreadable,
     #[error("the certificate names nobody that this master knows how to name")]
     Nobody,
-    #[error("`{0}` is no name: 1 to 64 letters, digits, `.`, `_`, `-`")]
-    BadName(String),
+    #[error("the certificate's name cannot be one")]
+    BadName(#[from] slap::id::IdError),
 }
 
 /// A certificate that the CA signed, as far as this master reads it.
@@ -87,7 +85,7 @@ impl Identity {
     pub fn name(&self) -> &str {
         match self {
             Self::Computer(computer) => computer.as_str(),
-            Self::Operator(name) => name.as_str(),
+            Self::User(_, name) => name.as_str(),
             Self::Instance(instance) => instance.as_str(),
         }
     }
@@ -97,7 +95,7 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self {
             Self::Computer(_) => "computer",
-            Self::Operator(_) => "operator",
+            Self::User(kind, _) => kind.as_str(),
             Self::Instance(_) => "instance",
         };
         write!(f, "urn:slapbox:{kind}:{}", self.name())
@@ -111,47 +109,15 @@ impl FromStr for Identity {
         let named = uri
             .strip_prefix("urn:slapbox:")
             .ok_or(IdentityError::Nobody)?;
-        match named.split_once(':') {
-            Some(("computer", name)) => name
-                .parse()
-                .map(Self::Computer)
-                .map_err(|_| IdentityError::BadName(name.to_owned())),
-            Some(("operator", name)) => name.parse().map(Self::Operator),
-            Some(("instance", name)) => name
-                .parse()
-                .map(Self::Instance)
-                .map_err(|_| IdentityError::BadName(name.to_owned())),
-            _ => Err(IdentityError::Nobody),
-        }
-    }
-}
-
-impl OperatorName {
-    /// Returns the name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for OperatorName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for OperatorName {
-    type Err = IdentityError;
-
-    fn from_str(name: &str) -> Result<Self, IdentityError> {
-        let fits = (1..=64).contains(&name.len())
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if fits {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(IdentityError::BadName(name.to_owned()))
-        }
+        let (kind, name) = named.split_once(':').ok_or(IdentityError::Nobody)?;
+        Ok(match kind {
+            "computer" => Self::Computer(name.parse()?),
+            "instance" => Self::Instance(name.parse()?),
+            kind => Self::User(
+                kind.parse().map_err(|_| IdentityError::Nobody)?,
+                name.parse()?,
+            ),
+        })
     }
 }
 
@@ -164,6 +130,8 @@ mod tests {
         for uri in [
             "urn:slapbox:computer:COMP-2",
             "urn:slapbox:operator:ann",
+            "urn:slapbox:person:bob",
+            "urn:slapbox:organisation:acme",
             "urn:slapbox:instance:SOFTINST-3",
         ] {
             assert_eq!(uri.parse::<Identity>().unwrap().to_string(), uri);

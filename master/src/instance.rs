@@ -7,7 +7,7 @@ use slap::state::InstanceReport;
 use slap::{InstanceGuid, PartitionId, RequestedState};
 
 use crate::clock::Moment;
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName, UserName};
 
 /// A reference such as `HOSTSUBS-2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,10 @@ pub struct Instance {
     pub reference: InstanceGuid,
     pub tree: TreeId,
     pub tree_title: String,
+    /// The project whose nodes its tree may be on.
+    pub project: ProjectName,
+    /// Who requested its tree; none when an operator did.
+    pub owner: Option<UserName>,
     pub parent: Option<InstanceGuid>,
     /// Whose partition it shares, when it is a shared instance that has one.
     pub host: Option<InstanceGuid>,

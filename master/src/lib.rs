@@ -30,6 +30,7 @@ pub mod store;
 pub mod supplying;
 mod systemd;
 pub mod tls;
+pub mod user;
 pub mod watch;
 pub mod welcome;
 

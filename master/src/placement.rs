@@ -61,6 +61,7 @@ async fn try_to_place(
     let wish = Wish {
         sla: &instance.sla,
         software_type: &instance.software_type,
+        project: &instance.project,
         taken_networks: &networks,
     };
     let placed = if instance.shared {
@@ -80,7 +81,8 @@ async fn settle(
     instance: &Instance,
     wish: &Wish<'_>,
 ) -> Result<Result<(), Waiting>, StoreError> {
-    let candidates = supplies::candidates(writing.db(), &instance.software_url).await?;
+    let candidates =
+        supplies::candidates(writing.db(), &instance.project, &instance.software_url).await?;
     let choice = match allocate(wish, &candidates, writing.now()) {
         Ok(choice) => choice,
         Err(waiting) => return Ok(Err(waiting)),
@@ -98,7 +100,7 @@ async fn share(
     instance: &Instance,
     wish: &Wish<'_>,
 ) -> Result<Result<(), Waiting>, StoreError> {
-    let hosts = instances::hosts(writing.db(), &instance.software_url).await?;
+    let hosts = instances::hosts(writing.db(), &instance.project, &instance.software_url).await?;
     match choose_host(wish, &hosts) {
         Ok(host) => {
             writing.set_host(&instance.reference, Some(&host)).await?;

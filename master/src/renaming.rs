@@ -1,7 +1,6 @@
 //! Another name for an instance, inside a transaction of the store. A root's name is its tree's.
 
 use crate::instance::Instance;
-use crate::requests::PROJECT;
 use crate::store::{StoreError, Writing, instances, trees};
 
 /// Why an instance keeps its name.
@@ -28,8 +27,12 @@ pub async fn rename(
     if there.is_some() {
         return Err(RenameError::Taken(title.to_owned()));
     }
-    if instance.is_root() && trees::tree(writing.db(), PROJECT, title).await?.is_some() {
-        return Err(RenameError::TreeTaken(title.to_owned()));
+    if instance.is_root() {
+        let owner = instance.owner.as_ref();
+        let there = trees::tree(writing.db(), &instance.project, owner, title).await?;
+        if there.is_some() {
+            return Err(RenameError::TreeTaken(title.to_owned()));
+        }
     }
     writing.set_title(instance, title).await?;
     if !instance.is_root() {

@@ -5,14 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use slap::{InstanceGuid, PartitionId, RequestedState};
 
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName, UserName};
 use crate::instance::{Instance, TreeId};
 use crate::placement::{place, place_waiting_shares};
 use crate::store::instances::{NewInstance, Wanted};
-use crate::store::{StoreError, Writing, instances, trees};
-
-/// The one project there is for now.
-pub const PROJECT: &str = "default";
+use crate::store::{Connection, StoreError, Writing, instances, trees};
 
 /// How many instances one may have requested.
 const MOST_CHILDREN: usize = 100;
@@ -20,8 +17,13 @@ const MOST_CHILDREN: usize = 100;
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Requester {
-    /// A person: the instance is the root of a tree.
-    Operator,
+    /// A person, an organisation or an operator: the instance is the root of a tree.
+    User {
+        project: ProjectName,
+        /// Whose trees they may mean by a title, the first one's before the others'; none is the operators'.
+        /// A new tree is the first one's.
+        owners: Vec<Option<UserName>>,
+    },
     /// An instance: the new one is in its tree.
     Partition(ComputerId, PartitionId),
 }
@@ -63,18 +65,7 @@ pub enum RequestError {
 
 /// Asks for an instance. Asked again, it updates the one that is there.
 pub async fn request(writing: &mut Writing, request: Request) -> Result<Outcome, RequestError> {
-    let parent = match &request.requester {
-        Requester::Operator => None,
-        Requester::Partition(computer, partition) => Some(
-            instances::instance_at(writing.db(), computer, partition)
-                .await?
-                .ok_or_else(|| RequestError::NoRequester(computer.clone(), partition.clone()))?,
-        ),
-    };
-    let tree = match &parent {
-        Some(parent) => Some(parent.tree.clone()),
-        None => trees::tree(writing.db(), PROJECT, &request.title).await?,
-    };
+    let (parent, tree) = standpoint(writing.db(), &request).await?;
     let known = match &tree {
         Some(tree) => instances::instance_in_tree(writing.db(), tree, &request.title).await?,
         None => None,
@@ -104,26 +95,70 @@ pub async fn request(writing: &mut Writing, request: Request) -> Result<Outcome,
             "what the previous instance of this title requested is still being destroyed"
                 .to_owned(),
         )),
-        None => add(writing, &request.title, tree, parent.as_ref(), &wanted).await,
+        None => {
+            if let Some(parent) = &parent {
+                has_room(writing, parent).await?;
+            }
+            let tree = match (tree, &request.requester) {
+                (Some(tree), _) => tree,
+                (None, Requester::User { project, owners }) => {
+                    let owner = owners.first().and_then(Option::as_ref);
+                    writing.add_tree(project, owner, &request.title).await?
+                }
+                (None, Requester::Partition(computer, partition)) => {
+                    let (computer, partition) = (computer.clone(), partition.clone());
+                    return Err(RequestError::NoRequester(computer, partition));
+                }
+            };
+            add(writing, &request.title, &tree, parent.as_ref(), &wanted).await
+        }
     }
+}
+
+/// Returns which instance asks, if one does, and the tree that is meant, if there is one.
+async fn standpoint(
+    db: &mut Connection,
+    request: &Request,
+) -> Result<(Option<Instance>, Option<TreeId>), RequestError> {
+    match &request.requester {
+        Requester::User { project, owners } => {
+            let tree = tree_of(db, project, owners, &request.title).await?;
+            Ok((None, tree))
+        }
+        Requester::Partition(computer, partition) => {
+            let parent = instances::instance_at(db, computer, partition)
+                .await?
+                .ok_or_else(|| RequestError::NoRequester(computer.clone(), partition.clone()))?;
+            let tree = parent.tree.clone();
+            Ok((Some(parent), Some(tree)))
+        }
+    }
+}
+
+/// Returns the tree that a title means to somebody.
+async fn tree_of(
+    db: &mut Connection,
+    project: &ProjectName,
+    owners: &[Option<UserName>],
+    title: &str,
+) -> Result<Option<TreeId>, StoreError> {
+    for owner in owners {
+        if let Some(tree) = trees::tree(db, project, owner.as_ref(), title).await? {
+            return Ok(Some(tree));
+        }
+    }
+    Ok(None)
 }
 
 async fn add(
     writing: &mut Writing,
     title: &str,
-    tree: Option<TreeId>,
+    tree: &TreeId,
     parent: Option<&Instance>,
     wanted: &Wanted,
 ) -> Result<Outcome, RequestError> {
-    if let Some(parent) = parent {
-        has_room(writing, parent).await?;
-    }
-    let tree = match tree {
-        Some(tree) => tree,
-        None => writing.add_tree(PROJECT, title).await?,
-    };
     let new = NewInstance {
-        tree: &tree,
+        tree,
         parent: parent.map(|it| &it.reference),
         title,
         wanted,

@@ -7,13 +7,14 @@ pub mod computers;
 mod engine;
 pub mod instances;
 mod news;
-pub mod operators;
 pub mod partitions;
+pub mod projects;
 pub mod releases;
 pub mod settings;
 pub mod supplies;
 pub mod tokens;
 pub mod trees;
+pub mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use slap::SupplyState;
 
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 use crate::placement::place_waiting;
 use crate::store::{StoreError, Writing, computers, instances, supplies};
 
@@ -29,7 +29,9 @@ pub async fn supply_if_nowhere(
     if computers::computer(writing.db(), &computer)
         .await?
         .is_some()
-        && supplies::candidates(writing.db(), url).await?.is_empty()
+        && supplies::candidates(writing.db(), &ProjectName::default(), url)
+            .await?
+            .is_empty()
     {
         writing
             .set_supply(&computer, url, SupplyState::Available)

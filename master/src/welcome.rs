@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::clock::Moment;
 use crate::master::Master;
 use crate::minting::{Mint, mint};
-use crate::store::{StoreError, operators};
+use crate::store::{StoreError, users};
 
 /// Who makes the tokens of these words: only the last one made counts.
 const MAKER: &str = "welcome";
@@ -49,7 +49,7 @@ pub async fn greet(
     file: Option<&Utf8Path>,
 ) -> Result<Option<Moment>, WelcomeError> {
     let mut db = master.store.read().await?;
-    let greeted = operators::has_operator(&mut db).await?;
+    let greeted = users::has_operator(&mut db).await?;
     drop(db);
     if greeted {
         if let Some(file) = file {

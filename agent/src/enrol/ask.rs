@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slap::JoinBlob;
 use slap::client::{self, CallError, Client, SetupError};
-use slap::v1::{EnrolReply, EnrolRequest, Inventory, TokenKind};
+use slap::v1::{EnrolReply, EnrolRequest, Inventory, Wanted};
 use tokio::time::sleep;
 
 use super::{Answer, Progress, Step, Trouble};
@@ -129,7 +129,7 @@ impl Applicant<'_> {
         let request = EnrolRequest {
             token: self.join.token.clone(),
             csr,
-            wanted: Some(TokenKind::Node),
+            wanted: Some(Wanted::Node),
             inventory: self.inventory.clone(),
         };
         match client.enrol(&request).await {

@@ -130,8 +130,8 @@ async fn a_refused_token_is_said_in_words() {
         ),
         (
             "token_of_other_kind",
-            "the token is an operator's",
-            "the master says: the token is an operator's",
+            "the token is a user's",
+            "the master says: the token is a user's",
         ),
     ] {
         let master = TestMaster::start(Mood::Refuse(code, words), -1, 90).await;

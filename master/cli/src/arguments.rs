@@ -4,9 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use clap::{Parser, Subcommand, ValueEnum};
-use slap::v1::{ReleaseName, TokenKind};
-use slap::{ComputerId, JoinBlob, RequestedState, Title};
+use clap::{Parser, Subcommand};
+use slap::v1::ReleaseName;
+use slap::{ComputerId, JoinBlob, ProjectName, RequestedState, Title};
+
+mod people;
+
+pub(crate) use people::{ProjectCommand, UserCommand};
 
 use crate::assignment::Assignment;
 use crate::lifetime::parse_lifetime;
@@ -27,7 +31,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Become an operator: make a key here and redeem an operator's token for a certificate
+    /// Log in: make a key here and redeem the token of an invitation for a certificate
     Login {
         /// The line that begins with `slapbox1.`
         join: JoinBlob,
@@ -38,6 +42,19 @@ pub(crate) enum Command {
     /// Tokens, by which computers and operators join
     #[command(subcommand)]
     Token(TokenCommand),
+    /// People, organisations and operators
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Projects: what people, computers and services belong to
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Let a computer in, after comparing the code that it shows
+    Approve { computer: ComputerId },
+    /// Shut out a computer or a user for good, or take a token back
+    Revoke {
+        /// A computer's reference, a user's name or a token's id
+        who: String,
+    },
     /// Computers
     #[command(subcommand)]
     Computer(ComputerCommand),
@@ -68,9 +85,9 @@ pub(crate) enum TokenCommand {
         /// Let an operator approve each computer that uses it
         #[arg(long)]
         no_auto_approve: bool,
-        /// What it makes of its bearer
-        #[arg(long, value_enum, default_value = "node")]
-        kind: Kind,
+        /// The project of the computers that use it [default: `default`]
+        #[arg(long, value_name = "PROJECT")]
+        project: Option<ProjectName>,
         /// Label the computers that use it
         #[arg(long = "label", value_name = "KEY=VALUE")]
         labels: Vec<Assignment>,
@@ -89,23 +106,6 @@ pub(crate) enum TokenCommand {
     },
     /// Take a token back; who joined by it stays
     Revoke { id: String },
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Kind {
-    /// A computer
-    Node,
-    /// Somebody who may do everything
-    Operator,
-}
-
-impl From<Kind> for TokenKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Node => Self::Node,
-            Kind::Operator => Self::Operator,
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +127,11 @@ pub(crate) enum ComputerCommand {
     Approve { computer: ComputerId },
     /// Shut a computer out for good
     Revoke { computer: ComputerId },
+    /// Put a computer that runs nothing into another project
+    Move {
+        computer: ComputerId,
+        project: ProjectName,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -144,6 +149,9 @@ pub(crate) struct Request {
     /// What to configure it with; may be repeated
     #[arg(long = "parameters", value_name = "KEY=VALUE")]
     pub(crate) parameters: Vec<Assignment>,
+    /// The project whose computers it may be on, if yours are more than one
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<ProjectName>,
     /// `started`, `stopped` or `destroyed` [default: started when it is new]
     #[arg(long)]
     pub(crate) state: Option<RequestedState>,

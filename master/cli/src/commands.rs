@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Result;
 use slap::client::Client;
 
-use crate::arguments::{Arguments, Command};
+use crate::arguments::{Arguments, Command, ComputerCommand};
 use crate::home::Home;
 use crate::login::login;
 use crate::output;
@@ -13,11 +13,14 @@ use crate::renewal::renew_if_due;
 
 mod computer;
 mod forward;
+mod project;
 mod release;
 mod request;
+mod revoke;
 mod service;
 mod supply;
 mod token;
+mod user;
 
 /// Runs what was typed.
 pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
@@ -31,6 +34,12 @@ pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
     match arguments.command {
         Command::Login { .. } => Ok(()),
         Command::Token(command) => token::run(&client, command, now).await,
+        Command::User(command) => user::run(&client, command).await,
+        Command::Project(command) => project::run(&client, command).await,
+        Command::Approve { computer } => {
+            computer::run(&client, ComputerCommand::Approve { computer }, now).await
+        }
+        Command::Revoke { who } => revoke::run(&client, &who).await,
         Command::Computer(command) => computer::run(&client, command, now).await,
         Command::Supply { url, computer } => supply::supply(&client, url, computer).await,
         Command::Remove { url, computer } => supply::remove(&client, url, computer).await,

@@ -35,7 +35,7 @@ impl std::fmt::Debug for Login {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "not logged in: run `slapbox login slapbox1.…` with an operator's join blob (a master shows one on its console at its first start; \
-     `slapbox token create --kind operator` makes another)"
+     `slapbox user invite` makes another)"
 )]
 pub(crate) struct NotLoggedIn;
 

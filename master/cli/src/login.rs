@@ -1,4 +1,4 @@
-//! Becoming an operator: a key is made here, its certificate asked for with the token.
+//! Logging in, as an operator, a person or an organisation: a key is made here, its certificate asked for with the token.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use anyhow::{Context as _, Result, bail};
 use rcgen::{CertificateParams, KeyPair};
 use slap::JoinBlob;
 use slap::client::{Client, Settings};
-use slap::v1::{EnrolReply, EnrolRequest, Inventory, TokenKind};
+use slap::v1::{EnrolReply, EnrolRequest, Inventory, Wanted};
 
 use crate::home::{Home, Login};
 use crate::output;
 
-/// Redeems an operator's token and keeps the login.
+/// Redeems a user's token and keeps the login.
 pub(crate) async fn login(
     home: &Home,
     join: &JoinBlob,
@@ -37,7 +37,7 @@ pub(crate) async fn login(
     let request = EnrolRequest {
         token: join.token.clone(),
         csr: signing_request(&key)?,
-        wanted: Some(TokenKind::Operator),
+        wanted: Some(Wanted::User),
         inventory: Inventory {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ..Inventory::default()

@@ -6,6 +6,7 @@ use slap::v1::{
 use slap::{SoftwareInstance, v1};
 
 mod layout;
+pub(crate) mod people;
 
 use layout::{ago, bytes, facts, remaining, table};
 
@@ -21,7 +22,12 @@ pub(crate) fn tokens(tokens: &Tokens, now: i64) -> String {
         let kind = match token.kind {
             TokenKind::Node => "node",
             TokenKind::Operator => "operator",
+            TokenKind::Person => "person",
+            TokenKind::Organisation => "organisation",
         };
+        let bearer = token.name.as_ref().map(|it| it.as_str());
+        let kind = [Some(kind), bearer];
+        let kind = kind.into_iter().flatten().collect::<Vec<_>>().join(" ");
         let approval = if token.auto_approve {
             ""
         } else {
@@ -30,7 +36,7 @@ pub(crate) fn tokens(tokens: &Tokens, now: i64) -> String {
         let used = format!("{}/{}", token.used, token.uses);
         [
             token.id.clone(),
-            kind.to_owned(),
+            kind,
             used,
             state,
             approval.to_owned(),
@@ -43,10 +49,12 @@ pub(crate) fn tokens(tokens: &Tokens, now: i64) -> String {
     )
 }
 
-/// Returns an operator's name alone.
+/// Returns the name alone.
 fn maker(identity: &str) -> String {
-    let name = identity.strip_prefix("urn:slapbox:operator:");
-    name.unwrap_or(identity).to_owned()
+    let name = identity
+        .strip_prefix("urn:slapbox:")
+        .and_then(|it| it.split_once(':'));
+    name.map_or(identity, |(_, name)| name).to_owned()
 }
 
 pub(crate) fn computers(computers: &Computers, now: i64) -> String {

@@ -4,6 +4,7 @@
 mod call;
 mod error;
 mod forward;
+mod people;
 mod releases;
 mod tls;
 mod v1;

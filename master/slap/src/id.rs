@@ -106,6 +106,22 @@ id!(
     Title, "request", is_title, TITLE_RULE
 );
 
+id!(
+    /// Somebody with a certificate who is no machine: an operator, a person or an organisation.
+    UserName, "user", is_reference, REFERENCE_RULE
+);
+id!(
+    /// What people, nodes and services belong to.
+    ProjectName, "project", is_reference, REFERENCE_RULE
+);
+
+impl Default for ProjectName {
+    /// Returns the project that every master has: where nodes and services are that nobody put elsewhere.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 impl ComputerId {
     /// Returns the id that a master gives to its `number`th computer.
     pub fn numbered(number: u64) -> Self {

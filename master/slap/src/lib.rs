@@ -29,7 +29,7 @@ pub use comparison::comparison_code;
 pub use computer::Computer;
 pub use configuration::ComputerConfiguration;
 pub use forms::RequestForm;
-pub use id::{ComputerId, InstanceGuid, PartitionId, Title};
+pub use id::{ComputerId, InstanceGuid, PartitionId, ProjectName, Title, UserName};
 pub use instance::SoftwareInstance;
 pub use join::JoinBlob;
 pub use partition::{ComputerPartition, Occupant};

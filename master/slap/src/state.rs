@@ -1,10 +1,5 @@
 //! What is wished of instances and of software, and how a tree's root rules its children.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-
 /// A word that is none of the states.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no state; it must be {expected}")]
@@ -13,10 +8,19 @@ pub struct StateError {
     expected: &'static str,
 }
 
+impl StateError {
+    pub(crate) fn new(text: &str, expected: &'static str) -> Self {
+        Self {
+            text: text.to_owned(),
+            expected,
+        }
+    }
+}
+
 macro_rules! states {
     ($(#[$doc:meta])* $name:ident, $expected:literal, $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "lowercase")]
         pub enum $name {
             $($(#[$variant_doc])* $variant,)+
@@ -31,24 +35,26 @@ macro_rules! states {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = StateError;
+        impl std::str::FromStr for $name {
+            type Err = $crate::state::StateError;
 
-            fn from_str(text: &str) -> Result<Self, StateError> {
+            fn from_str(text: &str) -> Result<Self, $crate::state::StateError> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    other => Err(StateError { text: other.to_owned(), expected: $expected }),
+                    other => Err($crate::state::StateError::new(other, $expected)),
                 }
             }
         }
     };
 }
+
+pub(crate) use states;
 
 states!(
     /// What an instance shall be.

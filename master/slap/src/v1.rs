@@ -11,14 +11,18 @@ mod report;
 mod services;
 mod time;
 mod tokens;
+mod users;
 
 pub use computers::{Computer, ComputerState, Computers, Software};
-pub use enrolment::{EnrolReply, EnrolRequest, Inventory, RenewReply, RenewRequest};
+pub use enrolment::{EnrolReply, EnrolRequest, Inventory, RenewReply, RenewRequest, Wanted};
 pub use releases::{Release, ReleaseName, ReleaseNameError, Releases};
 pub use report::{Failure, NodeReport, OverlayReport, PartitionsReport};
 pub use services::{IpAddress, Service, Services};
 pub use time::{NONCE_MAX_BYTES, NONCE_MIN_BYTES, SignedTime, signed_time_message};
 pub use tokens::{JoinLine, NewToken, Token, TokenKind, TokenRequest, Tokens};
+pub use users::{
+    Membership, NewProject, Project, Projects, Role, RoleRequest, User, UserKind, UserState, Users,
+};
 
 /// `GET /v1/`: which of the extensions a master has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

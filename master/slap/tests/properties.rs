@@ -77,6 +77,7 @@ proptest! {
     ) {
         let requester = of_an_instance.then(|| InstanceForm { computer: ComputerId::numbered(1), partition: PartitionId::indexed(7) });
         let form = RequestForm {
+            project: None,
             requester, software_url: software, software_type: "default".into(), title: Title::new(title).unwrap(), shared, parameters, filter, state,
         };
         let fields = form.to_pairs().into_iter().map(|(field, text)| (field.to_owned(), text)).collect();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 
 /// Keys that say something about the node's work and nothing about which node.
 const PASSED_ON: [&str; 4] = [
@@ -59,6 +59,11 @@ pub enum ConditionError {
     UnknownMode(String),
     #[error("no node matches `{key}={value}`: it must be a number")]
     NoNumber { key: String, value: String },
+    #[error("no node matches `project_guid={wanted}`: the instance is in the project `{project}`")]
+    OtherProject {
+        wanted: String,
+        project: ProjectName,
+    },
     #[error("`instance_guid` says which instance to share: it is for shared instances alone")]
     OnlyShared,
 }
@@ -67,11 +72,19 @@ impl<'a> Conditions<'a> {
     /// Understands the conditions of a request, or says which one nobody can meet.
     pub fn understand(
         sla: &'a BTreeMap<String, String>,
+        project: &ProjectName,
         shared: bool,
     ) -> Result<Self, ConditionError> {
         for (key, value) in sla {
             match key.as_str() {
                 "computer_guid" => {}
+                "project_guid" if value == project.as_str() => {}
+                "project_guid" => {
+                    return Err(ConditionError::OtherProject {
+                        wanted: value.clone(),
+                        project: project.clone(),
+                    });
+                }
                 "instance_guid" if shared => {}
                 "instance_guid" => return Err(ConditionError::OnlyShared),
                 "mode" if value == "unique_by_network" => {}
@@ -187,11 +200,9 @@ mod tests {
         };
         let sla = map(sla);
         let taken = taken.iter().map(|it| (*it).to_owned()).collect();
-        Conditions::understand(&sla, false).unwrap().unmet(
-            &ComputerId::numbered(1),
-            &traits,
-            &taken,
-        )
+        Conditions::understand(&sla, &ProjectName::default(), false)
+            .unwrap()
+            .unmet(&ComputerId::numbered(1), &traits, &taken)
     }
 
     #[test]
@@ -232,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_said() {
         let refused = |key: &str, value: &str| {
-            Conditions::understand(&map(&[(key, value)]), false)
+            Conditions::understand(&map(&[(key, value)]), &ProjectName::default(), false)
                 .unwrap_err()
                 .to_string()
         };
@@ -243,6 +254,8 @@ mod tests {
         assert!(refused("mode", "twice").contains("`unique_by_network`"));
         assert!(refused("cpu_core", "many").contains("must be a number"));
         assert!(refused("instance_guid", "SOFTINST-1").contains("shared instances alone"));
-        assert!(Conditions::understand(&map(&[("instance_guid", "SOFTINST-1")]), true).is_ok());
+        assert!(refused("project_guid", "other").contains("is in the project `default`"));
+        let share = map(&[("instance_guid", "SOFTINST-1")]);
+        assert!(Conditions::understand(&share, &ProjectName::default(), true).is_ok());
     }
 }

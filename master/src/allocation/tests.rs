@@ -36,6 +36,7 @@ fn check(conditions: &[(&str, &str)], candidates: &[Candidate], expected: Result
     let wish = Wish {
         sla: &sla(conditions),
         software_type: "default",
+        project: &ProjectName::default(),
         taken_networks: &BTreeSet::new(),
     };
     let got = allocate(&wish, candidates, NOW);
@@ -56,6 +57,7 @@ fn check_host(
     let wish = Wish {
         sla: &sla(conditions),
         software_type,
+        project: &ProjectName::default(),
         taken_networks: &BTreeSet::new(),
     };
     assert_eq!(
@@ -78,7 +80,7 @@ fn the_named_computer_or_none() {
     check(
         &[],
         &[],
-        Err("the software is supplied on no enrolled computer"),
+        Err("the software is supplied on no enrolled computer of the project `default`"),
     );
 }
 

@@ -9,22 +9,33 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 use slap::forms::InstanceForm;
+use slap::v1::UserKind;
 
 use super::ApiError;
-use crate::identity::{ComputerId, Identity, OperatorName};
+use crate::identity::{ComputerId, Identity, ProjectName, UserName};
 use crate::instance::Instance;
 use crate::listener::Peer;
 use crate::master::Master;
 use crate::store::certificates::{Standing, standing};
-use crate::store::instances;
+use crate::store::{Connection, instances, projects};
+use crate::user::User;
 
 /// Somebody with a certificate that counts, or anyone where none is asked for.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
     Anyone,
-    Operator(OperatorName),
+    Operator(UserName),
+    /// A person or an organisation.
+    User(Box<User>),
     Computer(ComputerId),
     Instance(Box<Instance>),
+}
+
+/// Returns the project of a computer that a user asks about.
+async fn project_of(db: &mut Connection, computer: &ComputerId) -> Result<ProjectName, ApiError> {
+    projects::project_of(db, computer)
+        .await?
+        .ok_or_else(|| ApiError::NotFound(format!("there is no computer `{computer}`")))
 }
 
 /// An operator, by the name that stands in the audit.
@@ -44,38 +55,96 @@ pub(super) struct Claimed(pub(super) Option<InstanceForm>);
 pub(super) struct From(pub(super) IpAddr);
 
 impl Caller {
-    /// Refuses a computer that asks about another one, and an instance. Operators may ask about any.
-    pub(super) fn may_see(&self, computer: &ComputerId) -> Result<(), ApiError> {
+    /// Refuses whoever may not speak as a computer: all but itself, and operators.
+    pub(super) fn may_act_as(&self, computer: &ComputerId) -> Result<(), ApiError> {
+        let may = match self {
+            Self::Anyone | Self::Operator(_) => true,
+            Self::Computer(own) => own == computer,
+            Self::User(_) | Self::Instance(_) => false,
+        };
+        self.allowed(may, || format!("ask about {computer} or speak for it"))
+    }
+
+    /// Says whether they may know of a computer of this project: it itself, and all who have a role there.
+    pub(super) fn sees(&self, computer: &ComputerId, project: &ProjectName) -> bool {
         match self {
-            Self::Anyone | Self::Operator(_) => Ok(()),
-            Self::Computer(own) if own == computer => Ok(()),
-            Self::Computer(own) => Err(ApiError::Forbidden(format!(
-                "{own} may not ask about {computer}"
-            ))),
-            Self::Instance(own) => Err(ApiError::Forbidden(format!(
-                "{} is an instance, and may not ask about {computer}",
-                own.reference
-            ))),
+            Self::User(user) => user.belongs_to(project),
+            Self::Anyone | Self::Operator(_) | Self::Computer(_) | Self::Instance(_) => {
+                self.may_act_as(computer).is_ok()
+            }
         }
     }
 
-    /// Refuses whoever may not know an instance: a computer that does not run it, an instance of another tree.
-    pub(super) fn may_know(&self, instance: &Instance) -> Result<(), ApiError> {
+    /// Refuses whoever may not know of a computer.
+    pub(super) async fn may_see(
+        &self,
+        db: &mut Connection,
+        computer: &ComputerId,
+    ) -> Result<(), ApiError> {
+        let Self::User(user) = self else {
+            return self.may_act_as(computer);
+        };
+        let project = project_of(db, computer).await?;
+        self.allowed(user.belongs_to(&project), || {
+            format!("ask about {computer}")
+        })
+    }
+
+    /// Refuses whoever may not decide about a computer: all but managers of its project, and operators.
+    pub(super) async fn may_manage(
+        &self,
+        db: &mut Connection,
+        computer: &ComputerId,
+    ) -> Result<(), ApiError> {
+        let Self::User(user) = self else {
+            return self.must_be_operator();
+        };
+        let project = project_of(db, computer).await?;
+        self.must_manage_as(user, &project)
+    }
+
+    /// Refuses whoever may neither speak as a computer nor decide about it.
+    pub(super) async fn may_oversee(
+        &self,
+        db: &mut Connection,
+        computer: &ComputerId,
+    ) -> Result<(), ApiError> {
         match self {
-            Self::Anyone | Self::Operator(_) => Ok(()),
-            Self::Computer(own) => match &instance.place {
-                Some(place) if place.computer == *own => Ok(()),
-                Some(_) | None => Err(ApiError::Forbidden(format!(
-                    "{own} may not ask about {}, which it does not run",
-                    instance.reference
-                ))),
-            },
-            Self::Instance(own) if own.tree == instance.tree => Ok(()),
-            Self::Instance(own) => Err(ApiError::Forbidden(format!(
-                "{} may not ask about {}, which is of another tree",
-                own.reference, instance.reference
-            ))),
+            Self::User(_) => self.may_manage(db, computer).await,
+            Self::Anyone | Self::Operator(_) | Self::Computer(_) | Self::Instance(_) => {
+                self.may_act_as(computer)
+            }
         }
+    }
+
+    /// Refuses whoever does not manage a project.
+    pub(super) fn must_manage(&self, project: &ProjectName) -> Result<(), ApiError> {
+        match self {
+            Self::User(user) => self.must_manage_as(user, project),
+            Self::Anyone | Self::Operator(_) | Self::Computer(_) | Self::Instance(_) => {
+                self.must_be_operator()
+            }
+        }
+    }
+
+    fn must_manage_as(&self, user: &User, project: &ProjectName) -> Result<(), ApiError> {
+        self.allowed(user.manages(project), || {
+            format!("do this: it is for managers of the project `{project}`")
+        })
+    }
+
+    /// Refuses whoever may not know an instance: a computer that does not run it, an instance of another tree, a user whose it is not.
+    pub(super) fn may_know(&self, instance: &Instance) -> Result<(), ApiError> {
+        let may = match self {
+            Self::Anyone | Self::Operator(_) => true,
+            Self::User(user) => user.may_know(instance),
+            Self::Computer(own) => {
+                let place = instance.place.as_ref();
+                place.is_some_and(|place| place.computer == *own)
+            }
+            Self::Instance(own) => own.tree == instance.tree,
+        };
+        self.allowed(may, || format!("ask about {}", instance.reference))
     }
 
     /// Refuses whoever may not speak in an instance's name: as `may_know`, and an instance speaks for itself alone.
@@ -84,9 +153,11 @@ impl Caller {
             Self::Instance(own) if own.reference != instance.reference => Err(ApiError::Forbidden(
                 format!("{} may not speak for {}", own.reference, instance.reference),
             )),
-            Self::Anyone | Self::Operator(_) | Self::Computer(_) | Self::Instance(_) => {
-                self.may_know(instance)
-            }
+            Self::Anyone
+            | Self::Operator(_)
+            | Self::User(_)
+            | Self::Computer(_)
+            | Self::Instance(_) => self.may_know(instance),
         }
     }
 
@@ -94,6 +165,7 @@ impl Caller {
     pub(super) fn must_be_operator(&self) -> Result<(), ApiError> {
         let (who, what) = match self {
             Self::Anyone | Self::Operator(_) => return Ok(()),
+            Self::User(user) => (user.name.to_string(), user.kind.with_article()),
             Self::Computer(own) => (own.to_string(), "a computer"),
             Self::Instance(own) => (own.reference.to_string(), "an instance"),
         };
@@ -102,10 +174,30 @@ impl Caller {
         )))
     }
 
+    /// Refuses machines and what runs on them.
+    pub(super) fn must_be_user(&self) -> Result<(), ApiError> {
+        let may = match self {
+            Self::Anyone | Self::Operator(_) | Self::User(_) => true,
+            Self::Computer(_) | Self::Instance(_) => false,
+        };
+        self.allowed(may, || "do this: it is for people".to_owned())
+    }
+
+    fn allowed(&self, may: bool, what: impl FnOnce() -> String) -> Result<(), ApiError> {
+        if may {
+            return Ok(());
+        }
+        let who = self
+            .identity()
+            .map_or_else(|| self.to_string(), |it| it.name().to_owned());
+        Err(ApiError::Forbidden(format!("{who} may not {}", what())))
+    }
+
     /// Refuses a claim to be another than the certificate says.
     fn may_claim(&self, claimed: &InstanceForm) -> Result<(), ApiError> {
         let (own, fits) = match self {
-            Self::Anyone | Self::Operator(_) => return Ok(()),
+            // Whether the partition's instance is theirs is asked where it is used.
+            Self::Anyone | Self::Operator(_) | Self::User(_) => return Ok(()),
             Self::Computer(own) => (own.to_string(), *own == claimed.computer),
             Self::Instance(own) => {
                 let fits = own.place.as_ref().is_some_and(|it| {
@@ -123,11 +215,20 @@ impl Caller {
         )))
     }
 
+    /// Returns whose trees they mean by a title; none is the operators'.
+    pub(super) fn owners(&self) -> Vec<Option<UserName>> {
+        match self {
+            Self::User(user) => user.owners(),
+            Self::Anyone | Self::Operator(_) | Self::Computer(_) | Self::Instance(_) => vec![None],
+        }
+    }
+
     /// Returns whose certificate it is.
     pub(super) fn identity(&self) -> Option<Identity> {
         match self {
             Self::Anyone => None,
-            Self::Operator(name) => Some(Identity::Operator(name.clone())),
+            Self::Operator(name) => Some(Identity::User(UserKind::Operator, name.clone())),
+            Self::User(user) => Some(user.identity()),
             Self::Computer(computer) => Some(Identity::Computer(computer.clone())),
             Self::Instance(instance) => Some(Identity::Instance(instance.reference.clone())),
         }
@@ -178,7 +279,11 @@ async fn identify(parts: &Parts, master: &Master) -> Result<Caller, ApiError> {
             master.contacts.note(&computer, now);
             Ok(Caller::Computer(computer))
         }
-        Identity::Operator(name) => Ok(Caller::Operator(name)),
+        Identity::User(UserKind::Operator, name) => Ok(Caller::Operator(name)),
+        Identity::User(kind @ (UserKind::Person | UserKind::Organisation), name) => {
+            let user = User::read(&mut db, kind, name).await?;
+            Ok(Caller::User(Box::new(user)))
+        }
         Identity::Instance(instance) => instances::instance(&mut db, &instance)
             .await?
             .map(|it| Caller::Instance(Box::new(it)))
@@ -223,7 +328,8 @@ impl FromRequestParts<Arc<Master>> for Node {
         let (who, what) = match Caller::from_request_parts(parts, master).await? {
             Caller::Computer(computer) => return Ok(Self(computer)),
             Caller::Anyone => return Err(ApiError::NoCertificate),
-            Caller::Operator(name) => (name.to_string(), "an operator"),
+            Caller::Operator(name) => (name.to_string(), UserKind::Operator.with_article()),
+            Caller::User(user) => (user.name.to_string(), user.kind.with_article()),
             Caller::Instance(own) => (own.reference.to_string(), "an instance"),
         };
         Err(ApiError::Forbidden(format!(

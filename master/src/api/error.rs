@@ -57,11 +57,9 @@ pub enum ApiError {
 /// Who holds the secret may know what it is for, and how to get what they need.
 const fn words_for_other_kind(token: TokenKind) -> &'static str {
     match token {
-        TokenKind::Node => {
-            "the token is a node's, not an operator's: `slapbox token create --kind operator` makes one"
-        }
-        TokenKind::Operator => {
-            "the token is an operator's, not a node's: `slapbox token create` makes one"
+        TokenKind::Node => "the token is a node's, not a user's: `slapbox user invite` makes one",
+        TokenKind::User(_) => {
+            "the token is a user's, not a node's: `slapbox token create` makes one"
         }
     }
 }
@@ -202,7 +200,9 @@ impl From<AdmissionError> for ApiError {
     fn from(error: AdmissionError) -> Self {
         use crate::enrolment::Refusal;
         match error {
-            AdmissionError::Refused(Refusal::ComputerRevoked) => Self::Revoked,
+            AdmissionError::Refused(Refusal::ComputerRevoked | Refusal::UserRevoked) => {
+                Self::Revoked
+            }
             AdmissionError::Refused(Refusal::OtherKind(kind)) => Self::TokenOfOtherKind(kind),
             AdmissionError::Refused(
                 Refusal::UnknownToken
@@ -212,7 +212,9 @@ impl From<AdmissionError> for ApiError {
                 | Refusal::TokenUsedUp
                 | Refusal::OtherSerial,
             ) => Self::TokenRefused,
-            AdmissionError::KeyTaken => Self::Conflict(error.to_string()),
+            AdmissionError::KeyTaken | AdmissionError::NameTaken(_) => {
+                Self::Conflict(error.to_string())
+            }
             // As the original master has it.
             AdmissionError::StillActive => Self::NotFound(error.to_string()),
             AdmissionError::KeyUnknown => Self::NoCertificate,

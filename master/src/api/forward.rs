@@ -1,4 +1,4 @@
-//! `slapbox service forward`: raw bytes between an operator and a port of a service, dialled by the master over the overlay.
+//! `slapbox service forward`: raw bytes between a user and a port of a service, dialled by the master over the overlay.
 //! Only addresses that the service's partition has, and none of the master's own machine.
 
 use std::net::IpAddr;
@@ -14,9 +14,9 @@ use slap::v1::FORWARD_PROTOCOL;
 use tokio::net::TcpStream;
 
 use super::ApiError;
-use super::caller::Operator;
+use super::caller::Caller;
 use super::extract::Query;
-use super::v1::services::service;
+use super::v1::services::known;
 use crate::instance::Instance;
 use crate::master::Master;
 
@@ -33,21 +33,22 @@ pub(super) struct Forward {
 
 pub(super) async fn forward(
     State(master): State<Arc<Master>>,
-    Operator(actor): Operator,
+    caller: Caller,
     Query(asked): Query<Forward>,
     mut request: Request,
 ) -> Result<Response, ApiError> {
+    caller.must_be_user()?;
+    let mut db = master.store.snapshot().await?;
+    let instance = known(&mut db, &caller, &asked.service).await?;
+    drop(db);
     if !wants_upgrade(request.headers()) {
         return Err(ApiError::BadRequest(format!(
             "this needs `Connection: Upgrade` and `Upgrade: {FORWARD_PROTOCOL}`"
         )));
     }
-    let mut db = master.store.snapshot().await?;
-    let instance = service(&mut db, &asked.service).await?;
-    drop(db);
     let address = address(&master, &instance, asked.address)?;
     let target = dial(address, asked.port).await?;
-    tracing::info!(%actor, service = asked.service, %address, port = asked.port, "forwards");
+    tracing::info!(actor = %caller, service = asked.service, %address, port = asked.port, "forwards");
     let upgrade = hyper::upgrade::on(&mut request);
     let mut stopping = master.stopping.clone();
     tokio::spawn(async move {

@@ -4,6 +4,7 @@
 mod query;
 mod view;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use slap::v1::UserKind;
 
 use super::ApiError;
 use super::base::Base;
 use super::caller::Caller;
 use super::extract;
+use super::slap::project;
 use crate::enrolment::TokenKind;
 use crate::identity::ComputerId;
 use crate::master::Master;
@@ -71,6 +74,10 @@ fn root(base: &str, caller: &Caller) -> Value {
     let who = match caller {
         Caller::Anyone => "person_module/anyone".to_owned(),
         Caller::Operator(name) => format!("person_module/{name}"),
+        Caller::User(user) if user.kind == UserKind::Organisation => {
+            format!("organisation_module/{}", user.name)
+        }
+        Caller::User(user) => format!("person_module/{}", user.name),
         Caller::Computer(computer) => format!("{}/{computer}", view::COMPUTERS),
         Caller::Instance(instance) => format!("{}/{}", view::INSTANCES, instance.reference),
     };
@@ -140,7 +147,7 @@ async fn nodes(db: &mut Connection, caller: &Caller, query: &Query) -> Result<Ro
         .iter()
         .filter(|it| title.is_none_or(|wanted| it.title() == wanted))
         .filter(|it| reference.is_none_or(|wanted| it.reference.as_str() == wanted))
-        .filter(|it| caller.may_see(&it.reference).is_ok())
+        .filter(|it| caller.sees(&it.reference, &it.project))
         .map(view::computer_row)
         .collect())
 }
@@ -173,11 +180,17 @@ async fn installations(
 ) -> Result<Rows, ApiError> {
     let now = master.clock.now();
     let wanted = query.computer.as_deref();
+    let seen: BTreeSet<ComputerId> = computers::computers(db)
+        .await?
+        .into_iter()
+        .filter(|it| caller.sees(&it.reference, &it.project))
+        .map(|it| it.reference)
+        .collect();
     Ok(supplies::all_supplies(db)
         .await?
         .into_iter()
         .filter(|(computer, _)| wanted.is_none_or(|wanted| computer.as_str() == wanted))
-        .filter(|(computer, _)| caller.may_see(computer).is_ok())
+        .filter(|(computer, _)| seen.contains(computer))
         .flat_map(|(_, supplies)| supplies)
         .map(|it| view::installation_row(&it, now))
         .collect())
@@ -198,7 +211,7 @@ async fn traverse(master: &Master, caller: &Caller, path: &str) -> Result<Value,
         }
         view::COMPUTERS => {
             let id: ComputerId = reference.parse().map_err(|_| missing())?;
-            caller.may_see(&id)?;
+            caller.may_see(&mut db, &id).await?;
             let computer = computers::computer(&mut db, &id)
                 .await?
                 .ok_or_else(missing)?;
@@ -206,6 +219,7 @@ async fn traverse(master: &Master, caller: &Caller, path: &str) -> Result<Value,
             let here: Vec<_> = instances::instances_on(&mut db, &id)
                 .await?
                 .into_values()
+                .filter(|it| caller.may_know(it).is_ok())
                 .collect();
             Ok(view::computer(&computer, heard, &here, now))
         }
@@ -218,8 +232,8 @@ async fn computer_token(
     State(master): State<Arc<Master>>,
     caller: Caller,
 ) -> Result<Json<Value>, ApiError> {
-    caller.must_be_operator()?;
     let wish = Mint {
+        project: Some(project::managed(&caller, None)?),
         kind: TokenKind::Node,
         lifetime: TOKEN_LIFETIME,
         ..Mint::operator()

@@ -6,6 +6,7 @@ pub(super) mod computer;
 mod discovery;
 mod document;
 pub(super) mod instance;
+pub(super) mod project;
 pub(super) mod software;
 pub(super) mod status;
 mod trees;

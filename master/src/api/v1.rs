@@ -3,9 +3,11 @@
 mod computers;
 mod discovery;
 pub(super) mod enrol;
+mod projects;
 mod report;
 pub(super) mod services;
 mod tokens;
+mod users;
 mod watch;
 
 use std::sync::Arc;
@@ -38,6 +40,22 @@ pub(super) fn routes() -> Router<Arc<Master>> {
             post(computers::approve),
         )
         .route("/v1/computers/{reference}/revoke", post(computers::revoke))
+        .route(
+            "/v1/computers/{reference}/project/{project}",
+            put(computers::set_project),
+        )
+        .route("/v1/users", get(users::list))
+        .route("/v1/users/{name}/revoke", post(users::revoke))
+        .route(
+            "/v1/users/{organisation}/people/{person}",
+            put(users::join).delete(users::part),
+        )
+        .route("/v1/projects", get(projects::list).post(projects::create))
+        .route("/v1/projects/{name}", delete(projects::delete))
+        .route(
+            "/v1/projects/{name}/roles/{user}",
+            put(projects::give_role).delete(projects::take_role),
+        )
         .route("/v1/services", get(services::list))
         .route("/v1/services/{title}", get(services::show))
         .route("/v1/forward", get(forward::forward))

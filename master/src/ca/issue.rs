@@ -73,7 +73,7 @@ impl Authority {
             Identity::Computer(_) => 7 * DAY,
             // Its node fetches a new one at least once a day.
             Identity::Instance(_) => 30 * DAY,
-            Identity::Operator(_) => 90 * DAY,
+            Identity::User(..) => 90 * DAY,
         };
         let uri = identity.to_string();
         let not_after = now.plus(lifetime);

@@ -13,6 +13,9 @@ fn token() -> Token {
         auto_approve: true,
         labels: BTreeMap::new(),
         expected_serial: None,
+        name: None,
+        project: None,
+        role: None,
         created_at: Moment::from_seconds(0),
         created_by: "ann".into(),
         revoked: false,
@@ -78,12 +81,11 @@ fn a_lost_answer_neither_burns_nor_refuses_the_token() {
 
 #[test]
 fn who_says_what_they_mean_to_become_is_made_nothing_else() {
-    use TokenKind::{Node, Operator};
     assert_eq!(check_kind(&token(), None), Ok(()));
-    assert_eq!(check_kind(&token(), Some(Node)), Ok(()));
+    assert_eq!(check_kind(&token(), Some(Wanted::Node)), Ok(()));
     assert_eq!(
-        check_kind(&token(), Some(Operator)),
-        Err(Refusal::OtherKind(Node))
+        check_kind(&token(), Some(Wanted::User)),
+        Err(Refusal::OtherKind(TokenKind::Node))
     );
 }
 

@@ -25,9 +25,10 @@ pub async fn standing(
                 .fetch_optional(&mut *db)
                 .await?
         }
-        Identity::Operator(name) => {
-            sqlx::query_scalar("SELECT state FROM operators WHERE name = $1")
+        Identity::User(kind, name) => {
+            sqlx::query_scalar("SELECT state FROM users WHERE name = $1 AND kind = $2")
                 .bind(name.as_str())
+                .bind(kind.as_str())
                 .fetch_optional(&mut *db)
                 .await?
         }

@@ -5,11 +5,11 @@ mod changes;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::{Connection, StoreError, corrupted, from_json, unsigned};
+use super::{Connection, StoreError, corrupted, from_json, projects, unsigned};
 use crate::allocation::Traits;
 use crate::clock::Moment;
 use crate::enrolment::ComputerState;
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 
 pub use changes::NewComputer;
 
@@ -22,6 +22,7 @@ pub struct Computer {
     pub smbios_uuid: String,
     pub inventory: String,
     pub labels: BTreeMap<String, String>,
+    pub project: ProjectName,
     pub created_at: Moment,
     pub last_contact: Option<Moment>,
     pub generation: u64,
@@ -45,7 +46,7 @@ impl Computer {
     }
 }
 
-const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, created_at, last_contact, generation, report FROM computers";
+const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, project, created_at, last_contact, generation, report FROM computers";
 
 /// Returns every computer, in the order they came.
 pub async fn computers(db: &mut Connection) -> Result<Vec<Computer>, StoreError> {
@@ -179,6 +180,7 @@ struct Row {
     smbios_uuid: String,
     inventory: String,
     labels: String,
+    project: String,
     created_at: i64,
     last_contact: Option<i64>,
     generation: i64,
@@ -197,6 +199,7 @@ impl TryFrom<Row> for Computer {
             smbios_uuid: row.smbios_uuid,
             inventory: row.inventory,
             labels: from_json("a computer's labels", &row.labels)?,
+            project: projects::name(&row.project)?,
             created_at: Moment::from_micros(row.created_at),
             last_contact: row.last_contact.map(Moment::from_micros),
             generation: unsigned(row.generation),

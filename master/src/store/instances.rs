@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use super::computers::{reference, traits};
 use super::{Connection, StoreError, Writing, to_json};
 use crate::allocation::{Host, Traits};
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 use crate::instance::{Instance, TreeId};
 use row::{HostRow, Row, SELECT};
 
@@ -124,17 +124,22 @@ pub async fn shares_of(
     select(db, condition, &[host.as_str()]).await
 }
 
-/// Returns the instances of a release that could take a share: they have a partition and are there to stay.
-pub async fn hosts(db: &mut Connection, software_url: &str) -> Result<Vec<Host>, StoreError> {
+/// Returns the instances of a release in a project that could take a share: they have a partition and are there to stay.
+pub async fn hosts(
+    db: &mut Connection,
+    project: &ProjectName,
+    software_url: &str,
+) -> Result<Vec<Host>, StoreError> {
     let rows: Vec<HostRow> = sqlx::query_as(
         "SELECT i.reference, i.software_type, p.computer, c.labels, c.inventory,
                 (SELECT COUNT(*) FROM instances s WHERE s.host = i.reference) AS shares
-         FROM instances i JOIN partitions p ON p.instance = i.reference
+         FROM instances i JOIN trees t ON t.reference = i.tree JOIN partitions p ON p.instance = i.reference
               JOIN computers c ON c.reference = p.computer
-         WHERE i.software_url = $1 AND i.shared = 0 AND i.requested_state <> 'destroyed'
+         WHERE t.project = $2 AND i.software_url = $1 AND i.shared = 0 AND i.requested_state <> 'destroyed'
                AND c.state = 'enrolled'",
     )
     .bind(software_url)
+    .bind(project.as_str())
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Host::try_from).collect()
@@ -178,6 +183,12 @@ pub async fn all(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
 /// Returns the root of every tree, by title.
 pub async fn roots(db: &mut Connection) -> Result<Vec<Instance>, StoreError> {
     select(db, "WHERE i.title = t.title ORDER BY i.title", &[]).await
+}
+
+/// Returns the roots of this title, of whatever project and owner.
+pub async fn roots_titled(db: &mut Connection, title: &str) -> Result<Vec<Instance>, StoreError> {
+    let condition = "WHERE t.title = $1 AND i.title = $1 ORDER BY i.created_at, i.reference";
+    select(db, condition, &[title]).await
 }
 
 /// Returns the instances that wait for a partition, those that came first before the others.

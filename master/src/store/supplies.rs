@@ -9,7 +9,7 @@ use super::computers::{reference, traits};
 use super::{Connection, StoreError, Writing, corrupted, unsigned, word};
 use crate::allocation::Candidate;
 use crate::clock::Moment;
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 use crate::instance::Status;
 
 /// One software release on one computer.
@@ -67,8 +67,12 @@ pub async fn supply(
     row.map(Supply::try_from).transpose()
 }
 
-/// Returns the enrolled computers that could take an instance of this release.
-pub async fn candidates(db: &mut Connection, url: &str) -> Result<Vec<Candidate>, StoreError> {
+/// Returns the enrolled computers of a project that could take an instance of this release.
+pub async fn candidates(
+    db: &mut Connection,
+    project: &ProjectName,
+    url: &str,
+) -> Result<Vec<Candidate>, StoreError> {
     let rows: Vec<CandidateRow> = sqlx::query_as(
         "SELECT s.computer, s.reported_state, c.last_contact, c.labels, c.inventory,
                 (SELECT COUNT(*) FROM partitions p
@@ -77,10 +81,11 @@ pub async fn candidates(db: &mut Connection, url: &str) -> Result<Vec<Candidate>
                  WHERE p.computer = s.computer AND p.instance IS NULL AND p.retired = 0
                  ORDER BY p.position LIMIT 1) AS free
          FROM supplies s JOIN computers c ON c.reference = s.computer
-         WHERE s.url = $1 AND s.requested_state = 'available' AND c.state = 'enrolled'
+         WHERE s.url = $1 AND s.requested_state = 'available' AND c.state = 'enrolled' AND c.project = $2
          ORDER BY s.computer",
     )
     .bind(url)
+    .bind(project.as_str())
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Candidate::try_from).collect()

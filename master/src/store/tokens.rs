@@ -2,9 +2,12 @@
 
 use std::str::FromStr;
 
-use super::{Connection, StoreError, Writing, corrupted, from_json, to_json};
+use slap::v1::Role;
+
+use super::{Connection, StoreError, Writing, corrupted, from_json, projects, to_json, users};
 use crate::clock::Moment;
 use crate::enrolment::{SecretDigest, Token, TokenKind};
+use crate::identity::{ProjectName, UserName};
 
 /// Returns every token, newest first.
 pub async fn tokens(db: &mut Connection) -> Result<Vec<Token>, StoreError> {
@@ -43,8 +46,8 @@ impl Writing {
     pub async fn add_token(&mut self, token: &Token) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO tokens (id, secret_sha256, kind, uses, used, expires_at, auto_approve, labels,
-                                 expected_serial, created_at, created_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                 expected_serial, created_at, created_by, name, project, role)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(&token.id)
         .bind(token.secret.as_str())
@@ -57,6 +60,9 @@ impl Writing {
         .bind(&token.expected_serial)
         .bind(token.created_at.micros())
         .bind(&token.created_by)
+        .bind(token.name.as_ref().map(UserName::as_str))
+        .bind(token.project.as_ref().map(ProjectName::as_str))
+        .bind(token.role.map(Role::as_str))
         .execute(self.db())
         .await?;
         let detail = format!("{} token, {} use(s)", token.kind, token.uses);
@@ -128,6 +134,9 @@ struct Row {
     auto_approve: i64,
     labels: String,
     expected_serial: Option<String>,
+    name: Option<String>,
+    project: Option<String>,
+    role: Option<String>,
     created_at: i64,
     created_by: String,
     revoked_at: Option<i64>,
@@ -146,6 +155,9 @@ impl TryFrom<Row> for Token {
             auto_approve: row.auto_approve != 0,
             labels: from_json("a token's labels", &row.labels)?,
             expected_serial: row.expected_serial,
+            name: row.name.map(|it| users::name(&it)).transpose()?,
+            project: row.project.map(|it| projects::name(&it)).transpose()?,
+            role: row.role.map(|it| projects::role(&it)).transpose()?,
             created_at: Moment::from_micros(row.created_at),
             created_by: row.created_by,
             revoked: row.revoked_at.is_some(),

@@ -1,33 +1,43 @@
 //! Instance trees: what one request of a person grew into. A tree lives as long as any of its instances.
 
 use super::{Connection, StoreError, Writing};
+use crate::identity::{ProjectName, UserName};
 use crate::instance::TreeId;
 
-/// Returns the tree of this title in a project.
+/// Returns the tree of this title and owner in a project.
 pub async fn tree(
     db: &mut Connection,
-    project: &str,
+    project: &ProjectName,
+    owner: Option<&UserName>,
     title: &str,
 ) -> Result<Option<TreeId>, StoreError> {
-    let found: Option<String> =
-        sqlx::query_scalar("SELECT reference FROM trees WHERE project = $1 AND title = $2")
-            .bind(project)
-            .bind(title)
-            .fetch_optional(db)
-            .await?;
+    let found: Option<String> = sqlx::query_scalar(
+        "SELECT reference FROM trees WHERE project = $1 AND owner = $2 AND title = $3",
+    )
+    .bind(project.as_str())
+    .bind(owner.map_or("", UserName::as_str))
+    .bind(title)
+    .fetch_optional(db)
+    .await?;
     Ok(found.map(TreeId))
 }
 
 impl Writing {
     /// Adds a tree under the next number, in the name of this transaction's actor.
-    pub async fn add_tree(&mut self, project: &str, title: &str) -> Result<TreeId, StoreError> {
+    pub async fn add_tree(
+        &mut self,
+        project: &ProjectName,
+        owner: Option<&UserName>,
+        title: &str,
+    ) -> Result<TreeId, StoreError> {
         let reference = format!("HOSTSUBS-{}", self.next_number("HOSTSUBS").await?);
         let (now, actor) = (self.now().micros(), self.actor.clone());
         sqlx::query(
-            "INSERT INTO trees (reference, project, title, created_at, created_by) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO trees (reference, project, owner, title, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(&reference)
-        .bind(project)
+        .bind(project.as_str())
+        .bind(owner.map_or("", UserName::as_str))
         .bind(title)
         .bind(now)
         .bind(actor)

@@ -246,6 +246,14 @@ impl Lab {
         key.identity(certificate)
     }
 
+    /// Somebody who joins by a token like this.
+    pub(crate) async fn joined(&self, operator: &Client, request: TokenRequest) -> Identity {
+        let join = token(operator, request).await;
+        let key = Key::new();
+        let (_, certificate) = enrolled(self.enrol(&join, &key, Inventory::default()).await);
+        key.identity(certificate)
+    }
+
     pub(crate) async fn enrol(
         &self,
         join: &JoinBlob,

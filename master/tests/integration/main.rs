@@ -13,6 +13,7 @@ mod lab;
 mod masters;
 mod matrix;
 mod peer;
+mod people;
 mod re6st;
 mod releases;
 mod rpc;

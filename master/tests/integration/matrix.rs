@@ -3,18 +3,19 @@
 
 mod endpoints;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Method, StatusCode};
-use slap::client::Identity;
+use slap::client::{Client, Identity};
 use slap::forms::RequestForm;
+use slap::v1::{Role, TokenKind, TokenRequest};
 use slap::{Value, xml};
 
 use crate::lab::{Lab, Node};
 use crate::services::{at, supply, wish};
 use endpoints::{CHANGES_WHO_IS_WHO, DOCUMENTS, Endpoint, HERE, ON, RPC, SLAP};
 
-/// Who calls. Everything is about the instance `a` in the first partition of COMP-1.
+/// Who calls. Everything is about the instance `a` in the first partition of COMP-1, which is in the project `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Who {
     /// Without a certificate.
@@ -23,34 +24,68 @@ enum Who {
     OtherComputer,
     /// The instance `b`, on the same computer, of another tree.
     OtherTree,
+    /// A person without any role.
+    Outsider,
+    /// A person who manages another project.
+    OtherManager,
+    /// A person who is a member of the project.
+    Member,
     /// The instance that `a` requested.
     Child,
     /// The instance `a`.
     Itself,
     /// COMP-1.
     Computer,
+    /// A person of the organisation.
+    Person,
+    /// The organisation that requested `a`, a member of the project.
+    Organisation,
+    /// A person who manages the project.
+    Manager,
     Operator,
 }
 
-use Who::{Child, Computer, Itself, Operator, OtherComputer, OtherTree, Stranger};
+use Who::{
+    Child, Computer, Itself, Manager, Member, Operator, Organisation, OtherComputer, OtherManager,
+    OtherTree, Outsider, Person, Stranger,
+};
 
 /// Those who may do least come first, so that what is done by those who may is not missed by the others.
-const ALL: [Who; 7] = [
+const ALL: [Who; 13] = [
     Stranger,
     OtherComputer,
     OtherTree,
+    Outsider,
+    OtherManager,
+    Member,
     Child,
     Itself,
     Computer,
+    Person,
+    Organisation,
+    Manager,
     Operator,
 ];
 
-/// COMP-1 runs `a`, which requested `db`, and `b`; COMP-2 runs nothing; COMP-3 has never called.
+/// Who is invited under which name, with which role where.
+type Invitation = (Who, &'static str, Option<(&'static str, Role)>);
+
+const USERS: [Invitation; 6] = [
+    (Outsider, "olga", None),
+    (OtherManager, "otto", Some(("elsewhere", Role::Manager))),
+    (Member, "mia", Some(("default", Role::Member))),
+    (Person, "ann", None),
+    (Organisation, "acme", Some(("default", Role::Member))),
+    (Manager, "max", Some(("default", Role::Manager))),
+];
+
+/// COMP-1 runs `a`, which the organisation requested and which requested `db`, and `b`; COMP-2 runs nothing; COMP-3 has never called.
 struct World {
     lab: Lab,
     operator: Identity,
     node: Node,
     other: Node,
+    users: BTreeMap<Who, Identity>,
     /// `a`, `db` and `b`.
     instances: Vec<Identity>,
     guid: String,
@@ -64,7 +99,9 @@ impl World {
         let (node, other) = (lab.node(&client).await, lab.node(&client).await);
         node.announce(3).await;
         supply(&client, &node.id).await;
-        let root = client.request(&wish("a")).await.unwrap();
+        let users = invite_all(&lab, &client).await;
+        let acme = lab.client(users[&Organisation].clone());
+        let root = acme.request(&wish("a")).await.unwrap();
         let child = RequestForm {
             requester: Some(at(&node, 0)),
             ..wish("db")
@@ -76,6 +113,7 @@ impl World {
             operator,
             node,
             other,
+            users,
             instances: Vec::new(),
             guid: root.guid.unwrap().to_string(),
         };
@@ -114,6 +152,9 @@ impl World {
             Itself => Some(&self.instances[0]),
             Computer => Some(&self.node.identity),
             Operator => Some(&self.operator),
+            Outsider | OtherManager | Member | Person | Organisation | Manager => {
+                self.users.get(&who)
+            }
         }
     }
 
@@ -145,6 +186,29 @@ impl World {
             .unwrap();
         (answer.status(), answer.text().await.unwrap())
     }
+}
+
+async fn invite_all(lab: &Lab, operator: &Client) -> BTreeMap<Who, Identity> {
+    let elsewhere = "elsewhere".parse().unwrap();
+    operator.create_project(&elsewhere).await.unwrap();
+    let mut users = BTreeMap::new();
+    for (who, name, role) in USERS {
+        let request = TokenRequest {
+            kind: if who == Organisation {
+                TokenKind::Organisation
+            } else {
+                TokenKind::Person
+            },
+            name: Some(name.parse().unwrap()),
+            project: role.map(|(project, _)| project.parse().unwrap()),
+            role: role.map(|(_, role)| role),
+            ..TokenRequest::default()
+        };
+        users.insert(who, lab.joined(operator, request).await);
+    }
+    let (acme, ann) = ("acme".parse().unwrap(), "ann".parse().unwrap());
+    operator.set_affiliation(&acme, &ann, true).await.unwrap();
+    users
 }
 
 /// Calls each endpoint as each caller, and returns where somebody was let in or kept out who should not.

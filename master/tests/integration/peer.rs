@@ -4,6 +4,7 @@
 use std::process::Stdio;
 
 use serde_json::json;
+use slap::v1::UserKind;
 use slapbox_master::enrolment::TokenKind;
 use slapbox_master::minting::Mint;
 use tokio::io::AsyncWriteExt;
@@ -29,7 +30,7 @@ async fn drive(lab: &Lab, tls: bool) {
         "url": lab.url(),
         "folder": lab.folder(),
         "tls": tls,
-        "operator_token": token(TokenKind::Operator).await,
+        "operator_token": token(TokenKind::User(UserKind::Operator)).await,
         "node_token": token(TokenKind::Node).await,
     });
     let mut script = Command::new(python)

@@ -162,7 +162,7 @@ async fn request(rpc: &mut Rpc<'_>, operator: &Identity, node: &Value) -> Value 
         .await;
     assert_eq!(
         waiting["message"],
-        "the software is supplied on no enrolled computer"
+        "the software is supplied on no enrolled computer of the project `default`"
     );
     let share = json!({"title": "share", "software_release_uri": SOFTWARE, "software_type": "default", "shared": true});
     rpc.ok(operator, "post.v0.software_instance", share).await;

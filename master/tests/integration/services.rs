@@ -13,6 +13,7 @@ pub(crate) const SOFTWARE: &str = "https://example.com/demo.oci.tar";
 
 pub(crate) fn wish(title: &str) -> RequestForm {
     RequestForm {
+        project: None,
         requester: None,
         software_url: SOFTWARE.into(),
         software_type: "default".into(),
@@ -301,12 +302,12 @@ async fn a_request_that_waits_says_why_and_is_allocated_when_there_is_room() {
     assert!(matches!(refused, CallError::NotReady(_)));
     assert_eq!(
         words(&refused),
-        "the software is supplied on no enrolled computer"
+        "the software is supplied on no enrolled computer of the project `default`"
     );
     let why = || async { operator.service(&title).await.unwrap().status };
     assert_eq!(
         why().await,
-        "the software is supplied on no enrolled computer"
+        "the software is supplied on no enrolled computer of the project `default`"
     );
     let node = lab.node(&operator).await;
     supply(&operator, &node.id).await;

@@ -53,7 +53,7 @@ fn a_token_is_for_one_node_and_an_hour_unless_said() {
         lifetime,
         uses,
         no_auto_approve,
-        kind,
+        project,
         ..
     })) = parse("token create")
     else {
@@ -63,7 +63,7 @@ fn a_token_is_for_one_node_and_an_hour_unless_said() {
         (lifetime.as_secs(), uses, no_auto_approve),
         (3600, 1, false)
     );
-    assert!(matches!(kind, Kind::Node));
+    assert_eq!(project, None);
 }
 
 #[test]
@@ -100,4 +100,17 @@ fn what_is_wrong_is_said_in_words() {
     ] {
         assert_eq!(parse(line).unwrap_err(), words, "{line}");
     }
+}
+
+#[test]
+fn an_invitation_is_for_a_person_and_a_role_is_one_somewhere() {
+    let Ok(Command::User(UserCommand::Invite { name, kind, .. })) = parse("user invite ann") else {
+        panic!("no invitation");
+    };
+    assert_eq!((name.as_str(), kind), ("ann", people::Kind::Person));
+    let refused = parse("user invite ann --role manager").unwrap_err();
+    assert!(refused.contains("required arguments"), "{refused}");
+    let refused = parse("user invite ann --project p --role king").unwrap_err();
+    assert!(refused.contains("`king` is no state"), "{refused}");
+    assert!(parse("user invite a/b").is_err());
 }

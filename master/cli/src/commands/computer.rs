@@ -35,5 +35,9 @@ pub(super) async fn run(client: &Client, command: ComputerCommand, now: i64) -> 
             .revoke_computer(&computer)
             .await
             .with_context(|| format!("cannot revoke {computer}")),
+        ComputerCommand::Move { computer, project } => client
+            .move_computer(&computer, &project)
+            .await
+            .with_context(|| format!("cannot move {computer} to `{project}`")),
     }
 }

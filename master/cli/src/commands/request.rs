@@ -18,6 +18,7 @@ pub(super) async fn run(client: &Client, request: Request) -> Result<()> {
         parameters: by_key(request.parameters)?,
         filter: by_key(request.node)?,
         state: request.state,
+        project: request.project,
     };
     let instance = match client.request(&form).await {
         // A master may have nothing to show of what shall not be there.

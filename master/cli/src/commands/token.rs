@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use slap::client::Client;
-use slap::v1::TokenRequest;
+use slap::v1::{TokenKind, TokenRequest};
 
 use crate::arguments::TokenCommand;
 use crate::assignment::by_key;
@@ -14,18 +14,20 @@ pub(super) async fn run(client: &Client, command: TokenCommand, now: i64) -> Res
             lifetime,
             uses,
             no_auto_approve,
-            kind,
+            project,
             labels,
             serial,
             json,
         } => {
             let request = TokenRequest {
-                kind: kind.into(),
+                kind: TokenKind::Node,
                 lifetime_seconds: lifetime.as_secs(),
                 uses,
                 auto_approve: !no_auto_approve,
                 labels: by_key(labels)?,
                 expected_serial: serial,
+                project,
+                ..TokenRequest::default()
             };
             let token = client
                 .create_token(&request)

@@ -78,6 +78,12 @@ impl Call {
         call
     }
 
+    /// The same call by another method.
+    pub(super) fn by(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
     pub(super) fn extend_path<'a>(&mut self, segments: impl Iterator<Item = &'a str>) {
         self.path.extend(segments.map(str::to_owned));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Fields, FormError, InstanceForm, Pairs};
-use crate::id::Title;
+use crate::id::{ProjectName, Title};
 use crate::shape::{self, ShapeError, expected};
 use crate::state::RequestedState;
 use crate::value::Value;
@@ -31,6 +31,8 @@ pub struct RequestForm {
     pub filter: BTreeMap<String, String>,
     /// What it shall be; nothing means started when it is new.
     pub state: Option<RequestedState>,
+    /// The project whose nodes it may be on; nothing where it is clear from the rest.
+    pub project: Option<ProjectName>,
 }
 
 /// An instance that asks.
@@ -59,6 +61,11 @@ impl RequestForm {
             ("filter_xml", xml::write(&Value::texts(&self.filter))),
             ("state", xml::write(&state)),
         ]);
+        pairs.extend(
+            self.project
+                .iter()
+                .map(|it| ("project_reference", it.to_string())),
+        );
         pairs
     }
 
@@ -74,8 +81,16 @@ impl RequestForm {
                 partition: fields.id("computer_partition_id")?,
             }),
         };
+        let project = match fields.optional("project_reference") {
+            None => None,
+            Some(project) => Some(project.parse().map_err(|err| FormError::BadId {
+                field: "project_reference",
+                err,
+            })?),
+        };
         Ok(Self {
             requester,
+            project,
             software_url: fields.required("software_release")?,
             software_type: fields
                 .optional("software_type")

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Inventory, NodeReport};
-use crate::id::ComputerId;
+use crate::id::{ComputerId, ProjectName};
 use crate::state::{SoftwareReport, SupplyState};
 
 /// Where a computer stands with the master.
@@ -37,6 +37,9 @@ pub struct Computer {
     /// From the token that it redeemed.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// The project whose services it runs.
+    #[serde(default)]
+    pub project: ProjectName,
     /// When it last called, in seconds since 1970.
     #[serde(default)]
     pub last_contact: Option<i64>,

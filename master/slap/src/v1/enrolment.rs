@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::TokenKind;
 use crate::join::Token;
 
 /// `POST /v1/enrol`. Idempotent for the same key and token.
@@ -14,10 +13,20 @@ pub struct EnrolRequest {
     pub csr: String,
     /// What the caller means to become: a token for something else is refused and stays good.
     #[serde(default)]
-    pub wanted: Option<TokenKind>,
+    pub wanted: Option<Wanted>,
     /// What the machine is; people send an empty one with their name in it.
     #[serde(default)]
     pub inventory: Inventory,
+}
+
+/// What somebody means to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wanted {
+    /// A computer.
+    Node,
+    /// An operator, a person or an organisation.
+    User,
 }
 
 /// What a machine says of itself. Nothing of it is proven.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ComputerId, InstanceGuid, PartitionId, Title};
+use crate::id::{ComputerId, InstanceGuid, PartitionId, ProjectName, Title, UserName};
 use crate::state::{InstanceReport, RequestedState};
 
 /// A service; the answer to `GET /v1/services/TITLE` and an entry of the list.
@@ -15,6 +15,12 @@ pub struct Service {
     pub title: Title,
     /// The instance's id.
     pub reference: InstanceGuid,
+    /// The project whose nodes it may be on.
+    #[serde(default)]
+    pub project: ProjectName,
+    /// Who requested it; nothing: an operator.
+    #[serde(default)]
+    pub owner: Option<UserName>,
     /// The release it is an instance of.
     pub software_url: String,
     /// Which of the release's types.

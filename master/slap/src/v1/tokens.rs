@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Role;
+use crate::id::{ProjectName, UserName};
+
 /// What a token makes of its bearer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +16,10 @@ pub enum TokenKind {
     Node,
     /// Somebody who may do everything.
     Operator,
+    /// Somebody who may do what they have roles for.
+    Person,
+    /// As a person; people belong to it and may do what it may.
+    Organisation,
 }
 
 /// `POST /v1/tokens`.
@@ -31,6 +38,12 @@ pub struct TokenRequest {
     pub labels: BTreeMap<String, String>,
     /// The firmware's serial number that the machine must show.
     pub expected_serial: Option<String>,
+    /// Who its bearer becomes, if that is no computer; nothing: the next number's name.
+    pub name: Option<UserName>,
+    /// The project that its bearer belongs to from then on. Nothing: a computer is in the default one, others are in none.
+    pub project: Option<ProjectName>,
+    /// What a person or an organisation may do in that project.
+    pub role: Option<Role>,
 }
 
 impl Default for TokenRequest {
@@ -42,6 +55,9 @@ impl Default for TokenRequest {
             auto_approve: true,
             labels: BTreeMap::new(),
             expected_serial: None,
+            name: None,
+            project: None,
+            role: None,
         }
     }
 }
@@ -91,6 +107,15 @@ pub struct Token {
     /// The serial number it is for.
     #[serde(default)]
     pub expected_serial: Option<String>,
+    /// Who its bearer becomes.
+    #[serde(default)]
+    pub name: Option<UserName>,
+    /// The project that its bearer belongs to.
+    #[serde(default)]
+    pub project: Option<ProjectName>,
+    /// What they may do there.
+    #[serde(default)]
+    pub role: Option<Role>,
     /// When it was made, in seconds since 1970.
     pub created_at: i64,
     /// Who made it.

@@ -17,6 +17,7 @@ use super::server::{Ca, client_of, proxy, serve, settings};
 
 fn request() -> RequestForm {
     RequestForm {
+        project: None,
         requester: None,
         software_url: "https://h/x.oci.tar".into(),
         software_type: "default".into(),

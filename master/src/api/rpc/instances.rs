@@ -20,11 +20,13 @@ use crate::api::ApiError;
 use crate::api::caller::{Caller, Claimed};
 use crate::api::slap::computer::{known_in, must_exist};
 use crate::api::slap::instance::{begin, carry_out, requester};
+use crate::api::slap::project::Asked as About;
 use crate::api::v1::enrol::signer;
+use crate::api::v1::services;
 use crate::instance;
 use crate::master::Master;
-use crate::requests::{Outcome, PROJECT, Request};
-use crate::store::{Connection, Writing, instances, trees};
+use crate::requests::{Outcome, Request};
+use crate::store::{Connection, Writing, instances};
 use crate::{renaming, reports};
 
 pub(super) fn routes() -> Router<Arc<Master>> {
@@ -143,18 +145,25 @@ pub(super) async fn post_instance(
     Claimed(claimed): Claimed,
     Asked(asked): Asked<InstanceRequest>,
 ) -> Result<Json<MaybeInstance>, ApiError> {
+    let sla = texts(asked.sla_parameters);
+    let about = About {
+        project: None,
+        sla: &sla,
+        title: asked.title.as_str(),
+    };
+    let mut writing = begin(&master, &caller).await?;
     let request = Request {
-        requester: requester(&caller, claimed.as_ref())?,
+        requester: requester(writing.db(), &caller, claimed.as_ref(), about).await?,
         title: asked.title.to_string(),
         software_url: asked.software_release_uri,
         software_type: asked.software_type,
         parameters: texts(asked.parameters),
-        sla: texts(asked.sla_parameters),
+        sla,
         shared: asked.shared,
         state: asked.state,
     };
     Ok(Json(
-        match carry_out(&master, &caller, request, claimed.is_some()).await? {
+        match carry_out(&master, writing, request, claimed.is_some()).await? {
             Outcome::Placed(instance) => MaybeInstance::Ready(Box::new(shown(*instance))),
             Outcome::NotYet(reason) => not_ready(reason),
         },
@@ -201,13 +210,7 @@ pub(super) async fn get_tree(
     Asked(asked): Asked<ByTitle>,
 ) -> Result<Json<MaybeInstance>, ApiError> {
     let mut db = master.store.snapshot().await?;
-    let root = match trees::tree(&mut db, PROJECT, &asked.title).await? {
-        Some(tree) => instances::instance_in_tree(&mut db, &tree, &asked.title).await?,
-        None => None,
-    };
-    let root =
-        root.ok_or_else(|| ApiError::NotFound(format!("there is no tree `{}`", asked.title)))?;
-    caller.may_know(&root)?;
+    let root = services::known(&mut db, &caller, &asked.title).await?;
     Ok(Json(if root.place.is_some() {
         MaybeInstance::Ready(Box::new(shown(root)))
     } else {
@@ -239,8 +242,8 @@ pub(super) async fn list_instances(
     caller: Caller,
     Asked(asked): Asked<ByComputer>,
 ) -> Result<Json<Results<InstanceRow>>, ApiError> {
-    caller.may_see(&asked.computer_guid)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_oversee(&mut db, &asked.computer_guid).await?;
     must_exist(&mut db, &asked.computer_guid).await?;
     let rows = instances::instances_on(&mut db, &asked.computer_guid)
         .await?
@@ -293,11 +296,11 @@ pub(super) async fn put_instance_state(
     Asked(asked): Asked<InstanceReported>,
 ) -> Result<Json<Success>, ApiError> {
     let (mut writing, instance) = begin_for(&master, &caller, &asked.instance_guid).await?;
-    if let Caller::Instance(own) = &caller {
-        return Err(ApiError::Forbidden(format!(
-            "what {} is, its computer reports",
-            own.reference
-        )));
+    // What an instance is, its computer says.
+    if let Some(place) = &instance.place {
+        caller.may_act_as(&place.computer)?;
+    } else {
+        caller.must_be_operator()?;
     }
     let said = match asked.reported_state {
         RequestedState::Started => InstanceReport::Started,

@@ -89,8 +89,8 @@ pub(super) async fn get_node_status(
     caller: Caller,
     Asked(asked): Asked<ByComputer>,
 ) -> Result<Json<NodeStatus>, ApiError> {
-    caller.may_see(&asked.computer_guid)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_see(&mut db, &asked.computer_guid).await?;
     let computer = computers::computer(&mut db, &asked.computer_guid)
         .await?
         .ok_or_else(|| {
@@ -178,7 +178,7 @@ pub(super) async fn list_nodes(
     let rows = computers::computers(&mut db)
         .await?
         .into_iter()
-        .filter(|it| caller.may_see(&it.reference).is_ok())
+        .filter(|it| caller.sees(&it.reference, &it.project))
         .map(|it| NodeRow {
             computer_guid: it.reference.to_string(),
         });

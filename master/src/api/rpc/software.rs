@@ -51,9 +51,11 @@ pub(super) async fn post_installation(
     caller: Caller,
     Asked(asked): Asked<InstallationRequest>,
 ) -> Result<Json<Success>, ApiError> {
-    caller.must_be_operator()?;
     let state = asked.state.unwrap_or(SupplyState::Available);
     let mut writing = begin(&master, &caller).await?;
+    caller
+        .may_manage(writing.db(), &asked.computer_guid)
+        .await?;
     supplying::supply(
         &mut writing,
         &asked.computer_guid,
@@ -111,8 +113,8 @@ pub(super) async fn list_installations(
     caller: Caller,
     Asked(asked): Asked<ByComputer>,
 ) -> Result<Json<Results<InstallationRow>>, ApiError> {
-    caller.may_see(&asked.computer_guid)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_see(&mut db, &asked.computer_guid).await?;
     must_exist(&mut db, &asked.computer_guid).await?;
     let rows = supplies::supplies(&mut db, &asked.computer_guid)
         .await?

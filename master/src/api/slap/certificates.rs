@@ -8,21 +8,22 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Serialize;
 use slap::join::Token;
+use slap::v1::Wanted;
 use slap::{Computer, JoinBlob, Value, comparison_code, xml};
 
 use super::instance::{bad, begin, begin_about};
-use super::{Marshalled, OfPartition};
+use super::{Marshalled, OfPartition, project};
 use crate::admission::{self, Admission, AdmissionError, Applicant, KeyedCertificate};
 use crate::api::ApiError;
 use crate::api::caller::{Caller, From};
 use crate::api::extract::{Fields, Query};
 use crate::api::v1::enrol::{signer, slow_down};
 use crate::ca::{CaError, Style, make_key};
-use crate::enrolment::{ComputerState, TokenKind};
+use crate::enrolment::{ComputerState, TokenKind, check_token};
 use crate::identity::{ComputerId, Identity};
 use crate::master::Master;
 use crate::store::computers::{self, NewComputer};
-use crate::store::{Connection, tokens};
+use crate::store::{Connection, projects, tokens};
 
 fn marshalled(made: KeyedCertificate) -> Marshalled {
     let entries = [
@@ -59,8 +60,8 @@ pub(in crate::api) async fn give_to_computer(
     caller: &Caller,
     id: &ComputerId,
 ) -> Result<KeyedCertificate, ApiError> {
-    caller.must_be_operator()?;
     let mut writing = begin(master, caller).await?;
+    caller.may_manage(writing.db(), id).await?;
     let computer = computers::computer(writing.db(), id)
         .await?
         .ok_or_else(|| ApiError::NotFound(format!("there is no computer `{id}`")))?;
@@ -89,8 +90,8 @@ pub(in crate::api) async fn take_from_computer(
     caller: &Caller,
     id: &ComputerId,
 ) -> Result<(), ApiError> {
-    caller.may_see(id)?;
     let mut writing = begin(master, caller).await?;
+    caller.may_oversee(writing.db(), id).await?;
     let identity = Identity::Computer(id.clone());
     if computers::computer(writing.db(), id).await?.is_none() {
         return Err(ApiError::NotFound(format!("there is no computer `{id}`")));
@@ -113,13 +114,18 @@ pub(super) async fn request_computer(
     caller: Caller,
     Fields(mut fields): Fields,
 ) -> Result<Marshalled, ApiError> {
-    caller.must_be_operator()?;
+    let wished = fields.optional("project_reference");
+    let project = project::managed(&caller, wished.as_deref())?;
     let title: slap::Title = fields.id("computer_title").map_err(bad)?;
     let mut writing = begin(&master, &caller).await?;
     let known = computers::computers(writing.db())
         .await?
         .into_iter()
-        .find(|it| it.state != ComputerState::Revoked && it.title() == title.as_str());
+        .find(|it| {
+            it.state != ComputerState::Revoked
+                && it.project == project
+                && it.title() == title.as_str()
+        });
     let id = match known {
         Some(known) => known.reference,
         None => {
@@ -127,7 +133,13 @@ pub(super) async fn request_computer(
                 name: title.to_string(),
                 ..slap::v1::Inventory::default()
             };
+            if !projects::exists(writing.db(), &project).await? {
+                return Err(ApiError::NotFound(format!(
+                    "there is no project `{project}`"
+                )));
+            }
             let new = NewComputer {
+                project: &project,
                 state: ComputerState::Approved,
                 public_key: None,
                 code: "",
@@ -161,7 +173,7 @@ pub(super) async fn register(
     Fields(mut fields): Fields,
 ) -> Result<Json<Registered>, ApiError> {
     let title: slap::Title = fields.id("title").map_err(bad)?;
-    let answer = let_in(&master, address, &headers, TokenKind::Node, &title).await?;
+    let answer = let_in(&master, address, &headers, Wanted::Node, &title).await?;
     Ok(Json(answer))
 }
 
@@ -171,7 +183,7 @@ pub(super) async fn log_in(
     headers: HeaderMap,
 ) -> Result<Json<Registered>, ApiError> {
     let name: slap::Title = "person".parse().expect("a constant that is a title");
-    let answer = let_in(&master, address, &headers, TokenKind::Operator, &name).await?;
+    let answer = let_in(&master, address, &headers, Wanted::User, &name).await?;
     Ok(Json(answer))
 }
 
@@ -179,7 +191,7 @@ async fn let_in(
     master: &Master,
     address: std::net::IpAddr,
     headers: &HeaderMap,
-    wanted: TokenKind,
+    wanted: Wanted,
     title: &slap::Title,
 ) -> Result<Registered, ApiError> {
     let now = master.clock.now();
@@ -187,16 +199,18 @@ async fn let_in(
     let token = access_token(headers)?;
     let mut db = master.store.read().await?;
     let known = tokens::token(&mut db, token.id()).await?;
-    let taken = wanted == TokenKind::Node && is_taken(&mut db, title).await?;
+    let taken = wanted == Wanted::Node && is_taken(&mut db, title).await?;
     drop(db);
+    // Whoever does not know the secret learns nothing here, and is refused below.
+    let good = check_token(known.as_ref(), token.reveal_secret(), false, "", now).ok();
     // Whoever waits here for approval would lose the key that is made here.
-    if known.is_some_and(|it| it.kind == TokenKind::Node && !it.auto_approve) {
+    if good.is_some_and(|it| it.kind == TokenKind::Node && !it.auto_approve) {
         return Err(ApiError::Forbidden(
             "this token's bearers have to be approved, and this way of joining cannot wait: make a token with --auto-approve"
                 .to_owned(),
         ));
     }
-    if taken {
+    if taken && good.is_some() {
         return Err(ApiError::Conflict(format!(
             "Certificate still active. There is a computer `{title}` already"
         )));

@@ -30,8 +30,8 @@ pub(super) async fn full(
     if let Caller::Instance(own) = &caller {
         return own_partition_alone(&master, own, &computer_id).await;
     }
-    caller.may_see(&computer_id)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_oversee(&mut db, &computer_id).await?;
     must_exist(&mut db, &computer_id).await?;
     let computer = document::computer(
         computer_id.clone(),
@@ -123,7 +123,7 @@ pub(in crate::api) async fn announce(
     computer: &ComputerId,
     slots: &[Announced],
 ) -> Result<(), ApiError> {
-    caller.may_see(computer)?;
+    caller.may_act_as(computer)?;
     let mut seen = BTreeSet::new();
     if let Some(twice) = slots.iter().find(|it| !seen.insert(&it.reference)) {
         let words = format!("partition `{}` is announced twice", twice.reference);
@@ -176,8 +176,8 @@ pub(in crate::api) async fn bang_all(
     computer: &ComputerId,
     message: &str,
 ) -> Result<(), ApiError> {
-    caller.may_see(computer)?;
     let mut writing = begin(master, caller).await?;
+    caller.may_oversee(writing.db(), computer).await?;
     must_exist(writing.db(), computer).await?;
     for instance in instances::instances_on(writing.db(), computer)
         .await?
@@ -208,7 +208,7 @@ pub(in crate::api) async fn keep_usage(
     computer: &ComputerId,
     usage: &str,
 ) -> Result<(), ApiError> {
-    caller.may_see(computer)?;
+    caller.may_act_as(computer)?;
     Journal::from_xml(usage).map_err(|err| ApiError::BadRequest(chain(&err)))?;
     let mut writing = begin(master, caller).await?;
     must_exist(writing.db(), computer).await?;
@@ -224,7 +224,7 @@ pub(in crate::api) async fn known_in(
 ) -> Result<Instance, ApiError> {
     if let Caller::Computer(_) = caller {
         // It learns nothing of what another computer runs.
-        caller.may_see(&place.computer)?;
+        caller.may_act_as(&place.computer)?;
     }
     let instance = instances::instance_at(db, &place.computer, &place.partition)
         .await?

@@ -7,6 +7,7 @@ use slap::forms::{BangForm, ConnectionForm, ErrorForm, FormError, InstanceForm, 
 use slap::state::InstanceReport;
 
 use super::computer::known_in;
+use super::project::{self, Asked};
 use super::{Marshalled, document};
 use crate::api::ApiError;
 use crate::api::caller::{Caller, Claimed};
@@ -17,7 +18,7 @@ use crate::instance::Instance;
 use crate::master::{Master, Open};
 use crate::reports;
 use crate::requests::{self, Outcome, Request, RequestError, Requester};
-use crate::store::{Writing, instances};
+use crate::store::{Connection, Writing, instances};
 use crate::supplying;
 
 pub(super) async fn request(
@@ -27,8 +28,15 @@ pub(super) async fn request(
     Fields(fields): Fields,
 ) -> Result<Marshalled, ApiError> {
     let form = RequestForm::from_fields(fields).map_err(bad)?;
+    let mut writing = begin(&master, &caller).await?;
+    let asked = Asked {
+        project: form.project.as_ref(),
+        sla: &form.filter,
+        title: form.title.as_str(),
+    };
+    let asker = claimed.as_ref().or(form.requester.as_ref());
     let request = Request {
-        requester: requester(&caller, claimed.as_ref().or(form.requester.as_ref()))?,
+        requester: requester(writing.db(), &caller, asker, asked).await?,
         title: form.title.to_string(),
         software_url: form.software_url,
         software_type: form.software_type,
@@ -37,8 +45,7 @@ pub(super) async fn request(
         shared: form.shared,
         state: form.state,
     };
-    let outcome = carry_out(&master, &caller, request, claimed.is_some()).await?;
-    match outcome {
+    match carry_out(&master, writing, request, claimed.is_some()).await? {
         Outcome::Placed(instance) => {
             let place = instance
                 .place
@@ -50,14 +57,13 @@ pub(super) async fn request(
     }
 }
 
-/// Carries a request out. `by_header`: its requester is the partition that the `Authorization` header names.
+/// Carries a request out, and ends the transaction. `by_header`: its requester is the partition that the `Authorization` header names.
 pub(in crate::api) async fn carry_out(
     master: &Master,
-    caller: &Caller,
+    mut writing: Writing,
     request: Request,
     by_header: bool,
 ) -> Result<Outcome, ApiError> {
-    let mut writing = begin(master, caller).await?;
     if let Some(open) = &master.open {
         let computer = wished_computer(&request, open);
         supplying::supply_if_nowhere(&mut writing, computer, &request.software_url).await?;
@@ -69,10 +75,12 @@ pub(in crate::api) async fn carry_out(
     Ok(outcome)
 }
 
-/// Returns in whose name is requested: an operator's, or that of a partition that the caller may speak for.
-pub(in crate::api) fn requester(
+/// Returns in whose name is requested: a user's, or that of a partition that the caller may speak for.
+pub(in crate::api) async fn requester(
+    db: &mut Connection,
     caller: &Caller,
     asker: Option<&InstanceForm>,
+    asked: Asked<'_>,
 ) -> Result<Requester, ApiError> {
     let partition =
         |it: &InstanceForm| Requester::Partition(it.computer.clone(), it.partition.clone());
@@ -96,14 +104,19 @@ pub(in crate::api) fn requester(
                 own.reference, asker.partition, asker.computer
             )))
         }
-        (_, Some(asker)) => {
-            caller.may_see(&asker.computer)?;
+        (Caller::User(_), Some(asker)) => {
+            let instance = known_in(db, caller, asker).await?;
+            caller.may_speak_for(&instance)?;
             Ok(partition(asker))
         }
-        (Caller::Anyone | Caller::Operator(_), None) => Ok(Requester::Operator),
-        (Caller::Computer(own), None) => Err(ApiError::Forbidden(format!(
-            "{own} requests in the name of one of its partitions, not in its own"
-        ))),
+        (Caller::Anyone | Caller::Operator(_) | Caller::Computer(_), Some(asker)) => {
+            caller.may_act_as(&asker.computer)?;
+            Ok(partition(asker))
+        }
+        (Caller::Anyone | Caller::Operator(_) | Caller::User(_) | Caller::Computer(_), None) => {
+            let (project, owners) = project::of_request(db, caller, asked).await?;
+            Ok(Requester::User { project, owners })
+        }
     }
 }
 
@@ -191,7 +204,7 @@ async fn report(
     said: InstanceReport,
 ) -> Result<&'static str, ApiError> {
     let form = InstanceForm::from_fields(fields).map_err(bad)?;
-    caller.may_see(&form.computer)?;
+    caller.may_act_as(&form.computer)?;
     let (mut writing, instance) = begin_about(master, caller, &form).await?;
     reports::record(&mut writing, &instance, said, "").await?;
     writing.commit().await?;

@@ -19,9 +19,9 @@ pub(super) async fn supply(
     caller: Caller,
     Fields(fields): Fields,
 ) -> Result<String, ApiError> {
-    caller.must_be_operator()?;
     let form = SupplyForm::from_fields(fields).map_err(bad)?;
     let mut writing = begin(&master, &caller).await?;
+    caller.may_manage(writing.db(), &form.computer).await?;
     supplying::supply(&mut writing, &form.computer, &form.url, form.state).await?;
     writing.commit().await?;
     Ok(format!("Supplied '{}' to be {}", form.url, form.state))
@@ -73,7 +73,7 @@ pub(in crate::api) async fn record(
     log: &str,
 ) -> Result<&'static str, ApiError> {
     let SoftwareForm { url, computer } = form;
-    caller.may_see(computer)?;
+    caller.may_act_as(computer)?;
     let status = match said {
         SoftwareReport::Building => format!("#building software release {url}"),
         SoftwareReport::Available => format!("#access software release {url} available"),

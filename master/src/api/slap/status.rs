@@ -33,8 +33,8 @@ pub(super) async fn of_computer(
     caller: Caller,
     Query(OfComputer { computer_id }): Query<OfComputer>,
 ) -> Result<impl IntoResponse, ApiError> {
-    caller.may_see(&computer_id)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_see(&mut db, &computer_id).await?;
     must_exist(&mut db, &computer_id).await?;
     let computer = computers::computer(&mut db, &computer_id).await?;
     let stored = computer.and_then(|it| it.last_contact);
@@ -96,8 +96,8 @@ pub(super) async fn of_software(
     caller: Caller,
     Query(asked): Query<OfSoftware>,
 ) -> Result<impl IntoResponse, ApiError> {
-    caller.may_see(&asked.computer_id)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_see(&mut db, &asked.computer_id).await?;
     let supply = supplies::supply(&mut db, &asked.computer_id, &asked.url)
         .await?
         .ok_or_else(|| {

@@ -1,4 +1,4 @@
-//! Computers as operators see them, and the two things that operators decide about them.
+//! Computers as people see them, and what those decide about them who manage their projects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,20 +8,22 @@ use axum::extract::State;
 use slap::v1;
 
 use crate::api::ApiError;
-use crate::api::caller::{Caller, Operator};
+use crate::api::caller::Caller;
 use crate::api::extract::Path;
+use crate::api::slap::instance::begin;
 use crate::enrolment::ComputerState;
-use crate::identity::ComputerId;
+use crate::identity::{ComputerId, ProjectName};
 use crate::master::Master;
 use crate::placement::place_waiting;
 use crate::store::computers::{self, Computer};
 use crate::store::supplies::Supply;
-use crate::store::{Connection, partitions, supplies};
+use crate::store::{Connection, instances, partitions, projects, supplies};
 
 pub(super) async fn list(
     State(master): State<Arc<Master>>,
-    _operator: Operator,
+    caller: Caller,
 ) -> Result<Json<v1::Computers>, ApiError> {
+    caller.must_be_user()?;
     let mut db = master.store.snapshot().await?;
     let mut around = Around {
         software: supplies::all_supplies(&mut db).await?,
@@ -31,6 +33,7 @@ pub(super) async fn list(
     let computers = computers::computers(&mut db)
         .await?
         .into_iter()
+        .filter(|it| caller.sees(&it.reference, &it.project))
         .map(|it| shown(&master, it, &mut around))
         .collect::<Result<_, _>>()?;
     Ok(Json(v1::Computers { computers }))
@@ -41,17 +44,18 @@ pub(super) async fn show(
     caller: Caller,
     Path(reference): Path<ComputerId>,
 ) -> Result<Json<v1::Computer>, ApiError> {
-    caller.may_see(&reference)?;
     let mut db = master.store.snapshot().await?;
+    caller.may_see(&mut db, &reference).await?;
     Ok(Json(read(&master, &mut db, &reference).await?))
 }
 
 pub(super) async fn approve(
     State(master): State<Arc<Master>>,
-    Operator(actor): Operator,
+    caller: Caller,
     Path(reference): Path<ComputerId>,
 ) -> Result<Json<v1::Computer>, ApiError> {
-    let mut writing = master.store.write(actor, master.clock.now()).await?;
+    let mut writing = begin(&master, &caller).await?;
+    caller.may_manage(writing.db(), &reference).await?;
     match state(writing.db(), &reference).await? {
         ComputerState::Pending => {
             writing
@@ -72,15 +76,51 @@ pub(super) async fn approve(
 
 pub(super) async fn revoke(
     State(master): State<Arc<Master>>,
-    Operator(actor): Operator,
+    caller: Caller,
     Path(reference): Path<ComputerId>,
 ) -> Result<Json<v1::Computer>, ApiError> {
-    let mut writing = master.store.write(actor, master.clock.now()).await?;
+    let mut writing = begin(&master, &caller).await?;
+    caller.may_manage(writing.db(), &reference).await?;
     if state(writing.db(), &reference).await? != ComputerState::Revoked {
         writing
             .set_computer_state(&reference, ComputerState::Revoked)
             .await?;
         // Who waited for this computer learns that it will not be.
+        place_waiting(&mut writing).await?;
+    }
+    let shown = read(&master, writing.db(), &reference).await?;
+    writing.commit().await?;
+    Ok(Json(shown))
+}
+
+/// Puts a computer into another project. What runs on it is of its project's trees, so nothing may run on it.
+pub(super) async fn set_project(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Path((reference, project)): Path<(ComputerId, ProjectName)>,
+) -> Result<Json<v1::Computer>, ApiError> {
+    caller.must_be_operator()?;
+    let mut writing = begin(&master, &caller).await?;
+    let computer = found(
+        computers::computer(writing.db(), &reference).await?,
+        &reference,
+    )?;
+    if !projects::exists(writing.db(), &project).await? {
+        return Err(ApiError::NotFound(format!(
+            "there is no project `{project}`"
+        )));
+    }
+    if computer.project != project {
+        let busy = instances::instances_on(writing.db(), &reference)
+            .await?
+            .len();
+        if busy > 0 {
+            return Err(ApiError::Conflict(format!(
+                "{busy} instance(s) of the project `{}` are on {reference}: destroy them first",
+                computer.project
+            )));
+        }
+        writing.set_project(&reference, &project).await?;
         place_waiting(&mut writing).await?;
     }
     let shown = read(&master, writing.db(), &reference).await?;
@@ -144,6 +184,7 @@ fn shown(
         code: computer.code,
         inventory: serde_json::from_str(&computer.inventory).map_err(unreadable)?,
         labels: computer.labels,
+        project: computer.project,
         last_contact: last_contact.map(|at| at.seconds()),
         report: computer
             .report

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use slap::comparison_code;
-use slap::v1::{EnrolReply, EnrolRequest, RenewReply, RenewRequest};
+use slap::v1::{EnrolReply, EnrolRequest, RenewReply, RenewRequest, UserKind};
 
 use crate::admission::{self, Admission, AdmissionError, Applicant, Signer};
 use crate::api::ApiError;
@@ -16,7 +16,6 @@ use crate::api::error::chain;
 use crate::api::extract::Json;
 use crate::ca::{Style, parse_request};
 use crate::clock::Moment;
-use crate::enrolment::TokenKind;
 use crate::identity::Identity;
 use crate::master::Master;
 
@@ -41,7 +40,7 @@ pub(super) async fn enrol(
             certificate,
         } => {
             tracing::info!(%identity, %address, "enrolled");
-            if let Identity::Operator(_) = identity {
+            if let Identity::User(UserKind::Operator, _) = identity {
                 master.operator_enrolled.notify_one();
             }
             EnrolReply::Enrolled {
@@ -68,7 +67,7 @@ fn applicant(request: &EnrolRequest, address: String) -> Result<Applicant, ApiEr
     Ok(Applicant {
         token_id: request.token.id().to_owned(),
         secret: request.token.reveal_secret().to_owned(),
-        wanted: request.wanted.map(TokenKind::from),
+        wanted: request.wanted,
         code: comparison_code(key.spki()),
         key,
         smbios_uuid: inventory.smbios_uuid.clone(),

@@ -27,7 +27,7 @@ pub(super) async fn watch(
     caller: Caller,
     Query(asked): Query<Watch>,
 ) -> Result<Json<Watched>, ApiError> {
-    caller.may_see(&asked.computer_id)?;
+    caller.may_act_as(&asked.computer_id)?;
     let mut moved = master.store.generations().subscribe(&asked.computer_id);
     let mut db = master.store.read().await?;
     let generation = computers::generation(&mut db, &asked.computer_id)

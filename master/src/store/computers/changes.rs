@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::clock::Moment;
 use crate::enrolment::{ComputerState, Warning};
-use crate::identity::{ComputerId, Identity};
+use crate::identity::{ComputerId, Identity, ProjectName};
 use crate::store::{StoreError, Writing, to_json, unsigned};
 
 /// A computer that is not there yet.
@@ -17,6 +17,7 @@ pub struct NewComputer<'a> {
     pub smbios_uuid: &'a str,
     pub inventory: &'a str,
     pub labels: &'a BTreeMap<String, String>,
+    pub project: &'a ProjectName,
 }
 
 impl Writing {
@@ -25,8 +26,8 @@ impl Writing {
         let reference = ComputerId::numbered(self.next_number("COMP").await?);
         let now = self.now().micros();
         sqlx::query(
-            "INSERT INTO computers (reference, state, public_key, code, smbios_uuid, inventory, labels, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO computers (reference, state, public_key, code, smbios_uuid, inventory, labels, created_at, project)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(reference.as_str())
         .bind(new.state.as_str())
@@ -36,6 +37,7 @@ impl Writing {
         .bind(new.inventory)
         .bind(to_json(new.labels))
         .bind(now)
+        .bind(new.project.as_str())
         .execute(self.db())
         .await?;
         self.note("add computer", &reference, new.state).await?;
@@ -46,11 +48,12 @@ impl Writing {
     pub async fn add_named_computer(&mut self, reference: &ComputerId) -> Result<(), StoreError> {
         let now = self.now().micros();
         let added = sqlx::query(
-            "INSERT INTO computers (reference, state, code, smbios_uuid, inventory, labels, created_at)
-             VALUES ($1, 'enrolled', '', '', '{}', '{}', $2) ON CONFLICT (reference) DO NOTHING",
+            "INSERT INTO computers (reference, state, code, smbios_uuid, inventory, labels, created_at, project)
+             VALUES ($1, 'enrolled', '', '', '{}', '{}', $2, $3) ON CONFLICT (reference) DO NOTHING",
         )
         .bind(reference.as_str())
         .bind(now)
+        .bind(ProjectName::default().as_str())
         .execute(self.db())
         .await?
         .rows_affected();

@@ -4,9 +4,9 @@ use crate::allocation::Host;
 use crate::clock::Moment;
 use crate::instance::{Instance, Place, Status, TreeId};
 use crate::store::computers::{reference, traits};
-use crate::store::{StoreError, corrupted, from_json, unsigned, word};
+use crate::store::{StoreError, corrupted, from_json, projects, unsigned, word};
 
-pub(super) const SELECT: &str = "SELECT i.reference, i.tree, t.title AS tree_title, i.parent, i.title, i.software_url,
+pub(super) const SELECT: &str = "SELECT i.reference, i.tree, t.title AS tree_title, t.project, t.owner, i.parent, i.title, i.software_url,
        i.software_type, i.parameters, i.sla, i.shared, i.requested_state, i.reported_state, i.status, i.connection,
        i.waiting, i.processing_timestamp, i.host, i.status_at, i.status_since, p.computer, p.reference AS partition, p.addresses
 FROM instances i JOIN trees t ON t.reference = i.tree LEFT JOIN partitions p ON p.instance = COALESCE(i.host, i.reference)";
@@ -16,6 +16,8 @@ pub(super) struct Row {
     reference: String,
     tree: String,
     tree_title: String,
+    project: String,
+    owner: String,
     parent: Option<String>,
     title: String,
     software_url: String,
@@ -84,6 +86,8 @@ impl TryFrom<Row> for Instance {
             reference: row.reference.parse().map_err(unreadable)?,
             tree: TreeId(row.tree),
             tree_title: row.tree_title,
+            project: projects::name(&row.project)?,
+            owner: word("a tree's owner", &row.owner)?,
             parent: row
                 .parent
                 .map(|it| it.parse().map_err(unreadable))

@@ -1,16 +1,58 @@
 //! Every endpoint, with a call that would do, and who may.
 
-use super::Who::{self, Child, Computer, Itself, Operator, OtherComputer, OtherTree};
+use super::Who::{
+    self, Child, Computer, Itself, Manager, Member, Operator, Organisation, OtherComputer,
+    OtherManager, OtherTree, Outsider, Person,
+};
 
 const EVERYBODY: &[Who] = &super::ALL;
-const CERTIFIED: &[Who] = &[OtherComputer, OtherTree, Child, Itself, Computer, Operator];
+const CERTIFIED: &[Who] = &[
+    OtherComputer,
+    OtherTree,
+    Outsider,
+    OtherManager,
+    Member,
+    Child,
+    Itself,
+    Computer,
+    Person,
+    Organisation,
+    Manager,
+    Operator,
+];
+const PEOPLE: &[Who] = &[
+    Outsider,
+    OtherManager,
+    Member,
+    Person,
+    Organisation,
+    Manager,
+    Operator,
+];
 const COMPUTERS: &[Who] = &[OtherComputer, Computer];
 const OPERATOR: &[Who] = &[Operator];
+/// Who may speak as the computer.
 const NODE: &[Who] = &[Computer, Operator];
+/// Who may decide about the computer.
+const MANAGERS: &[Who] = &[Manager, Operator];
+/// Who may do either.
+const OVERSEERS: &[Who] = &[Computer, Manager, Operator];
+/// Who may know of the computer.
+const PROJECT: &[Who] = &[Member, Computer, Person, Organisation, Manager, Operator];
 /// Who may speak for the instance.
-const FOR_IT: &[Who] = &[Itself, Computer, Operator];
+const FOR_IT: &[Who] = &[Itself, Computer, Person, Organisation, Manager, Operator];
 /// Who may know the instance.
-const TREE: &[Who] = &[Child, Itself, Computer, Operator];
+const TREE: &[Who] = &[
+    Child,
+    Itself,
+    Computer,
+    Person,
+    Organisation,
+    Manager,
+    Operator,
+];
+/// Who manages any project.
+const ANY_MANAGER: &[Who] = &[OtherManager, Manager, Operator];
 
 /// Method, path with `{guid}` for the instance's reference, body, and who may.
 pub(super) type Endpoint = (&'static str, &'static str, &'static str, &'static [Who]);
@@ -26,13 +68,13 @@ pub(super) const SLAP: &[Endpoint] = &[
         "GET",
         "/getFullComputerInformation?computer_id=COMP-1",
         "",
-        &[OtherTree, Child, Itself, Computer, Operator],
+        &[OtherTree, Child, Itself, Computer, Manager, Operator],
     ),
     (
         "GET",
         "/getComputerInformation?computer_id=COMP-1",
         "",
-        &[OtherTree, Child, Itself, Computer, Operator],
+        &[OtherTree, Child, Itself, Computer, Manager, Operator],
     ),
     (
         "GET",
@@ -42,8 +84,8 @@ pub(super) const SLAP: &[Endpoint] = &[
     ),
     ("GET", "/getComputerPartitionCertificate?{here}", "", FOR_IT),
     ("GET", "/getComputerPartitionStatus?{here}", "", TREE),
-    ("GET", "/getComputerStatus?computer_id=COMP-1", "", NODE),
-    ("GET", "/getSoftwareInstallationStatus?{on}", "", NODE),
+    ("GET", "/getComputerStatus?computer_id=COMP-1", "", PROJECT),
+    ("GET", "/getSoftwareInstallationStatus?{on}", "", PROJECT),
     ("GET", "/getHostingSubscriptionIpList?{here}", "", TREE),
     (
         "GET",
@@ -61,7 +103,7 @@ pub(super) const SLAP: &[Endpoint] = &[
         "POST",
         "/computerBang",
         "computer_id=COMP-1&message=x",
-        NODE,
+        OVERSEERS,
     ),
     (
         "POST",
@@ -69,7 +111,7 @@ pub(super) const SLAP: &[Endpoint] = &[
         "computer_id=COMP-1&use_string=x",
         NODE,
     ),
-    ("POST", "/supplySupply", "{on}", OPERATOR),
+    ("POST", "/supplySupply", "{on}", MANAGERS),
     ("POST", "/buildingSoftwareRelease", "{on}", NODE),
     ("POST", "/availableSoftwareRelease", "{on}", NODE),
     ("POST", "/softwareReleaseError", "{on}&error_log=x", NODE),
@@ -107,19 +149,24 @@ pub(super) const SLAP: &[Endpoint] = &[
         "{here}&instance_reference_xml=<marshal><list/></marshal>",
         FOR_IT,
     ),
-    ("POST", "/requestComputer", "computer_title=new", OPERATOR),
+    (
+        "POST",
+        "/requestComputer",
+        "computer_title=new",
+        ANY_MANAGER,
+    ),
     (
         "POST",
         "/generateComputerCertificate",
         "computer_id=COMP-1",
-        OPERATOR,
+        MANAGERS,
     ),
     ("POST", "/destroyedComputerPartition", "{here}", NODE),
     (
         "POST",
         "/revokeComputerCertificate",
         "computer_id=COMP-1",
-        NODE,
+        OVERSEERS,
     ),
     // Whoever has a token has no certificate yet: they are refused for the token that they have not.
     ("POST", "/Person_requestComputer", "title=x", &[]),
@@ -133,7 +180,7 @@ pub(super) const DOCUMENTS: &[Endpoint] = &[
         "GET",
         "/hateoas/?mode=traverse&relative_url=compute_node_module/COMP-1",
         "",
-        NODE,
+        PROJECT,
     ),
     (
         "GET",
@@ -145,7 +192,7 @@ pub(super) const DOCUMENTS: &[Endpoint] = &[
         "GET",
         "/hateoas/computer_module/Base_getComputerToken",
         "",
-        OPERATOR,
+        ANY_MANAGER,
     ),
     ("GET", "/v1/", "", EVERYBODY),
     ("GET", "/v1/ca", "", EVERYBODY),
@@ -161,19 +208,70 @@ pub(super) const DOCUMENTS: &[Endpoint] = &[
     ("POST", "/v1/renew", "{}", EVERYBODY),
     ("GET", "/v1/watch?computer_id=COMP-1&since=99", "", NODE),
     ("POST", "/v1/report", "{}", COMPUTERS),
-    ("GET", "/v1/tokens", "", OPERATOR),
-    ("DELETE", "/v1/tokens/x", "", OPERATOR),
-    ("GET", "/v1/computers", "", OPERATOR),
-    ("GET", "/v1/computers/COMP-1", "", NODE),
-    ("POST", "/v1/computers/COMP-1/approve", "", OPERATOR),
-    ("GET", "/v1/services", "", OPERATOR),
-    ("GET", "/v1/services/a", "", OPERATOR),
-    ("GET", "/v1/forward?service=a&port=1", "", OPERATOR),
+    ("GET", "/v1/tokens", "", PEOPLE),
+    ("DELETE", "/v1/tokens/x", "", PEOPLE),
+    ("GET", "/v1/computers", "", PEOPLE),
+    ("GET", "/v1/computers/COMP-1", "", PROJECT),
+    ("POST", "/v1/computers/COMP-1/approve", "", MANAGERS),
+    ("POST", "/v1/tokens", "{}", MANAGERS),
+    (
+        "POST",
+        "/v1/tokens",
+        r#"{"project": "elsewhere"}"#,
+        &[OtherManager, Operator],
+    ),
+    (
+        "POST",
+        "/v1/tokens",
+        r#"{"kind": "person", "project": "default"}"#,
+        MANAGERS,
+    ),
+    ("POST", "/v1/tokens", r#"{"kind": "person"}"#, OPERATOR),
+    (
+        "POST",
+        "/v1/tokens",
+        r#"{"kind": "organisation", "project": "default"}"#,
+        OPERATOR,
+    ),
+    ("POST", "/v1/tokens", r#"{"kind": "operator"}"#, OPERATOR),
+    ("PUT", "/v1/computers/COMP-3/project/default", "", OPERATOR),
+    ("GET", "/v1/users", "", PEOPLE),
+    ("POST", "/v1/users/nobody/revoke", "", OPERATOR),
+    (
+        "PUT",
+        "/v1/users/acme/people/ann",
+        "",
+        &[Organisation, Operator],
+    ),
+    (
+        "DELETE",
+        "/v1/users/acme/people/mia",
+        "",
+        &[Organisation, Operator],
+    ),
+    ("GET", "/v1/projects", "", PEOPLE),
+    ("POST", "/v1/projects", r#"{"name": "new"}"#, OPERATOR),
+    ("DELETE", "/v1/projects/new", "", OPERATOR),
+    (
+        "PUT",
+        "/v1/projects/default/roles/mia",
+        r#"{"role": "member"}"#,
+        MANAGERS,
+    ),
+    ("DELETE", "/v1/projects/default/roles/olga", "", MANAGERS),
+    ("GET", "/v1/services", "", CERTIFIED),
+    ("GET", "/v1/services/a", "", TREE),
+    (
+        "GET",
+        "/v1/forward?service=a&port=1",
+        "",
+        &[Person, Organisation, Manager, Operator],
+    ),
     ("GET", "/v1/releases", "", OPERATOR),
     ("PUT", "/v1/releases/x", "", OPERATOR),
     ("GET", "/releases/x", "", CERTIFIED),
     ("GET", "/v1/re6st/network", "", COMPUTERS),
-    ("POST", "/v1/computers/COMP-1/revoke", "", OPERATOR),
+    ("POST", "/v1/computers/COMP-1/revoke", "", MANAGERS),
 ];
 
 const GUID: &str = r#"{"instance_guid": "{guid}"}"#;
@@ -184,8 +282,18 @@ pub(super) const RPC: &[Endpoint] = &[
         "POST",
         "/slapos.post.v0.software_instance",
         r#"{"title": "x", "software_release_uri": "https://x", "software_type": "y"}"#,
-        // A computer requests for its partitions; an instance in its own tree.
-        &[OtherTree, Child, Itself, Operator],
+        // A computer requests for its partitions; an instance in its own tree; people in their projects.
+        &[
+            OtherTree,
+            Child,
+            Itself,
+            OtherManager,
+            Member,
+            Person,
+            Organisation,
+            Manager,
+            Operator,
+        ],
     ),
     ("POST", "/slapos.get.v0.software_instance", GUID, TREE),
     (
@@ -211,7 +319,7 @@ pub(super) const RPC: &[Endpoint] = &[
         "POST",
         "/slapos.allDocs.v0.compute_node_instance_list",
         NODE_OF,
-        NODE,
+        OVERSEERS,
     ),
     (
         "POST",
@@ -223,7 +331,7 @@ pub(super) const RPC: &[Endpoint] = &[
         "POST",
         "/slapos.allDocs.v0.compute_node_software_installation_list",
         NODE_OF,
-        NODE,
+        PROJECT,
     ),
     (
         "POST",
@@ -232,12 +340,17 @@ pub(super) const RPC: &[Endpoint] = &[
         CERTIFIED,
     ),
     ("POST", "/slapos.get.v0.hateoas_url", "{}", CERTIFIED),
-    ("POST", "/slapos.get.v0.compute_node_status", NODE_OF, NODE),
+    (
+        "POST",
+        "/slapos.get.v0.compute_node_status",
+        NODE_OF,
+        PROJECT,
+    ),
     (
         "POST",
         "/slapos.post.v0.software_installation",
         r#"{"computer_guid": "COMP-1", "software_release_uri": "https://y"}"#,
-        OPERATOR,
+        MANAGERS,
     ),
     (
         "POST",
@@ -291,7 +404,7 @@ pub(super) const RPC: &[Endpoint] = &[
         "POST",
         "/slapos.put.v0.compute_node_bang",
         r#"{"computer_guid": "COMP-1", "message": "x"}"#,
-        NODE,
+        OVERSEERS,
     ),
     (
         "POST",
@@ -309,14 +422,14 @@ pub(super) const RPC: &[Endpoint] = &[
         "POST",
         "/slapos.remove.v0.compute_node_certificate",
         NODE_OF,
-        NODE,
+        OVERSEERS,
     ),
     // COMP-3 has none yet.
     (
         "POST",
         "/slapos.post.v0.compute_node_certificate",
         r#"{"computer_guid": "COMP-3"}"#,
-        OPERATOR,
+        MANAGERS,
     ),
 ];
 
