@@ -15,6 +15,7 @@ CREATE TABLE audit (
 CREATE TABLE certificates (
     serial TEXT PRIMARY KEY NOT NULL,
     identity TEXT NOT NULL,
+    ca TEXT NOT NULL,
     issued_at BIGINT NOT NULL,
     not_after BIGINT NOT NULL,
     revoked_at BIGINT

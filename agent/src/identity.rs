@@ -11,7 +11,7 @@ use slap::join::CaPin;
 
 use crate::disk;
 
-pub use certificate::{Certificate, CertificateError, ca_pin};
+pub use certificate::{Certificate, CertificateError, ca_pins};
 pub use inventory::inventory;
 pub use key::{Key, KeyError, load_or_make_key};
 
@@ -22,10 +22,10 @@ pub struct Identity {
     pub key: Key,
     /// Its certificate.
     pub certificate: Certificate,
-    /// The CA of its master, in PEM.
+    /// The CA of its master, in PEM; before the one that it follows, if there is one.
     pub ca: String,
-    /// The CA's key.
-    pub pin: CaPin,
+    /// The keys of these CAs.
+    pub pins: Vec<CaPin>,
     /// Where the master is and how the master calls the box.
     pub master: MasterFile,
 }
@@ -107,12 +107,12 @@ pub fn assemble(
     if certificate.public_key != key.public_key() {
         return Err(Error::OtherKey);
     }
-    let pin = ca_pin(&ca).map_err(Error::Ca)?;
+    let pins = ca_pins(&ca).map_err(Error::Ca)?;
     Ok(Identity {
         key,
         certificate,
         ca,
-        pin,
+        pins,
         master,
     })
 }

@@ -100,9 +100,11 @@ CREATE TABLE computer_warnings (
     PRIMARY KEY (computer, warning)
 );
 
+-- ca: the pin of who signed it.
 CREATE TABLE certificates (
     serial TEXT PRIMARY KEY NOT NULL,
     identity TEXT NOT NULL,
+    ca TEXT NOT NULL,
     issued_at BIGINT NOT NULL,
     not_after BIGINT NOT NULL,
     revoked_at BIGINT

@@ -340,7 +340,12 @@ async fn sign_in_style(
         .issue_in_style(identity, key, serial, writing.now(), style)
         .map_err(AdmissionError::FailedIssue)?;
     writing
-        .record_certificate(&serial_text(&serial), identity, issued.not_after)
+        .record_certificate(
+            &serial_text(&serial),
+            identity,
+            &signer.authority.pin(),
+            issued.not_after,
+        )
         .await?;
     Ok(issued.pem)
 }

@@ -48,6 +48,9 @@ pub enum Command {
         #[arg(long = "url", value_name = "URL")]
         urls: Vec<String>,
     },
+    /// The CA that every box and person of this master trusts
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Make an operator's token and print the command that logs in with it; works while the master runs
     OperatorToken {
         #[arg(long, value_name = "DIR")]
@@ -58,6 +61,30 @@ pub enum Command {
         /// How to reach the master, if not by the URLs of its last start
         #[arg(long = "url", value_name = "URL")]
         urls: Vec<String>,
+    },
+}
+
+/// One CA after another.
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// Make a new CA, which the one that there is vouches for; the master takes it at its next start
+    ///
+    /// Boxes and people learn of it when they renew their certificates: a box within half a week, a person within half a quarter.
+    /// Tokens made before stay good until the old CA retires. With several masters, copy the folder `ca` to each, then restart them.
+    Rotate {
+        #[arg(long, value_name = "DIR")]
+        data: Utf8PathBuf,
+    },
+    /// Forget the CA before the last rotation: who trusts it alone has to join again
+    Retire {
+        #[arg(long, value_name = "DIR")]
+        data: Utf8PathBuf,
+        /// The master's database, if it is not in its data folder
+        #[arg(long, value_name = "URL", env = DATABASE, hide_env_values = true)]
+        database: Option<String>,
+        /// Even those who have no certificate of the new CA yet
+        #[arg(long)]
+        force: bool,
     },
 }
 

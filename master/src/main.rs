@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use slapbox_master::cli::{Cli, Command};
+use slapbox_master::cli::{CaCommand, Cli, Command};
 use slapbox_master::clock::{Clock, Entropy};
-use slapbox_master::config::{Inputs, check_urls, database_of, load_inputs};
+use slapbox_master::config::{Inputs, ca_in, check_urls, database_of, load_inputs};
 use slapbox_master::minting::Mint;
 use slapbox_master::serve::{World, start};
-use slapbox_master::{chores, limits, local, master, notify};
+use slapbox_master::{ca, chores, limits, local, master, notify};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -50,6 +50,22 @@ async fn act(cli: Cli) -> anyhow::Result<()> {
                 ..Mint::operator()
             };
             print(&make_token(&data, database.as_deref(), wish, urls).await?)
+        }
+        Some(Command::Ca(CaCommand::Rotate { data })) => {
+            let authority = ca::rotate(&ca_in(&data))?;
+            print(&format!(
+                "the new CA is {}; restart the master",
+                authority.pin()
+            ))
+        }
+        Some(Command::Ca(CaCommand::Retire {
+            data,
+            database,
+            force,
+        })) => {
+            let database = database_of(&data, database.as_deref())?;
+            local::retire_ca(&data, &database, force, &Clock::system()).await?;
+            print("the CA before is retired; restart the master")
         }
         Some(Command::OperatorToken {
             data,

@@ -163,7 +163,9 @@ async fn open_store(
     let store = Store::open(&settings.database).await?;
     let mut writing = store.write("master", now).await?;
     writing.set_urls(&settings.urls).await?;
-    if !writing.belongs_to(&authority.pin().to_string()).await? {
+    let previous = authority.previous_pin().map(|it| it.to_string());
+    let pin = authority.pin().to_string();
+    if !writing.belongs_to(&pin, previous.as_deref()).await? {
         return Err(StartError::OtherAuthority {
             folder: settings.ca(),
         });

@@ -70,9 +70,11 @@ impl ServerIdentity {
     pub fn config(&self) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        roots
-            .add(self.authority.certificate().clone())
-            .map_err(TlsError::FailedSetup)?;
+        for certificate in self.authority.certificates() {
+            roots
+                .add(certificate.clone())
+                .map_err(TlsError::FailedSetup)?;
+        }
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
                 .allow_unauthenticated()

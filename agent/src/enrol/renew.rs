@@ -20,7 +20,7 @@ pub async fn renew(master: &Master, identity: &Identity) -> anyhow::Result<Ident
         identity.master.clone(),
     )?;
     ensure!(
-        renewed.pin == identity.pin,
+        renewed.pins.iter().any(|it| identity.pins.contains(it)),
         "the master gave another CA than its own"
     );
     Ok(renewed)

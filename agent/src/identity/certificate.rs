@@ -62,11 +62,19 @@ impl Certificate {
     }
 }
 
-/// The pin of a CA's certificate in PEM.
-pub fn ca_pin(pem: &str) -> Result<CaPin, CertificateError> {
-    with_first(pem, |certificate| {
-        CaPin::of_spki(certificate.public_key().raw)
-    })
+/// The pins of a CA's certificates in PEM: one, or two while one CA follows another.
+pub fn ca_pins(pem: &str) -> Result<Vec<CaPin>, CertificateError> {
+    let pins = Pem::iter_from_buffer(pem.as_bytes())
+        .map(|it| {
+            let it = it.map_err(CertificateError::NotPem)?;
+            let certificate = it.parse_x509().map_err(CertificateError::NotX509)?;
+            Ok(CaPin::of_spki(certificate.public_key().raw))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if pins.is_empty() {
+        return Err(CertificateError::Empty);
+    }
+    Ok(pins)
 }
 
 fn with_first<T>(

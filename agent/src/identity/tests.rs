@@ -64,7 +64,7 @@ fn an_identity_comes_back_as_it_was_kept() {
     store(&folder, &identity).unwrap();
     let loaded = load(&folder).unwrap().unwrap();
     assert_eq!(loaded.certificate, identity.certificate);
-    assert_eq!(loaded.pin, identity.pin);
+    assert_eq!(loaded.pins, identity.pins);
     assert_eq!(loaded.master, master());
 }
 

@@ -103,7 +103,7 @@ fn keep(
     let identity = identity::assemble(key.clone(), certificate, ca, master)
         .context("what the master gave cannot be used")?;
     anyhow::ensure!(
-        identity.pin == join.ca,
+        identity.pins.contains(&join.ca),
         "the master gave another CA than the join blob's"
     );
     identity::store(&life.places.identity(), &identity)?;

@@ -117,7 +117,7 @@ async fn a_box_takes_the_time_shows_its_token_and_gets_its_certificate() {
     let asked = format!("enrol {} {}", the.key.code(), token().id());
     assert_eq!(master.seen(), ["time".to_owned(), asked]);
     let identity = the.identity(admitted, &master.join());
-    assert_eq!(identity.pin, master.join().ca);
+    assert_eq!(identity.pins, [master.join().ca]);
 }
 
 #[tokio::test]

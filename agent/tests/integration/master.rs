@@ -164,6 +164,7 @@ async fn signed_time(
     Json(SignedTime {
         time,
         signature: URL_SAFE_NO_PAD.encode(signature),
+        previous_signature: None,
     })
 }
 

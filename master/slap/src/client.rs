@@ -19,7 +19,7 @@ use crate::join::{CaPin, JoinBlob};
 pub use error::{CallError, SetupError, TlsRefusal};
 pub use forward::Forwarded;
 pub use releases::Download;
-pub use tls::{Clock, Identity, pin_of_pem, pinned, trusting};
+pub use tls::{Clock, Identity, pinned, pins_of_pem, trusting};
 
 /// Whom to believe.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<Master>> {
     Router::new()
         .route("/v1/", get(discovery::discover))
         .route("/v1/ca", get(discovery::ca))
+        .route("/v1/crl", get(discovery::crl))
         .route("/v1/time", get(discovery::time))
         .route("/v1/enrol", post(enrol::enrol))
         .route("/v1/renew", post(enrol::renew))

@@ -15,6 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use sha2::{Digest, Sha256};
 
+use super::rotation::follow;
 use super::{Authority, CaError};
 
 impl Authority {
@@ -25,9 +26,7 @@ impl Authority {
         let (key_path, certificate_path) = paths(folder);
         match (read(&key_path)?, read(&certificate_path)?) {
             (None, Some(_)) => Err(CaError::KeyMissing { path: key_path }),
-            (Some(key), Some(certificate)) => {
-                parse(&key, certificate, &key_path, &certificate_path)
-            }
+            (Some(_), Some(_)) => Self::open(folder),
             (Some(key), None) => {
                 let key = parse_key(&key, &key_path)?;
                 make_certificate(key, &certificate_path)
@@ -42,8 +41,18 @@ impl Authority {
         }
     }
 
-    /// Opens the authority in `folder`, which must be there.
+    /// Opens the authority in `folder`, which must be there, and the one that it follows.
     pub fn open(folder: &Utf8Path) -> Result<Self, CaError> {
+        let authority = Self::open_alone(folder)?;
+        let previous = folder.join(PREVIOUS);
+        if previous.is_dir() {
+            follow(authority, Self::open_alone(&previous)?)
+        } else {
+            Ok(authority)
+        }
+    }
+
+    fn open_alone(folder: &Utf8Path) -> Result<Self, CaError> {
         let (key_path, certificate_path) = paths(folder);
         match (read(&key_path)?, read(&certificate_path)?) {
             (Some(key), Some(certificate)) => {
@@ -58,11 +67,14 @@ impl Authority {
     }
 }
 
-fn paths(folder: &Utf8Path) -> (Utf8PathBuf, Utf8PathBuf) {
+/// Where the authority before this one is, in the folder of this one.
+pub(super) const PREVIOUS: &str = "previous";
+
+pub(super) fn paths(folder: &Utf8Path) -> (Utf8PathBuf, Utf8PathBuf) {
     (folder.join("key.pem"), folder.join("ca.pem"))
 }
 
-fn read(path: &Utf8Path) -> Result<Option<String>, CaError> {
+pub(super) fn read(path: &Utf8Path) -> Result<Option<String>, CaError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(err) if err.kind() == ErrorKind::NotFound => Ok(None),
@@ -101,6 +113,7 @@ fn parse(
         issuer,
         certificate,
         pem,
+        previous: None,
     })
 }
 
@@ -113,8 +126,22 @@ fn parse_key(pem: &str, path: &Utf8Path) -> Result<KeyPair, CaError> {
 
 /// The authority has no dates to speak of: what pins it pins its key, and a box whose clock was wrong at its first start must not have made an authority that ends.
 fn make_certificate(key: KeyPair, path: &Utf8Path) -> Result<Authority, CaError> {
+    // Between it and those whom its master certifies is the next authority, while that one follows it.
+    let params = of_an_authority(&key.subject_public_key_info(), 1);
+    let certificate = params.self_signed(&key).map_err(CaError::FailedSign)?;
+    write(path, &certificate.pem())?;
+    Ok(Authority {
+        pem: certificate.pem(),
+        certificate: certificate.der().clone(),
+        issuer: Issuer::new(params, key),
+        previous: None,
+    })
+}
+
+/// Returns what the certificate of an authority with this key says. `below`: how many authorities may be below it.
+pub(super) fn of_an_authority(spki: &[u8], below: u8) -> CertificateParams {
     let mut params = CertificateParams::default();
-    let digest = Sha256::digest(key.subject_public_key_info());
+    let digest = Sha256::digest(spki);
     let code: String = digest[..4]
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -123,7 +150,7 @@ fn make_certificate(key: KeyPair, path: &Utf8Path) -> Result<Authority, CaError>
     params
         .distinguished_name
         .push(DnType::CommonName, format!("Slapbox CA {code}"));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
         KeyUsagePurpose::CrlSign,
@@ -131,16 +158,10 @@ fn make_certificate(key: KeyPair, path: &Utf8Path) -> Result<Authority, CaError>
     ];
     params.not_before = date_time_ymd(1970, 1, 1);
     params.not_after = date_time_ymd(9999, 12, 31);
-    let certificate = params.self_signed(&key).map_err(CaError::FailedSign)?;
-    write(path, &certificate.pem())?;
-    Ok(Authority {
-        pem: certificate.pem(),
-        certificate: certificate.der().clone(),
-        issuer: Issuer::new(params, key),
-    })
+    params
 }
 
-fn make_folder(folder: &Utf8Path) -> Result<(), CaError> {
+pub(super) fn make_folder(folder: &Utf8Path) -> Result<(), CaError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -151,7 +172,7 @@ fn make_folder(folder: &Utf8Path) -> Result<(), CaError> {
         })
 }
 
-fn write(path: &Utf8Path, text: &str) -> Result<(), CaError> {
+pub(super) fn write(path: &Utf8Path, text: &str) -> Result<(), CaError> {
     let attempt = || -> std::io::Result<()> {
         let mut file = AtomicWriteFile::open(path)?;
         file.as_file()

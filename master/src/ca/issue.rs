@@ -41,7 +41,7 @@ pub struct Issued {
 /// The server's own key and certificate, in memory only: a new one is made at each start.
 #[derive(Debug)]
 pub struct ServerCertificate {
-    /// The server's certificate, then the CA's.
+    /// The server's certificate, then the CA's and, in an overlap, what leads to the CA before.
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
     pub not_before: Moment,
@@ -126,8 +126,17 @@ impl Authority {
         let certificate = params
             .signed_by(&key, &self.issuer)
             .map_err(CaError::FailedSign)?;
+        let mut chain = vec![certificate.der().clone()];
+        if let Some(previous) = &self.previous {
+            // For those who trust the previous authority by its certificate, before the two that a pin may name.
+            chain.push(previous.vouched.clone());
+            chain.push(self.certificate.clone());
+            chain.push(previous.certificate.clone());
+        } else {
+            chain.push(self.certificate.clone());
+        }
         Ok(ServerCertificate {
-            chain: vec![certificate.der().clone(), self.certificate.clone()],
+            chain,
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
             not_before,
             not_after,
@@ -180,7 +189,7 @@ fn leaf(
     Ok(params)
 }
 
-fn date(moment: Moment) -> Result<OffsetDateTime, CaError> {
+pub(super) fn date(moment: Moment) -> Result<OffsetDateTime, CaError> {
     // Before 1970 there are no certificates: a clock that stands at its beginning gets its beginning.
     OffsetDateTime::from_unix_timestamp(moment.seconds().max(0))
         .map_err(|_| CaError::BadName(format!("the moment {}", moment.seconds())))

@@ -1,5 +1,7 @@
 //! Certificates that the CA issued, and whether they still count: asked at every request, so that a revocation acts at once.
 
+use slap::join::CaPin;
+
 use super::{Connection, StoreError, Writing};
 use crate::clock::Moment;
 use crate::identity::{Credential, Identity};
@@ -57,12 +59,61 @@ pub async fn standing(
     })
 }
 
+/// A certificate that counts no more, though its time is not over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The serial number in hexadecimal.
+    pub serial: String,
+    pub at: Moment,
+}
+
+/// Returns the certificates of a CA that are revoked and not over, by serial number.
+pub async fn revoked(
+    db: &mut Connection,
+    ca: &CaPin,
+    now: Moment,
+) -> Result<Vec<Revoked>, StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT serial, revoked_at FROM certificates
+         WHERE ca = $1 AND revoked_at IS NOT NULL AND not_after > $2 ORDER BY serial",
+    )
+    .bind(ca.to_string())
+    .bind(now.micros())
+    .fetch_all(db)
+    .await?;
+    let shown = rows.into_iter().map(|(serial, at)| Revoked {
+        serial,
+        at: Moment::from_micros(at),
+    });
+    Ok(shown.collect())
+}
+
+/// Returns those who have a certificate of a CA that counts, and none of another that does.
+pub async fn bearers_of(
+    db: &mut Connection,
+    ca: &CaPin,
+    now: Moment,
+) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT DISTINCT identity FROM certificates c
+         WHERE ca = $1 AND revoked_at IS NULL AND not_after > $2 AND NOT EXISTS
+             (SELECT 1 FROM certificates d WHERE d.identity = c.identity AND d.ca <> $1
+              AND d.revoked_at IS NULL AND d.not_after > $2)
+         ORDER BY identity",
+    )
+    .bind(ca.to_string())
+    .bind(now.micros())
+    .fetch_all(db)
+    .await?)
+}
+
 impl Writing {
     /// Records a certificate, and forgets those of the same bearer that have ended.
     pub async fn record_certificate(
         &mut self,
         serial: &str,
         identity: &Identity,
+        ca: &CaPin,
         not_after: Moment,
     ) -> Result<(), StoreError> {
         let (identity, now) = (identity.to_string(), self.now().micros());
@@ -72,12 +123,13 @@ impl Writing {
             .execute(self.db())
             .await?;
         sqlx::query(
-            "INSERT INTO certificates (serial, identity, issued_at, not_after) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO certificates (serial, identity, issued_at, not_after, ca) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(serial)
         .bind(&identity)
         .bind(now)
         .bind(not_after.micros())
+        .bind(ca.to_string())
         .execute(self.db())
         .await?;
         self.note("issue certificate", identity, serial).await

@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use super::computers::{reference, traits};
 use super::{Connection, StoreError, Writing, to_json};
 use crate::allocation::{Host, Traits};
-use crate::identity::{ComputerId, ProjectName};
+use crate::identity::{ComputerId, Identity, ProjectName};
 use crate::instance::{Instance, TreeId};
 use row::{HostRow, Row, SELECT};
 
@@ -436,6 +436,8 @@ impl Writing {
         if instance.host.is_some() {
             self.set_host(&instance.reference, None).await?;
         }
+        self.revoke_certificates(&Identity::Instance(instance.reference.clone()))
+            .await?;
         sqlx::query("UPDATE instances SET parent = NULL WHERE parent = $1")
             .bind(instance.reference.as_str())
             .execute(self.db())

@@ -12,14 +12,30 @@ pub async fn urls(db: &mut Connection) -> Result<Vec<String>, StoreError> {
 }
 
 impl Writing {
-    /// Binds the database to the CA with this pin, if it is bound to none; says whether it is the one.
-    pub async fn belongs_to(&mut self, ca: &str) -> Result<bool, StoreError> {
+    /// Binds the database to the CA with this pin, if it is bound to none or to the one that this one follows; says whether it is the one.
+    pub async fn belongs_to(
+        &mut self,
+        ca: &str,
+        previous: Option<&str>,
+    ) -> Result<bool, StoreError> {
         sqlx::query(
             "INSERT INTO settings (name, value) VALUES ('ca', $1) ON CONFLICT (name) DO NOTHING",
         )
         .bind(ca)
         .execute(self.db())
         .await?;
+        if let Some(previous) = previous {
+            let followed =
+                sqlx::query("UPDATE settings SET value = $1 WHERE name = 'ca' AND value = $2")
+                    .bind(ca)
+                    .bind(previous)
+                    .execute(self.db())
+                    .await?
+                    .rows_affected();
+            if followed > 0 {
+                self.note("follow ca", previous, ca).await?;
+            }
+        }
         let known: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = 'ca'")
             .fetch_one(self.db())
             .await?;

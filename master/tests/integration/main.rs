@@ -16,6 +16,7 @@ mod peer;
 mod people;
 mod re6st;
 mod releases;
+mod rotation;
 mod rpc;
 mod services;
 mod shares;

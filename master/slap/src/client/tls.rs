@@ -48,28 +48,38 @@ pub fn pinned(
     configuration(Anchor::Pin(pin), clock, identity)
 }
 
-/// Returns the configuration of somebody who has the CA's certificate.
+/// Returns the configuration of somebody who has the CA's certificate; two of them while one CA follows another.
 pub fn trusting(
     ca_pem: &str,
     clock: Clock,
     identity: Option<&Identity>,
 ) -> Result<ClientConfig, SetupError> {
     configuration(
-        Anchor::Certificate(ca_certificate(ca_pem)?),
+        Anchor::Certificates(ca_certificates(ca_pem)?),
         clock,
         identity,
     )
 }
 
-/// Returns the pin of a CA's certificate in PEM.
-pub fn pin_of_pem(ca_pem: &str) -> Result<CaPin, SetupError> {
-    let der = ca_certificate(ca_pem)?;
-    let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| SetupError::BadCa)?;
-    Ok(CaPin::of_spki(certificate.public_key().raw))
+/// Returns the pins of a CA's certificates in PEM: one, or two while one CA follows another.
+pub fn pins_of_pem(ca_pem: &str) -> Result<Vec<CaPin>, SetupError> {
+    ca_certificates(ca_pem)?
+        .iter()
+        .map(|der| {
+            let (_, certificate) = X509Certificate::from_der(der).map_err(|_| SetupError::BadCa)?;
+            Ok(CaPin::of_spki(certificate.public_key().raw))
+        })
+        .collect()
 }
 
-pub(super) fn ca_certificate(ca_pem: &str) -> Result<CertificateDer<'static>, SetupError> {
-    CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(|_| SetupError::BadCa)
+pub(super) fn ca_certificates(ca_pem: &str) -> Result<Vec<CertificateDer<'static>>, SetupError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(ca_pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|_| SetupError::BadCa)?;
+    if found.is_empty() {
+        return Err(SetupError::BadCa);
+    }
+    Ok(found)
 }
 
 fn configuration(

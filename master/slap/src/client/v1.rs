@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::call::{Call, bad_answer};
 use super::error::{AnswerError, CallError};
-use super::tls::{ca_certificate, pin_of_pem};
+use super::tls::{ca_certificates, pins_of_pem};
 use super::{Client, Trust};
 use crate::id::{ComputerId, Title};
 use crate::v1::{
@@ -25,14 +25,14 @@ impl Client {
         self.answer(&Call::get(["v1", ""])).await
     }
 
-    /// `GET /v1/ca`: the CA's certificate in PEM. One that is not the pinned one is refused.
+    /// `GET /v1/ca`: the CA's certificate in PEM, before that of the CA which it follows. The pinned one must be among them.
     pub async fn ca(&self) -> Result<String, CallError> {
         let call = Call::get(["v1", "ca"]);
         let pem = self.text(&call).await?;
-        let pin = pin_of_pem(&pem)
+        let pins = pins_of_pem(&pem)
             .map_err(|_| bad_answer(&call, AnswerError::Other("not a certificate in PEM")))?;
         match &self.trust {
-            Trust::Pin(expected) if *expected != pin => Err(CallError::OtherCa),
+            Trust::Pin(expected) if !pins.contains(expected) => Err(CallError::OtherCa),
             Trust::Pin(_) | Trust::Ca(_) => Ok(pem),
         }
     }
@@ -141,20 +141,22 @@ impl Client {
     }
 }
 
+/// Says whether one of the CAs signed the time.
 fn is_signed(ca_pem: &str, nonce: &[u8], signed: &SignedTime) -> bool {
-    let (Ok(ca), Ok(signature)) = (
-        ca_certificate(ca_pem),
-        URL_SAFE_NO_PAD.decode(&signed.signature),
-    ) else {
-        return false;
-    };
-    let Ok((_, ca)) = X509Certificate::from_der(&ca) else {
-        return false;
-    };
-    let key = UnparsedPublicKey::new(
-        &ECDSA_P256_SHA256_ASN1,
-        &ca.public_key().subject_public_key.data,
-    );
-    key.verify(&signed_time_message(nonce, signed.time), &signature)
-        .is_ok()
+    let message = signed_time_message(nonce, signed.time);
+    let signatures = [Some(&signed.signature), signed.previous_signature.as_ref()];
+    let signatures: Vec<Vec<u8>> = signatures
+        .into_iter()
+        .flatten()
+        .filter_map(|it| URL_SAFE_NO_PAD.decode(it).ok())
+        .collect();
+    ca_certificates(ca_pem)
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|ca| X509Certificate::from_der(ca).ok())
+        .any(|(_, ca)| {
+            let key = &ca.public_key().subject_public_key.data;
+            let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key);
+            signatures.iter().any(|it| key.verify(&message, it).is_ok())
+        })
 }

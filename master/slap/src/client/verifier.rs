@@ -20,7 +20,8 @@ use crate::join::CaPin;
 #[derive(Debug)]
 pub(super) enum Anchor {
     Pin(CaPin),
-    Certificate(CertificateDer<'static>),
+    /// More than one while a CA follows another.
+    Certificates(Vec<CertificateDer<'static>>),
 }
 
 /// The server sent no CA with the pinned key.
@@ -48,23 +49,27 @@ impl MasterVerifier {
             provider,
             name: ServerName::try_from(crate::MASTER_NAME).expect("a constant that is a name"),
         };
-        if let Anchor::Certificate(ca) = &verifier.anchor {
-            verifier.webpki(ca).map_err(|_| SetupError::BadCa)?;
+        if let Anchor::Certificates(known) = &verifier.anchor {
+            verifier.webpki(known).map_err(|_| SetupError::BadCa)?;
         }
         Ok(verifier)
     }
 
-    /// Returns the CA to verify the server's certificate with: the one that is known, or the one sent that the pin names.
-    fn ca<'a>(&'a self, sent: &'a [CertificateDer<'a>]) -> Result<&'a CertificateDer<'a>, Error> {
+    /// Returns the CAs to verify the server's certificate with: those that are known, or the one sent that the pin names.
+    fn cas<'a>(
+        &'a self,
+        sent: &'a [CertificateDer<'a>],
+    ) -> Result<&'a [CertificateDer<'a>], Error> {
         match &self.anchor {
-            Anchor::Certificate(ca) => Ok(ca),
+            Anchor::Certificates(known) => Ok(known),
             Anchor::Pin(pin) => sent
                 .iter()
-                .find(|der| {
+                .position(|der| {
                     X509Certificate::from_der(der).is_ok_and(|(_, certificate)| {
                         CaPin::of_spki(certificate.public_key().raw) == *pin
                     })
                 })
+                .map(|at| &sent[at..=at])
                 .ok_or_else(|| {
                     let mismatch = OtherError(Arc::new(PinMismatch));
                     Error::InvalidCertificate(CertificateError::Other(mismatch))
@@ -72,24 +77,26 @@ impl MasterVerifier {
         }
     }
 
-    fn webpki(&self, ca: &CertificateDer<'_>) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    fn webpki(&self, cas: &[CertificateDer<'_>]) -> Result<Arc<WebPkiServerVerifier>, Error> {
         let mut roots = RootCertStore::empty();
-        roots.add(ca.clone().into_owned())?;
+        for ca in cas {
+            roots.add(ca.clone().into_owned())?;
+        }
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
             .build()
             .map_err(|error| Error::General(error.to_string()))
     }
 }
 
-/// Returns a time at which both certificates are valid.
-fn time_within(ca: &CertificateDer<'_>, leaf: &CertificateDer<'_>) -> Result<UnixTime, Error> {
-    let starts = |der: &CertificateDer<'_>| {
+/// Returns a time at which the certificates are valid.
+fn time_within(cas: &[CertificateDer<'_>], leaf: &CertificateDer<'_>) -> Result<UnixTime, Error> {
+    // A time at which one has begun and another ended fails in webpki, which looks at the leaf.
+    let mut begin = 0;
+    for der in cas.iter().chain([leaf]) {
         let (_, certificate) = X509Certificate::from_der(der)
             .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        Ok::<_, Error>(certificate.validity().not_before.timestamp())
-    };
-    // A time at which one has begun and the other ended fails in webpki, which looks at the leaf.
-    let begin = starts(ca)?.max(starts(leaf)?);
+        begin = begin.max(certificate.validity().not_before.timestamp());
+    }
     let seconds = u64::try_from(begin).unwrap_or(0);
     Ok(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
 }
@@ -103,13 +110,19 @@ impl ServerCertVerifier for MasterVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let ca = self.ca(intermediates)?;
+        let cas = self.cas(intermediates)?;
         let time = match self.clock {
             Clock::Trusted => now,
-            Clock::Wrong => time_within(ca, end_entity)?,
+            Clock::Wrong => time_within(cas, end_entity)?,
         };
-        self.webpki(ca)?
-            .verify_server_cert(end_entity, &[], &self.name, ocsp_response, time)
+        // While a CA follows another, the one before vouches for it in an intermediate certificate.
+        self.webpki(cas)?.verify_server_cert(
+            end_entity,
+            intermediates,
+            &self.name,
+            ocsp_response,
+            time,
+        )
     }
 
     fn verify_tls12_signature(

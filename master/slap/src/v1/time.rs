@@ -9,6 +9,9 @@ pub struct SignedTime {
     pub time: i64,
     /// Base64url of the ECDSA P-256 SHA-256 signature (ASN.1) over [`signed_time_message`].
     pub signature: String,
+    /// The same by the key of the CA before, as long as not everybody knows the one that follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_signature: Option<String>,
 }
 
 /// Returns the bytes that the CA's key signs.

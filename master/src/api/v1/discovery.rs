@@ -14,6 +14,7 @@ use slap::v1::{Discovery, NONCE_MAX_BYTES, NONCE_MIN_BYTES, SignedTime, signed_t
 use crate::api::ApiError;
 use crate::api::extract::Query;
 use crate::master::Master;
+use crate::store::certificates;
 
 pub(super) async fn discover(State(master): State<Arc<Master>>) -> Json<Discovery> {
     let mut endpoints = vec!["watch", "report", "enrol", "forward"];
@@ -31,6 +32,20 @@ pub(super) async fn ca(State(master): State<Arc<Master>>) -> impl IntoResponse {
         [(header::CONTENT_TYPE, "application/x-pem-file")],
         master.authority.pem().to_owned(),
     )
+}
+
+pub(super) async fn crl(State(master): State<Arc<Master>>) -> Result<impl IntoResponse, ApiError> {
+    let (authority, now) = (&master.authority, master.clock.now());
+    let mut db = master.store.read().await?;
+    let own = certificates::revoked(&mut db, &authority.pin(), now).await?;
+    let previous = match authority.previous_pin() {
+        Some(pin) => certificates::revoked(&mut db, &pin, now).await?,
+        None => Vec::new(),
+    };
+    Ok((
+        [(header::CONTENT_TYPE, "application/x-pem-file")],
+        authority.revocations(&own, &previous, now)?,
+    ))
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,9 +67,12 @@ pub(super) async fn time(
             ))
         })?;
     let time = master.clock.now().seconds();
-    let signature = master.authority.sign(&signed_time_message(&nonce, time))?;
+    let message = signed_time_message(&nonce, time);
+    let signature = master.authority.sign(&message)?;
+    let previous = master.authority.sign_as_previous(&message)?;
     Ok(Json(SignedTime {
         time,
         signature: URL_SAFE_NO_PAD.encode(signature),
+        previous_signature: previous.map(|it| URL_SAFE_NO_PAD.encode(it)),
     }))
 }

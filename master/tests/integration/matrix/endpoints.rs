@@ -196,6 +196,7 @@ pub(super) const DOCUMENTS: &[Endpoint] = &[
     ),
     ("GET", "/v1/", "", EVERYBODY),
     ("GET", "/v1/ca", "", EVERYBODY),
+    ("GET", "/v1/crl", "", EVERYBODY),
     (
         "GET",
         "/v1/time?nonce=AAAAAAAAAAAAAAAAAAAAAA",
