@@ -48,9 +48,13 @@ pub async fn keep_watchdog(master: Arc<Master>) {
     let mut ticks = tokio::time::interval(limit / 3);
     loop {
         ticks.tick().await;
-        match master.store.is_alive().await {
-            Ok(()) => crate::notify(&[sd_notify::NotifyState::Watchdog]),
-            Err(err) => tracing::error!(error = &err as &dyn Error, "the database does not answer"),
+        let answer = master.store.is_alive().await;
+        if let Err(err) = &answer {
+            tracing::error!(error = err as &dyn Error, "the database does not answer");
+        }
+        // A lost server comes back by itself; meanwhile the master says what is wrong, which one that starts for ever cannot.
+        if answer.is_ok() || master.store.is_of_a_server() {
+            crate::notify(&[sd_notify::NotifyState::Watchdog]);
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod settings;
 pub mod supplies;
 pub mod tokens;
 pub mod trees;
+mod trouble;
 pub mod users;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::watch::Generations;
 
 use engine::Engine;
 pub use engine::{Location, LocationError};
+pub use trouble::Trouble;
 
 /// The engine's connection: what reading functions take.
 pub type Connection = sqlx::AnyConnection;
@@ -54,6 +56,8 @@ pub enum StoreError {
     },
     #[error("failed to ask the database")]
     Database(#[from] sqlx::Error),
+    #[error("failed to keep a change")]
+    FailedCommit(#[source] sqlx::Error),
     #[error("the database holds {what} that cannot be read")]
     Corrupted {
         what: String,
@@ -66,6 +70,7 @@ pub enum StoreError {
 #[derive(Clone, Debug)]
 pub struct Store {
     engine: Engine,
+    location: Location,
     readers: AnyPool,
     // One connection: writers queue here, not in the engine.
     writer: AnyPool,
@@ -85,6 +90,7 @@ impl Store {
         let readers = engine.readers(location).await.map_err(failed)?;
         Ok(Self {
             engine,
+            location: location.clone(),
             readers,
             writer,
             generations: Arc::new(Generations::default()),
@@ -93,12 +99,18 @@ impl Store {
 
     /// Returns a connection to read with.
     pub async fn read(&self) -> Result<PoolConnection<Any>, StoreError> {
-        Ok(self.readers.acquire().await?)
+        match self.readers.acquire().await {
+            Ok(connection) => Ok(connection),
+            Err(error) => Err(self.cause(error).await),
+        }
     }
 
     /// Returns a connection that sees one moment of the database, whatever is written meanwhile.
     pub async fn snapshot(&self) -> Result<Transaction<'static, Any>, StoreError> {
-        Ok(self.readers.begin_with(self.engine.begin_to_read()).await?)
+        match self.readers.begin_with(self.engine.begin_to_read()).await {
+            Ok(transaction) => Ok(transaction),
+            Err(error) => Err(self.cause(error).await),
+        }
     }
 
     /// Begins to write, as `actor`, who stands in the audit. Nothing is there for others before `commit`.
@@ -109,8 +121,12 @@ impl Store {
         actor: impl Into<String>,
         now: Moment,
     ) -> Result<Writing, StoreError> {
+        let transaction = match self.engine.begin_to_write(&self.writer).await {
+            Ok(transaction) => transaction,
+            Err(error) => return Err(self.cause(error).await),
+        };
         Ok(Writing {
-            transaction: self.engine.begin_to_write(&self.writer).await?,
+            transaction,
             engine: self.engine,
             generations: Arc::clone(&self.generations),
             changed: BTreeMap::new(),
@@ -119,10 +135,28 @@ impl Store {
         })
     }
 
+    /// A pool that cannot connect says that time ran out, and not why: whoever reads the log wants to know.
+    async fn cause(&self, error: sqlx::Error) -> StoreError {
+        if !matches!(error, sqlx::Error::PoolTimedOut) {
+            return error.into();
+        }
+        match self.engine.connect_once(&self.location).await {
+            Err(cause) => cause.into(),
+            // It can be reached: too many wait for it.
+            Ok(()) => error.into(),
+        }
+    }
+
     /// Asks the database for nothing, to see that it answers.
     pub async fn is_alive(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        let mut db = self.read().await?;
+        sqlx::query("SELECT 1").execute(&mut *db).await?;
         Ok(())
+    }
+
+    /// Whether the database is a server's: it comes and goes by itself, and starting this master again helps nobody.
+    pub fn is_of_a_server(&self) -> bool {
+        self.engine == Engine::Postgres
     }
 
     /// Returns who waits for changes.
@@ -164,7 +198,10 @@ impl Writing {
         if self.engine == Engine::Postgres {
             news::tell(&mut self.transaction, &self.changed).await?;
         }
-        self.transaction.commit().await?;
+        self.transaction
+            .commit()
+            .await
+            .map_err(StoreError::FailedCommit)?;
         for (computer, generation) in &self.changed {
             self.generations.publish(computer, *generation);
         }

@@ -12,7 +12,7 @@ use crate::ca::CaError;
 use crate::enrolment::TokenKind;
 use crate::renaming::RenameError;
 use crate::requests::RequestError;
-use crate::store::StoreError;
+use crate::store::{StoreError, Trouble};
 use crate::supplying::SupplyError;
 
 /// Why a request is not answered as was hoped.
@@ -48,7 +48,17 @@ pub enum ApiError {
     SlowDown { seconds: u64 },
     #[error("{0}")]
     Unreachable(String),
-    #[error("the master's disk is full")]
+    #[error(
+        "the master's database cannot be reached: nothing was changed, and the next attempt may succeed"
+    )]
+    NoDatabase(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(
+        "the master lost its database while it kept this: it is done or it is not, so ask again"
+    )]
+    Unsure(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(
+        "the master's disk is full: nothing was changed, and nothing can be until there is room"
+    )]
     DiskFull(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the master failed; its log says why")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -84,6 +94,8 @@ impl ApiError {
             Self::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
             Self::SlowDown { .. } => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
             Self::Unreachable(_) => (StatusCode::BAD_GATEWAY, "unreachable"),
+            Self::NoDatabase(_) => (StatusCode::SERVICE_UNAVAILABLE, "no_database"),
+            Self::Unsure(_) => (StatusCode::SERVICE_UNAVAILABLE, "unsure"),
             Self::DiskFull(_) => (StatusCode::INSUFFICIENT_STORAGE, "disk_full"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -97,7 +109,11 @@ struct Words(String);
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, code) = self.meaning();
-        if let Self::Internal(source) | Self::DiskFull(source) = &self {
+        if let Self::Internal(source)
+        | Self::NoDatabase(source)
+        | Self::Unsure(source)
+        | Self::DiskFull(source) = &self
+        {
             let error: &(dyn std::error::Error + 'static) = source.as_ref();
             tracing::error!(error, "{self}");
         }
@@ -123,7 +139,11 @@ pub(super) fn words(response: &Response) -> Option<String> {
 }
 
 /// Turns an error's JSON into plain words: SLAP's clients show the text.
-pub(super) async fn in_words(response: Response) -> Response {
+pub(super) async fn in_words(mut response: Response) -> Response {
+    // They know 503 as a master that cannot do it now, and go on without it; at 507 some of their commands break off.
+    if response.status() == StatusCode::INSUFFICIENT_STORAGE {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
     match response.extensions().get::<Words>() {
         Some(Words(words)) => {
             let (mut parts, words) = (response.headers().clone(), words.clone());
@@ -162,19 +182,11 @@ pub(super) async fn no_such_method(request: Request) -> ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let cause = match &error {
-            StoreError::Database(cause) => cause.as_database_error(),
-            StoreError::FailedOpen { .. }
-            | StoreError::Newer { .. }
-            | StoreError::FailedMigrate { .. }
-            | StoreError::Corrupted { .. } => None,
-        };
-        // SQLITE_FULL
-        let full = cause.is_some_and(|it| it.code().is_some_and(|code| code == "13"));
-        if full {
-            Self::DiskFull(error.into())
-        } else {
-            Self::Internal(error.into())
+        match error.trouble() {
+            Some(Trouble::Away) => Self::NoDatabase(error.into()),
+            Some(Trouble::Unsure) => Self::Unsure(error.into()),
+            Some(Trouble::Full) => Self::DiskFull(error.into()),
+            None => Self::Internal(error.into()),
         }
     }
 }

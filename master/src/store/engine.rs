@@ -15,6 +15,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a request waits for a connection: less than its client waits for the answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long one attempt to connect may take that only asks why others fail.
+const ONE_CALL: Duration = Duration::from_secs(2);
 /// How many requests read at once.
 const READERS: u32 = 4;
 
@@ -154,12 +156,31 @@ impl Engine {
             .acquire_timeout(PATIENCE)
             .idle_timeout(None)
             .max_lifetime(None)
+            // SQLite ends a transaction by itself when its disk is full; sqlx goes on believing in it, and would begin no other.
+            .before_acquire(|connection, _| {
+                let is_clean = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_clean) })
+            })
             .after_connect(move |connection, _| {
                 let setup = setup.clone();
                 Box::pin(async move { set_up(connection, &setup).await })
             })
             .connect_with(options)
             .await
+    }
+
+    /// Connects, to see why the pool cannot.
+    pub(super) async fn connect_once(self, location: &Location) -> Result<(), sqlx::Error> {
+        let options = location.options("ro")?;
+        let connecting = async {
+            let mut connection = options.connect().await?;
+            set_up(&mut connection, self.setup()).await?;
+            connection.close().await
+        };
+        match tokio::time::timeout(ONE_CALL, connecting).await {
+            Ok(ended) => ended,
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
     }
 
     fn setup(self) -> &'static str {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::{Connection, Location, Store, StoreError, computers};
 use crate::identity::ComputerId;
@@ -12,6 +12,8 @@ use crate::identity::ComputerId;
 const CHANNEL: &str = "slapbox_generations";
 /// How long to wait before a lost server is called again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long one attempt may take. The shorter, the more often sqlx knocks meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells every master of this database, when the transaction commits.
 pub(super) async fn tell(
@@ -34,19 +36,36 @@ impl Store {
         let Location::Server(url) = location else {
             return;
         };
+        let mut lost = false;
         loop {
-            let Err(error) = self.hear(url.reveal()).await;
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the database tells no news: calling it again"
-            );
+            let Err(error) = self.hear(url.reveal(), &mut lost).await;
+            // Said once: what cannot reach the server meanwhile says so itself.
+            if !lost {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the database tells no news: calling it until it does"
+                );
+            }
+            lost = true;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn hear(&self, url: &str) -> Result<std::convert::Infallible, StoreError> {
-        let mut listener = PgListener::connect(url).await?;
+    async fn hear(
+        &self,
+        url: &str,
+        lost: &mut bool,
+    ) -> Result<std::convert::Infallible, StoreError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(PATIENCE)
+            .connect(url)
+            .await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(CHANNEL).await?;
+        if std::mem::take(lost) {
+            tracing::info!("the database tells news again");
+        }
         loop {
             // What was told while nobody listened is lost: read it.
             self.publish_all().await?;

@@ -23,4 +23,5 @@ mod shares;
 mod starting;
 mod store;
 mod trees;
+mod troubles;
 mod watch;
