@@ -101,9 +101,10 @@ impl Fields {
         T::try_from(self.required(field)?).map_err(|err| FormError::BadId { field, err })
     }
 
-    /// Takes a text of any length, maybe none: a message, a log.
+    /// Takes a text of any length, maybe none: a message, a log. NUL becomes U+FFFD: no database keeps it, and the rest is wanted.
     pub fn text(&mut self, field: &str) -> String {
-        self.0.remove(field).unwrap_or_default()
+        let text = self.0.remove(field).unwrap_or_default();
+        text.replace('\0', "\u{fffd}")
     }
 }
 

@@ -184,6 +184,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error.trouble() {
             Some(Trouble::Away) => Self::NoDatabase(error.into()),
+            Some(Trouble::Unfit) => {
+                Self::BadRequest("a text has a character that cannot be kept: NUL".to_owned())
+            }
             Some(Trouble::Unsure) => Self::Unsure(error.into()),
             Some(Trouble::Full) => Self::DiskFull(error.into()),
             None => Self::Internal(error.into()),

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::{FormRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -31,7 +32,18 @@ impl<T: DeserializeOwned> FromRequest<Arc<Master>> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, master: &Arc<Master>) -> Result<Self, ApiError> {
-        axum::Json::from_request(request, master)
+        let (parts, body) = request.into_parts();
+        let body = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(body, master)
+            .await
+            .map_err(|err| refusal(err.status(), err.body_text()))?;
+        // A list would be taken for an object whose fields come in order, and an empty one for one without any.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            let words = "the body must be an object, and is a list";
+            return Err(ApiError::BadRequest(words.to_owned()));
+        }
+        let whole = Request::from_parts(parts, Body::from(bytes));
+        axum::Json::from_request(whole, master)
             .await
             .map(|axum::Json(value)| Self(value))
             .map_err(|err: JsonRejection| refusal(err.status(), err.body_text()))
@@ -42,11 +54,34 @@ impl FromRequest<Arc<Master>> for Fields {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, master: &Arc<Master>) -> Result<Self, ApiError> {
-        axum::Form::<Vec<(String, String)>>::from_request(request, master)
+        let axum::extract::RawForm(form) = axum::extract::RawForm::from_request(request, master)
             .await
-            .map(|axum::Form(pairs)| Self(pairs.into_iter().collect()))
-            .map_err(|err: FormRejection| refusal(err.status(), err.body_text()))
+            .map_err(|err| refusal(err.status(), err.body_text()))?;
+        let pairs: Option<Vec<_>> = form
+            .split(|&byte| byte == b'&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| {
+                let mut sides = pair.splitn(2, |&byte| byte == b'=');
+                let mut side = || decoded(sides.next().unwrap_or_default());
+                Some((side()?, side()?))
+            })
+            .collect();
+        // What stands for a broken character would be kept as if it had been sent.
+        let pairs = pairs.ok_or_else(|| {
+            ApiError::BadRequest("the form has bytes that are no UTF-8".to_owned())
+        })?;
+        Ok(Self(pairs.into_iter().collect()))
     }
+}
+
+/// Returns one side of a field, if it is text.
+fn decoded(side: &[u8]) -> Option<String> {
+    let spaced: Vec<u8> = side
+        .iter()
+        .map(|&byte| if byte == b'+' { b' ' } else { byte })
+        .collect();
+    let bytes: Vec<u8> = percent_encoding::percent_decode(&spaced).collect();
+    String::from_utf8(bytes).ok()
 }
 
 impl<T: DeserializeOwned> FromRequestParts<Arc<Master>> for Query<T> {

@@ -13,6 +13,8 @@ pub enum Trouble {
     Away,
     /// There is no room left where it is kept.
     Full,
+    /// It was given a text that it cannot keep: PostgreSQL keeps no NUL.
+    Unfit,
     /// It went away while a change was being kept: that is there whole, or not at all.
     Unsure,
 }
@@ -26,6 +28,7 @@ impl StoreError {
                 // What does not fit is not kept.
                 Some(Trouble::Full) => Some(Trouble::Full),
                 Some(Trouble::Away | Trouble::Unsure) => Some(Trouble::Unsure),
+                Some(Trouble::Unfit) => Some(Trouble::Unfit),
                 None => None,
             },
             Self::Newer { .. } | Self::FailedMigrate { .. } | Self::Corrupted { .. } => None,
@@ -63,6 +66,8 @@ fn of_postgres(sqlstate: &str) -> Option<Trouble> {
     match sqlstate {
         // disk_full
         "53100" => Some(Trouble::Full),
+        // character_not_in_repertoire
+        "22021" => Some(Trouble::Unfit),
         // A standby takes no changes; a statement took too long; the database is not there, or lets nobody in.
         "25006" | "25P03" | "57014" | "3D000" | "42501" | "55000" => Some(Trouble::Away),
         // The connection, who connects, a conflict with others, resources, the administrator, the system.
@@ -104,6 +109,7 @@ mod tests {
             ("53300", Some(Trouble::Away)),
             ("25006", Some(Trouble::Away)),
             ("28P01", Some(Trouble::Away)),
+            ("22021", Some(Trouble::Unfit)),
             ("42601", None),
             ("23505", None),
             ("XX001", None),

@@ -10,6 +10,7 @@ mod database;
 mod enrolment;
 mod forward;
 mod lab;
+mod malformed;
 mod masters;
 mod matrix;
 mod peer;

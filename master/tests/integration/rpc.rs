@@ -9,7 +9,7 @@ use slap::client::Identity;
 use crate::lab::Lab;
 
 const SOFTWARE: &str = "https://example.com/software.cfg";
-const JOURNAL: &str = "<journal><transaction type='Sale Packing List'><start_date/><stop_date/><reference>COMP-1</reference>\
+pub(crate) const JOURNAL: &str = "<journal><transaction type='Sale Packing List'><start_date/><stop_date/><reference>COMP-1</reference>\
     <currency/><payment_mode/><arrow type='Administration'/><movement><resource>r</resource><quantity>1</quantity>\
     <price>0</price><VAT/></movement></transaction></journal>";
 
