@@ -146,17 +146,21 @@ impl Client {
     }
 
     pub(super) async fn text(&self, call: &Call) -> Result<String, CallError> {
-        let bytes = body(self.send(call).await?).await?;
-        String::from_utf8(bytes).map_err(|_| CallError::BadAnswer {
-            call: call.name(),
-            err: AnswerError::Other("not UTF-8"),
-        })
+        text_of(call, self.send(call).await?).await
     }
 
     pub(super) async fn answer<T: DeserializeOwned>(&self, call: &Call) -> Result<T, CallError> {
         let text = self.text(call).await?;
         serde_json::from_str(&text).map_err(|err| bad_answer(call, err))
     }
+}
+
+pub(super) async fn text_of(call: &Call, answer: Response) -> Result<String, CallError> {
+    let bytes = body(answer).await?;
+    String::from_utf8(bytes).map_err(|_| CallError::BadAnswer {
+        call: call.name(),
+        err: AnswerError::Other("not UTF-8"),
+    })
 }
 
 pub(super) fn bad_answer(call: &Call, err: impl Into<AnswerError>) -> CallError {

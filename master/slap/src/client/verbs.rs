@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use reqwest::header::{ETAG, IF_NONE_MATCH};
+
 use super::Client;
-use super::call::{Call, bad_answer};
+use super::call::{Call, bad_answer, text_of};
 use super::error::CallError;
 use crate::computer::Computer;
 use crate::configuration::ComputerConfiguration;
@@ -16,11 +18,41 @@ use crate::instance::SoftwareInstance;
 use crate::partition::ComputerPartition;
 use crate::state::{InstanceReport, SoftwareReport};
 
+/// What a master calls one version of a document (`ETag`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag(String);
+
+fn full_information(computer: &ComputerId) -> Call {
+    Call::get(["getFullComputerInformation"]).query("computer_id", computer)
+}
+
 impl Client {
     /// `getFullComputerInformation`: everything that shall be on a computer.
     pub async fn computer(&self, computer: &ComputerId) -> Result<Computer, CallError> {
-        let call = Call::get(["getFullComputerInformation"]).query("computer_id", computer);
+        let call = full_information(computer);
         Computer::from_xml(&self.text(&call).await?).map_err(|err| bad_answer(&call, err))
+    }
+
+    /// As [`Client::computer`], but nothing when it is still the one that came with `tag`. A master without tags answers each time.
+    pub async fn computer_if_new(
+        &self,
+        computer: &ComputerId,
+        tag: Option<&Tag>,
+    ) -> Result<Option<(Computer, Option<Tag>)>, CallError> {
+        let mut call = full_information(computer);
+        if let Some(Tag(tag)) = tag {
+            call = call.header(IF_NONE_MATCH.as_str(), tag);
+        }
+        let answer = match self.send(&call).await {
+            // Unasked for, it is an error as any other.
+            Err(CallError::Status { status: 304, .. }) if tag.is_some() => return Ok(None),
+            other => other?,
+        };
+        let tag = answer.headers().get(ETAG).and_then(|it| it.to_str().ok());
+        let tag = tag.map(|it| Tag(it.to_owned()));
+        let text = text_of(&call, answer).await?;
+        let document = Computer::from_xml(&text).map_err(|err| bad_answer(&call, err))?;
+        Ok(Some((document, tag)))
     }
 
     /// `registerComputerPartition`: what shall be in one partition.

@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -228,4 +229,42 @@ async fn a_proxy_is_asked_for_the_masters_own_address() {
         asked.starts_with(&format!("CONNECT {address} HTTP/1.1")),
         "{asked}"
     );
+}
+
+#[tokio::test]
+async fn what_is_the_same_as_before_is_not_sent_again() {
+    let full = async |headers: HeaderMap| {
+        let known = headers.get("if-none-match").map(|it| it.to_str().unwrap());
+        match known {
+            None | Some("\"1\"") => {
+                let computer = slap::Computer {
+                    id: ComputerId::numbered(2),
+                    partitions: Vec::new(),
+                    software: Vec::new(),
+                };
+                ([("etag", "\"2\"")], computer.to_xml()).into_response()
+            }
+            Some(_) => StatusCode::NOT_MODIFIED.into_response(),
+        }
+    };
+    let routes = Router::new().route("/getFullComputerInformation", get(full));
+    let client = client_of(routes).await;
+    let computer = ComputerId::numbered(2);
+    let first = client.computer_if_new(&computer, None).await.unwrap();
+    let (document, tag) = first.unwrap();
+    assert_eq!(document.id, computer);
+    let again = client.computer_if_new(&computer, tag.as_ref()).await;
+    assert_eq!(again.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_document_that_nobody_has_is_never_the_same() {
+    let full = get(async || StatusCode::NOT_MODIFIED);
+    let client = client_of(Router::new().route("/getFullComputerInformation", full)).await;
+    let computer = ComputerId::numbered(2);
+    let answer = client.computer_if_new(&computer, None).await;
+    assert!(matches!(
+        answer.unwrap_err(),
+        CallError::Status { status: 304, .. }
+    ));
 }
