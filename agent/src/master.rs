@@ -5,13 +5,14 @@ mod time;
 mod upstream;
 mod words;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use slap::ComputerId;
-use slap::client::{self, CallError, Client, SetupError};
+use slap::client::{self, CallError, Client, SetupError, Tag};
 use tokio::sync::OnceCell;
 
+use crate::desired::Desired;
 use crate::identity::Identity;
 use crate::places::Places;
 use crate::world::World;
@@ -29,6 +30,7 @@ pub struct Master {
     client: RwLock<Arc<Client>>,
     settings: RwLock<client::Settings>,
     extensions: OnceCell<Vec<String>>,
+    told: Mutex<Option<(Tag, Desired)>>,
     time: TimeSource,
 }
 
@@ -48,6 +50,7 @@ impl Master {
             client: RwLock::new(Arc::new(client)),
             settings: RwLock::new(settings),
             extensions: OnceCell::new(),
+            told: Mutex::default(),
             time,
         })
     }
@@ -89,6 +92,11 @@ impl Master {
             }
             other => other,
         }
+    }
+
+    /// What the master told last, and what it called that.
+    fn told(&self) -> MutexGuard<'_, Option<(Tag, Desired)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the clock if the master's CA says that it is wrong.

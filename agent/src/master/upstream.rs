@@ -15,11 +15,18 @@ use crate::workload::Report;
 
 impl Upstream for Master {
     async fn desired(&self) -> Result<Desired, UpstreamError> {
+        let told = self.told().clone();
+        let tag = told.as_ref().map(|(tag, _)| tag);
         let answer = self
-            .call(|client| async move { client.computer(&self.computer).await })
+            .call(|client| async move { client.computer_if_new(&self.computer, tag).await })
             .await;
-        let computer = answer.map_err(said)?;
-        Ok(Desired::from(&computer))
+        let Some((computer, tag)) = answer.map_err(said)? else {
+            let (_, desired) = told.expect("only what was shown can be said to be the same");
+            return Ok(desired);
+        };
+        let desired = Desired::from(&computer);
+        *self.told() = tag.map(|tag| (tag, desired.clone()));
+        Ok(desired)
     }
 
     async fn announce(&self, computer: &ComputerConfiguration) -> Result<(), UpstreamError> {
