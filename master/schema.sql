@@ -40,6 +40,7 @@ CREATE TABLE computers (
     created_at BIGINT NOT NULL,
     last_contact BIGINT,
     generation BIGINT NOT NULL DEFAULT 0,
+    version BIGINT NOT NULL DEFAULT 0,
     report TEXT
 );
 

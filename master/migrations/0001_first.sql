@@ -75,6 +75,7 @@ CREATE TABLE redemptions (
 );
 
 -- public_key: SHA-256 of the SubjectPublicKeyInfo; none where the machine never showed one. generation: moves whenever the desired state of the computer does.
+-- version: moves whenever what the computer is told does, desired or not; a time, so that no number is ever used twice, restored or not.
 CREATE TABLE computers (
     reference TEXT PRIMARY KEY NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'enrolled', 'revoked')),
@@ -87,6 +88,7 @@ CREATE TABLE computers (
     created_at BIGINT NOT NULL,
     last_contact BIGINT,
     generation BIGINT NOT NULL DEFAULT 0,
+    version BIGINT NOT NULL DEFAULT 0,
     report TEXT
 );
 CREATE INDEX computers_project ON computers (project);

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod contacts;
+pub mod documents;
 pub mod enrolment;
 pub mod identity;
 pub mod instance;

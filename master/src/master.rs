@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use crate::ca::Authority;
 use crate::clock::{Clock, Entropy};
 use crate::contacts::Contacts;
+use crate::documents::Documents;
 use crate::identity::ComputerId;
 use crate::refusals::Refusals;
 use crate::store::Store;
@@ -38,6 +39,7 @@ pub struct Master {
     pub may_dial: fn(&IpAddr) -> bool,
     pub refusals: Refusals,
     pub contacts: Contacts,
+    pub documents: Documents,
     /// Told when somebody enrolled as operator.
     pub operator_enrolled: Notify,
     /// True when the master is to stop: held requests end.

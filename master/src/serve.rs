@@ -16,6 +16,7 @@ use crate::ca::{Authority, CaError};
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::{Listen, Settings};
 use crate::contacts::Contacts;
+use crate::documents::Documents;
 use crate::listener::{Peer, TlsListener};
 use crate::master::{Master, Open};
 use crate::refusals::Refusals;
@@ -119,6 +120,7 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
         may_dial: world.may_dial,
         refusals: Refusals::default(),
         contacts: Contacts::default(),
+        documents: Documents::default(),
         operator_enrolled: Notify::new(),
         stopping,
     });

@@ -17,7 +17,7 @@ pub mod trees;
 mod trouble;
 pub mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sqlx::migrate::MigrateError;
@@ -130,6 +130,7 @@ impl Store {
             engine: self.engine,
             generations: Arc::clone(&self.generations),
             changed: BTreeMap::new(),
+            retold: BTreeSet::new(),
             actor: actor.into(),
             now,
         })
@@ -178,6 +179,8 @@ pub struct Writing {
     engine: Engine,
     generations: Arc<Generations>,
     changed: BTreeMap<ComputerId, u64>,
+    // Those whose version moved and whose generation did not.
+    retold: BTreeSet<ComputerId>,
     actor: String,
     now: Moment,
 }

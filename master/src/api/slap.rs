@@ -9,6 +9,7 @@ pub(super) mod instance;
 pub(super) mod project;
 pub(super) mod software;
 pub(super) mod status;
+mod told;
 mod trees;
 
 use std::sync::Arc;
@@ -32,8 +33,8 @@ const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<Arc<Master>> {
     Router::new()
-        .route("/getFullComputerInformation", get(computer::full))
-        .route("/getComputerInformation", get(computer::full))
+        .route("/getFullComputerInformation", get(told::full))
+        .route("/getComputerInformation", get(told::full))
         .route("/registerComputerPartition", get(computer::partition))
         .route("/loadComputerConfigurationFromXML", post(computer::load))
         .route("/computerBang", post(computer::bang))
@@ -103,11 +104,13 @@ impl From<OfPartition> for InstanceForm {
     }
 }
 
+const MARSHALLED: &str = "text/xml; charset=utf-8";
+
 /// A marshalled answer.
 struct Marshalled(String);
 
 impl IntoResponse for Marshalled {
     fn into_response(self) -> axum::response::Response {
-        ([(header::CONTENT_TYPE, "text/xml; charset=utf-8")], self.0).into_response()
+        ([(header::CONTENT_TYPE, MARSHALLED)], self.0).into_response()
     }
 }

@@ -150,6 +150,19 @@ pub async fn generation(
     Ok(generation.map(unsigned))
 }
 
+/// Returns the version of what a computer is told.
+pub async fn version(
+    db: &mut Connection,
+    computer: &ComputerId,
+) -> Result<Option<u64>, StoreError> {
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM computers WHERE reference = $1")
+            .bind(computer.as_str())
+            .fetch_optional(db)
+            .await?;
+    Ok(version.map(unsigned))
+}
+
 /// Returns what conditions of requests are held against.
 pub(super) fn traits(labels: &str, inventory: &str) -> Result<Traits, StoreError> {
     /// What of an inventory counts; the rest is the API's.

@@ -369,6 +369,14 @@ impl Writing {
         report: InstanceReport,
         status: &str,
     ) -> Result<(), StoreError> {
+        let before: Option<String> =
+            sqlx::query_scalar("SELECT status FROM instances WHERE reference = $1")
+                .bind(instance.as_str())
+                .fetch_optional(self.db())
+                .await?;
+        if before.as_deref() != Some(status) {
+            self.retell_where_shown(instance).await?;
+        }
         let now = self.now().micros();
         sqlx::query(
             "UPDATE instances
@@ -407,6 +415,7 @@ impl Writing {
             .bind(title)
             .execute(self.db())
             .await?;
+        self.retell_where_shown(&instance.reference).await?;
         if instance.is_root() {
             self.set_tree_title(&instance.tree, title).await?;
         }
@@ -425,7 +434,22 @@ impl Writing {
             .bind(to_json(connection))
             .execute(self.db())
             .await?;
-        Ok(())
+        self.retell_where_shown(instance).await
+    }
+
+    /// Tells the computer anew in whose document an instance stands, its host's if it is a share.
+    async fn retell_where_shown(&mut self, instance: &InstanceGuid) -> Result<(), StoreError> {
+        let computer: Option<String> = sqlx::query_scalar(
+            "SELECT p.computer FROM instances i JOIN partitions p ON p.instance = COALESCE(i.host, i.reference)
+             WHERE i.reference = $1",
+        )
+        .bind(instance.as_str())
+        .fetch_optional(self.db())
+        .await?;
+        match computer {
+            Some(computer) => self.retell(&reference(&computer)?).await,
+            None => Ok(()),
+        }
     }
 
     /// Forgets an instance that has no partition any more. Those it requested stay, without it; those that shared it wait for another.

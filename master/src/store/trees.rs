@@ -1,5 +1,6 @@
 //! Instance trees: what one request of a person grew into. A tree lives as long as any of its instances.
 
+use super::computers::reference;
 use super::{Connection, StoreError, Writing};
 use crate::identity::{ProjectName, UserName};
 use crate::instance::TreeId;
@@ -57,6 +58,18 @@ impl Writing {
             .bind(title)
             .execute(self.db())
             .await?;
+        // Every instance of the tree is told its root's title.
+        let computers: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT p.computer
+             FROM instances i JOIN partitions p ON p.instance = COALESCE(i.host, i.reference)
+             WHERE i.tree = $1",
+        )
+        .bind(&tree.0)
+        .fetch_all(self.db())
+        .await?;
+        for computer in computers {
+            self.retell(&reference(&computer)?).await?;
+        }
         Ok(())
     }
 

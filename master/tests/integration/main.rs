@@ -23,6 +23,7 @@ mod services;
 mod shares;
 mod starting;
 mod store;
+mod tags;
 mod trees;
 mod troubles;
 mod watch;

@@ -10,7 +10,7 @@ use slap::forms::InstanceForm;
 use slap::{ComputerConfiguration, Journal, PartitionId};
 
 use super::instance::{bad, begin};
-use super::{Marshalled, OfComputer, document};
+use super::{Marshalled, document};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::error::chain;
@@ -20,58 +20,7 @@ use crate::instance::{Address, Instance};
 use crate::master::Master;
 use crate::placement::place_waiting;
 use crate::store::partitions::Announced;
-use crate::store::{Connection, computers, instances, partitions, supplies};
-
-pub(super) async fn full(
-    State(master): State<Arc<Master>>,
-    caller: Caller,
-    Query(OfComputer { computer_id }): Query<OfComputer>,
-) -> Result<Marshalled, ApiError> {
-    if let Caller::Instance(own) = &caller {
-        return own_partition_alone(&master, own, &computer_id).await;
-    }
-    let mut db = master.store.snapshot().await?;
-    caller.may_oversee(&mut db, &computer_id).await?;
-    must_exist(&mut db, &computer_id).await?;
-    let computer = document::computer(
-        computer_id.clone(),
-        partitions::partitions(&mut db, &computer_id).await?,
-        instances::instances_on(&mut db, &computer_id).await?,
-        instances::shares_on(&mut db, &computer_id).await?,
-        supplies::supplies(&mut db, &computer_id).await?,
-    );
-    Ok(Marshalled(computer.to_xml()))
-}
-
-/// What an instance sees of its computer: its own partition, and no software.
-async fn own_partition_alone(
-    master: &Master,
-    own: &Instance,
-    computer: &ComputerId,
-) -> Result<Marshalled, ApiError> {
-    let place = own.place.as_ref().filter(|it| it.computer == *computer);
-    let place = place.ok_or_else(|| {
-        ApiError::Forbidden(format!(
-            "{} is not on {computer}, and may not ask about it",
-            own.reference
-        ))
-    })?;
-    let mut db = master.store.snapshot().await?;
-    let shares = instances::shares_of(&mut db, &own.reference).await?;
-    let partition = document::partition(
-        computer.clone(),
-        place.partition.clone(),
-        &place.addresses,
-        Some(own.clone()),
-        shares,
-    );
-    let seen = slap::Computer {
-        id: computer.clone(),
-        partitions: vec![partition],
-        software: Vec::new(),
-    };
-    Ok(Marshalled(seen.to_xml()))
-}
+use crate::store::{Connection, computers, instances};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct OfPartition {

@@ -26,8 +26,8 @@ impl Writing {
         let reference = ComputerId::numbered(self.next_number("COMP").await?);
         let now = self.now().micros();
         sqlx::query(
-            "INSERT INTO computers (reference, state, public_key, code, smbios_uuid, inventory, labels, created_at, project)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO computers (reference, state, public_key, code, smbios_uuid, inventory, labels, created_at, project, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)",
         )
         .bind(reference.as_str())
         .bind(new.state.as_str())
@@ -48,8 +48,8 @@ impl Writing {
     pub async fn add_named_computer(&mut self, reference: &ComputerId) -> Result<(), StoreError> {
         let now = self.now().micros();
         let added = sqlx::query(
-            "INSERT INTO computers (reference, state, code, smbios_uuid, inventory, labels, created_at, project)
-             VALUES ($1, 'enrolled', '', '', '{}', '{}', $2, $3) ON CONFLICT (reference) DO NOTHING",
+            "INSERT INTO computers (reference, state, code, smbios_uuid, inventory, labels, created_at, project, version)
+             VALUES ($1, 'enrolled', '', '', '{}', '{}', $2, $3, $2) ON CONFLICT (reference) DO NOTHING",
         )
         .bind(reference.as_str())
         .bind(now)
@@ -176,15 +176,41 @@ impl Writing {
         Ok(())
     }
 
-    /// Moves the generation of a computer: its desired state is another one.
+    /// Moves the version of a computer: what it is told is another document, though nothing else is wanted of it.
+    ///
+    /// Every function of the store that changes what stands in the document and does not `touch` the computer calls this.
+    pub(in crate::store) async fn retell(
+        &mut self,
+        computer: &ComputerId,
+    ) -> Result<(), StoreError> {
+        if self.changed.contains_key(computer) || !self.retold.insert(computer.clone()) {
+            return Ok(());
+        }
+        let now = self.now().micros();
+        sqlx::query(
+            "UPDATE computers SET version = CASE WHEN version < $2 THEN $2 ELSE version + 1 END
+             WHERE reference = $1",
+        )
+        .bind(computer.as_str())
+        .bind(now)
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+
+    /// Moves the generation of a computer, and its version: its desired state is another one.
     pub async fn touch(&mut self, computer: &ComputerId) -> Result<(), StoreError> {
         if self.changed.contains_key(computer) {
             return Ok(());
         }
+        let now = self.now().micros();
         let generation: Option<i64> = sqlx::query_scalar(
-            "UPDATE computers SET generation = generation + 1 WHERE reference = $1 RETURNING generation",
+            "UPDATE computers SET generation = generation + 1,
+                 version = CASE WHEN version < $2 THEN $2 ELSE version + 1 END
+             WHERE reference = $1 RETURNING generation",
         )
         .bind(computer.as_str())
+        .bind(now)
         .fetch_optional(self.db())
         .await?;
         if let Some(generation) = generation {
