@@ -12,6 +12,14 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 );
 
+CREATE TABLE capabilities (
+    computer TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    capability TEXT NOT NULL,
+    PRIMARY KEY (computer, partition, capability),
+    FOREIGN KEY (computer, partition) REFERENCES partitions (computer, reference) ON DELETE CASCADE
+);
+
 CREATE TABLE certificates (
     serial TEXT PRIMARY KEY NOT NULL,
     identity TEXT NOT NULL,

@@ -177,6 +177,15 @@ CREATE TABLE partitions (
 );
 CREATE INDEX partitions_free ON partitions (computer, instance, position);
 
+-- A partition with capabilities is for requests that name one of them, and for no others.
+CREATE TABLE capabilities (
+    computer TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    capability TEXT NOT NULL,
+    PRIMARY KEY (computer, partition, capability),
+    FOREIGN KEY (computer, partition) REFERENCES partitions (computer, reference) ON DELETE CASCADE
+);
+
 CREATE TABLE releases (
     name TEXT PRIMARY KEY NOT NULL,
     sha256 TEXT NOT NULL,

@@ -65,7 +65,8 @@ pub enum Waiting {
     NotSuppliedOn(String),
     /// The first condition that each computer does not meet.
     Unmet(BTreeMap<ComputerId, String>),
-    Full(Vec<ComputerId>),
+    /// Where nothing is free, and the capability that is asked for.
+    Full(Vec<ComputerId>, Option<String>),
     NoHost,
     NoSuchHost(String),
 }
@@ -90,9 +91,13 @@ impl fmt::Display for Waiting {
                     each.collect::<Vec<_>>().join(", ")
                 )
             }
-            Self::Full(computers) => {
+            Self::Full(computers, capability) => {
                 let names: Vec<_> = computers.iter().map(ToString::to_string).collect();
-                write!(f, "no free partition on {}", names.join(", "))
+                let with = match capability {
+                    Some(capability) => format!(" with the capability `{capability}`"),
+                    None => String::new(),
+                };
+                write!(f, "no free partition{with} on {}", names.join(", "))
             }
             Self::NoHost => f.write_str(
                 "no instance of this software and type runs that could be shared: request one that is not shared first",
@@ -132,7 +137,10 @@ pub fn allocate(wish: &Wish<'_>, candidates: &[Candidate], now: Moment) -> Resul
             computer: it.computer.clone(),
             partition,
         })
-        .ok_or_else(|| Waiting::Full(matching.iter().map(|it| it.computer.clone()).collect()))
+        .ok_or_else(|| {
+            let computers = matching.iter().map(|it| it.computer.clone());
+            Waiting::Full(computers.collect(), wish.sla.get("capability").cloned())
+        })
 }
 
 fn reluctance(candidate: &Candidate, now: Moment) -> (u8, bool) {

@@ -24,6 +24,17 @@ impl fmt::Display for TreeId {
 pub struct Address {
     pub interface: String,
     pub address: String,
+    /// Of an address for what is behind the partition's tap, such as a virtual machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+}
+
+/// How an address is reached.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Route {
+    pub gateway: String,
+    pub netmask: String,
+    pub network: String,
 }
 
 /// The partition that an instance has.

@@ -81,8 +81,13 @@ async fn settle(
     instance: &Instance,
     wish: &Wish<'_>,
 ) -> Result<Result<(), Waiting>, StoreError> {
-    let candidates =
-        supplies::candidates(writing.db(), &instance.project, &instance.software_url).await?;
+    let candidates = supplies::candidates(
+        writing.db(),
+        &instance.project,
+        &instance.software_url,
+        instance.sla.get("capability").map(String::as_str),
+    )
+    .await?;
     let choice = match allocate(wish, &candidates, writing.now()) {
         Ok(choice) => choice,
         Err(waiting) => return Ok(Err(waiting)),

@@ -29,7 +29,7 @@ pub async fn supply_if_nowhere(
     if computers::computer(writing.db(), &computer)
         .await?
         .is_some()
-        && supplies::candidates(writing.db(), &ProjectName::default(), url)
+        && supplies::candidates(writing.db(), &ProjectName::default(), url, None)
             .await?
             .is_empty()
     {

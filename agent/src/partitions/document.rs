@@ -43,6 +43,7 @@ pub fn partition(
 ) -> PartitionConfiguration {
     let name = PartitionName::new(network.index);
     PartitionConfiguration {
+        capabilities: Vec::new(),
         reference: PartitionId::indexed(network.index),
         path: paths.partition(name).to_string(),
         user: PartitionUser {

@@ -46,6 +46,8 @@ pub struct PartitionConfiguration {
     pub ipv6_range: Option<Ipv6Range>,
     /// Its tap, for a virtual machine's network.
     pub tap: Tap,
+    /// What it has that others have not: only requests for one of these get it.
+    pub capabilities: Vec<String>,
 }
 
 /// The user of a partition.
@@ -108,6 +110,19 @@ pub struct TapIpv6 {
     pub gateway: Ipv6Addr,
     /// How many bits are fixed.
     pub prefix_length: u8,
+}
+
+impl TapIpv4 {
+    /// Returns its netmask.
+    pub fn netmask(&self) -> Ipv4Addr {
+        let free = 32_u32.saturating_sub(self.prefix_length.into());
+        Ipv4Addr::from_bits(u32::MAX.checked_shl(free).unwrap_or(0))
+    }
+
+    /// Returns the first address of its network.
+    pub fn network(&self) -> Ipv4Addr {
+        self.gateway & self.netmask()
+    }
 }
 
 impl ComputerConfiguration {

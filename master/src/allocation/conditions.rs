@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identity::{ComputerId, ProjectName};
 
-/// Keys that say something about the node's work and nothing about which node.
-const PASSED_ON: [&str; 4] = [
+/// Keys that say nothing about which node.
+const PASSED_ON: [&str; 5] = [
+    // Which partition of the node: what is free is asked for by it.
+    "capability",
     "retention_delay",
     "fw_restricted_access",
     "fw_rejected_sources",

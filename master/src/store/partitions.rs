@@ -1,6 +1,6 @@
 //! Partitions: the slots that computers announce, and which instance has which.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use slap::{InstanceGuid, PartitionId};
 
@@ -23,6 +23,8 @@ pub struct Partition {
 pub struct Announced {
     pub reference: PartitionId,
     pub addresses: Vec<Address>,
+    /// What only requests for it get.
+    pub capabilities: BTreeSet<String>,
 }
 
 /// Returns a computer's partitions in the order it announced them.
@@ -78,6 +80,7 @@ impl Writing {
             .bind(to_json(&partition.addresses))
             .execute(self.db())
             .await?;
+            self.set_capabilities(computer, partition).await?;
         }
         sqlx::query(
             "DELETE FROM partitions WHERE computer = $1 AND retired = 1 AND instance IS NULL",
@@ -86,6 +89,29 @@ impl Writing {
         .execute(self.db())
         .await?;
         self.notice_moved(computer, &before).await
+    }
+
+    async fn set_capabilities(
+        &mut self,
+        computer: &ComputerId,
+        partition: &Announced,
+    ) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM capabilities WHERE computer = $1 AND partition = $2")
+            .bind(computer.as_str())
+            .bind(partition.reference.as_str())
+            .execute(self.db())
+            .await?;
+        for capability in &partition.capabilities {
+            sqlx::query(
+                "INSERT INTO capabilities (computer, partition, capability) VALUES ($1, $2, $3)",
+            )
+            .bind(computer.as_str())
+            .bind(partition.reference.as_str())
+            .bind(capability)
+            .execute(self.db())
+            .await?;
+        }
+        Ok(())
     }
 
     /// Has instances processed again whose addresses are others than before.

@@ -67,11 +67,13 @@ pub async fn supply(
     row.map(Supply::try_from).transpose()
 }
 
-/// Returns the enrolled computers of a project that could take an instance of this release.
+/// Returns the enrolled computers of a project that could take an instance of this release. Free is what has the capability,
+/// or has none when none is asked for.
 pub async fn candidates(
     db: &mut Connection,
     project: &ProjectName,
     url: &str,
+    capability: Option<&str>,
 ) -> Result<Vec<Candidate>, StoreError> {
     let rows: Vec<CandidateRow> = sqlx::query_as(
         "SELECT s.computer, s.reported_state, c.last_contact, c.labels, c.inventory,
@@ -79,6 +81,12 @@ pub async fn candidates(
                  WHERE p.computer = s.computer AND p.instance IS NOT NULL) AS busy,
                 (SELECT p.reference FROM partitions p
                  WHERE p.computer = s.computer AND p.instance IS NULL AND p.retired = 0
+                       AND CASE WHEN $3 = ''
+                           THEN NOT EXISTS (SELECT 1 FROM capabilities a
+                                WHERE a.computer = p.computer AND a.partition = p.reference)
+                           ELSE EXISTS (SELECT 1 FROM capabilities a
+                                WHERE a.computer = p.computer AND a.partition = p.reference AND a.capability = $3)
+                           END
                  ORDER BY p.position LIMIT 1) AS free
          FROM supplies s JOIN computers c ON c.reference = s.computer
          WHERE s.url = $1 AND s.requested_state = 'available' AND c.state = 'enrolled' AND c.project = $2
@@ -86,6 +94,7 @@ pub async fn candidates(
     )
     .bind(url)
     .bind(project.as_str())
+    .bind(capability.unwrap_or_default())
     .fetch_all(db)
     .await?;
     rows.into_iter().map(Candidate::try_from).collect()

@@ -338,6 +338,7 @@ pub(crate) fn enrolled(reply: Result<EnrolReply, CallError>) -> (String, String)
 /// What a node with so many partitions announces. All of them have this machine's address.
 pub(crate) fn configuration(id: &ComputerId, count: u16) -> ComputerConfiguration {
     let partition = |index| PartitionConfiguration {
+        capabilities: Vec::new(),
         reference: PartitionId::indexed(index),
         path: format!("/srv/slapgrid/slappart{index}"),
         user: PartitionUser {

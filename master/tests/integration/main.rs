@@ -13,6 +13,7 @@ mod lab;
 mod malformed;
 mod masters;
 mod matrix;
+mod partitions;
 mod peer;
 mod people;
 mod re6st;

@@ -15,12 +15,16 @@ use calls::{Body, Call};
 
 /// Every row of every table. When computers were last heard of is written by and by, whatever is asked.
 async fn everything(lab: &Lab) -> BTreeMap<&'static str, Vec<String>> {
-    const TABLES: [&str; 16] = [
+    const TABLES: [&str; 20] = [
         "settings",
         "counters",
         "tokens",
         "redemptions",
-        "operators",
+        "users",
+        "projects",
+        "roles",
+        "affiliations",
+        "capabilities",
         "computers",
         "computer_warnings",
         "certificates",

@@ -94,7 +94,7 @@ impl PartitionConfiguration {
                 ("netmask", Value::from(address.netmask.to_string())),
             ]))
         });
-        Value::Dict(entries([
+        let mut all = entries([
             ("address_list", Value::List(addresses.collect())),
             ("external_storage_list", Value::List(Vec::new())),
             (
@@ -107,7 +107,16 @@ impl PartitionConfiguration {
             ("tap", self.tap.to_value()),
             ("tun", Value::None),
             ("user", Value::Dict(user)),
-        ]))
+        ]);
+        if !self.capabilities.is_empty() {
+            let capabilities = self.capabilities.iter();
+            let capabilities = capabilities.map(|it| Value::from(it.as_str()));
+            all.insert(
+                "capability_list".to_owned(),
+                Value::List(capabilities.collect()),
+            );
+        }
+        Value::Dict(all)
     }
 
     /// Returns the text of the partition's `.slapos-resource`.
@@ -125,12 +134,14 @@ impl PartitionConfiguration {
         let mut fields = Fields::of_dict(value, "partition")?;
         let reference = fields.parsed("reference")?;
         let addresses = fields.items("address_list")?;
+        let capabilities = fields.items("capability_list")?;
         let user = fields.take("user").unwrap_or(Value::Dict(BTreeMap::new()));
         let range = fields.take("ipv6_range");
         let tap = fields.take("tap");
         Ok(Self {
             reference: fields.required("reference", reference)?,
             path: fields.text("path")?.unwrap_or_default(),
+            capabilities: capabilities.iter().filter_map(Value::scalar_text).collect(),
             user: PartitionUser::from_value(user)?,
             addresses: addresses
                 .into_iter()

@@ -23,7 +23,7 @@ use crate::api::slap::instance::{begin, carry_out, requester};
 use crate::api::slap::project::Asked as About;
 use crate::api::v1::enrol::signer;
 use crate::api::v1::services;
-use crate::instance;
+use crate::instance::{self, Route};
 use crate::master::Master;
 use crate::requests::{Outcome, Request};
 use crate::store::{Connection, Writing, instances};
@@ -72,6 +72,19 @@ pub(super) fn routes() -> Router<Arc<Master>> {
 
 fn shown(it: instance::Instance) -> Instance {
     let place = it.place;
+    let addresses = || place.iter().flat_map(|it| &it.addresses);
+    let plain = addresses()
+        .filter(|it| it.route.is_none())
+        .map(|it| (it.interface.clone(), it.address.clone()));
+    let routed = addresses().filter_map(|it| {
+        let Route {
+            gateway,
+            netmask,
+            network,
+        } = it.route.clone()?;
+        let (interface, address) = (it.interface.clone(), it.address.clone());
+        Some((interface, address, gateway, netmask, network))
+    });
     Instance {
         title: it.title,
         instance_guid: it.reference.to_string(),
@@ -82,18 +95,17 @@ fn shown(it: instance::Instance) -> Instance {
         parameters: it.parameters,
         shared: it.shared,
         root_instance_title: it.tree_title,
-        ip_list: place
-            .iter()
-            .flat_map(|it| &it.addresses)
-            .map(|it| (it.interface.clone(), it.address.clone()))
-            .collect(),
-        full_ip_list: Vec::new(),
+        ip_list: plain.collect(),
+        full_ip_list: routed.collect(),
         sla_parameters: it.sla,
         computer_guid: place
             .as_ref()
             .map(|it| it.computer.to_string())
             .unwrap_or_default(),
-        compute_partition_id: place.map(|it| it.partition.to_string()).unwrap_or_default(),
+        compute_partition_id: place
+            .as_ref()
+            .map(|it| it.partition.to_string())
+            .unwrap_or_default(),
         processing_timestamp: it.timestamp.micros(),
         access_status_message: it.status.text,
     }

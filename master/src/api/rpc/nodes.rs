@@ -18,7 +18,7 @@ use crate::api::caller::Caller;
 use crate::api::slap::certificates::{give_to_computer, take_from_computer};
 use crate::api::slap::computer::{announce, bang_all, keep_usage};
 use crate::api::slap::status;
-use crate::instance::Address;
+use crate::instance::{Address, Route};
 use crate::master::Master;
 use crate::store::computers;
 use crate::store::partitions::Announced;
@@ -56,15 +56,23 @@ pub(super) async fn put_node_format(
 
 fn slot(partition: FormatPartition) -> Announced {
     let name = partition.partition_id.to_string();
+    let addresses = partition.ip_list.into_iter().map(|it| Address {
+        interface: it.interface.unwrap_or_else(|| name.clone()),
+        address: it.address.to_string(),
+        route: match (it.gateway, it.netmask) {
+            (Some(gateway), Some(netmask)) if !gateway.is_empty() && !netmask.is_empty() => {
+                Some(Route {
+                    gateway,
+                    netmask,
+                    network: it.network.unwrap_or_default(),
+                })
+            }
+            _ => None,
+        },
+    });
     Announced {
-        addresses: partition
-            .ip_list
-            .into_iter()
-            .map(|it| Address {
-                interface: it.interface.unwrap_or_else(|| name.clone()),
-                address: it.address.to_string(),
-            })
-            .collect(),
+        addresses: addresses.collect(),
+        capabilities: partition.capability_list,
         reference: partition.partition_id,
     }
 }

@@ -1,6 +1,6 @@
 //! What JSON-RPC v0 sends and receives. Field names are the protocol's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -331,6 +331,9 @@ pub(super) struct FormatPartition {
     pub(super) partition_id: PartitionId,
     #[serde(default)]
     pub(super) ip_list: Vec<FormatAddress>,
+    /// What only requests for it get
+    #[serde(default)]
+    pub(super) capability_list: BTreeSet<String>,
 }
 
 /// An address as it is announced.
@@ -344,14 +347,12 @@ pub(super) struct FormatAddress {
     #[serde(rename = "network-interface", default)]
     pub(super) interface: Option<String>,
     #[serde(default)]
-    #[expect(dead_code, reason = "accepted, and of no use to this master yet")]
-    netmask: Option<String>,
+    pub(super) netmask: Option<String>,
+    /// With a gateway and a netmask the address is for what is behind the partition's tap
     #[serde(rename = "gateway-ip-address", default)]
-    #[expect(dead_code, reason = "accepted, and of no use to this master yet")]
-    gateway: Option<String>,
+    pub(super) gateway: Option<String>,
     #[serde(rename = "network-address", default)]
-    #[expect(dead_code, reason = "accepted, and of no use to this master yet")]
-    network: Option<String>,
+    pub(super) network: Option<String>,
 }
 
 /// Something to say of a computer.

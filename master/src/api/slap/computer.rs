@@ -16,7 +16,7 @@ use crate::api::caller::Caller;
 use crate::api::error::chain;
 use crate::api::extract::{Fields, Query};
 use crate::identity::ComputerId;
-use crate::instance::{Address, Instance};
+use crate::instance::{Address, Instance, Route};
 use crate::master::Master;
 use crate::placement::place_waiting;
 use crate::store::partitions::Announced;
@@ -95,16 +95,24 @@ fn slot(partition: &PartitionConfiguration) -> Announced {
     } else {
         partition.tap.name.clone()
     };
+    let own = partition.addresses.iter().map(|it| Address {
+        interface: interface.clone(),
+        address: it.address.to_string(),
+        route: None,
+    });
+    let behind = partition.tap.ipv4.map(|it| Address {
+        interface: format!("route_{interface}"),
+        address: it.address.to_string(),
+        route: Some(Route {
+            gateway: it.gateway.to_string(),
+            netmask: it.netmask().to_string(),
+            network: it.network().to_string(),
+        }),
+    });
     Announced {
         reference: partition.reference.clone(),
-        addresses: partition
-            .addresses
-            .iter()
-            .map(|it| Address {
-                interface: interface.clone(),
-                address: it.address.to_string(),
-            })
-            .collect(),
+        addresses: own.chain(behind).collect(),
+        capabilities: partition.capabilities.iter().cloned().collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use slap::partition::{InstanceParameters, NetworkAddress, Timestamp};
+use slap::partition::{FullAddress, InstanceParameters, NetworkAddress, Timestamp};
 use slap::{
     Computer, ComputerPartition, InstanceGuid, Occupant, PartitionId, SoftwareInstance,
     SoftwareRelease,
@@ -61,6 +61,7 @@ pub(super) fn partition(
             requested_state: None,
         },
         requested_state: it.requested,
+        filter: conditions(it.sla, &it.software_type),
         parameters: InstanceParameters {
             user: it.parameters,
             instance_title: it.title,
@@ -71,11 +72,10 @@ pub(super) fn partition(
             software_type: it.software_type,
             timestamp: Timestamp::from_micros(it.timestamp.micros()),
             addresses: network(addresses),
-            full_addresses: Vec::new(),
+            full_addresses: routed(addresses),
             shared: shares.into_iter().map(share).collect(),
         },
         connection: it.connection,
-        filter: it.sla,
         access_status: (!it.status.text.is_empty()).then_some(it.status.text),
     });
     ComputerPartition {
@@ -84,6 +84,14 @@ pub(super) fn partition(
         guid,
         occupant,
     }
+}
+
+/// Returns the conditions that a node reads. What pulls backups is kept for a week after its destruction, as the original master has it.
+fn conditions(mut sla: BTreeMap<String, String>, software_type: &str) -> BTreeMap<String, String> {
+    if software_type == "pull-backup" {
+        sla.insert("retention_delay".to_owned(), "7.0".to_owned());
+    }
+    sla
 }
 
 /// Returns a share as its host sees it: what it was requested with and what was published for it in one, and the master's own names last.
@@ -119,10 +127,27 @@ pub(super) fn instance(instance: Instance, place: Place) -> SoftwareInstance {
 fn network(addresses: &[Address]) -> Vec<NetworkAddress> {
     addresses
         .iter()
+        .filter(|it| it.route.is_none())
         .filter_map(|it| {
             Some(NetworkAddress {
                 interface: it.interface.clone(),
                 address: it.address.parse().ok()?,
+            })
+        })
+        .collect()
+}
+
+fn routed(addresses: &[Address]) -> Vec<FullAddress> {
+    addresses
+        .iter()
+        .filter_map(|it| {
+            let route = it.route.clone()?;
+            Some(FullAddress {
+                interface: it.interface.clone(),
+                address: it.address.clone(),
+                gateway: route.gateway,
+                netmask: route.netmask,
+                network: route.network,
             })
         })
         .collect()

@@ -111,6 +111,7 @@ fn ip_list(place: &Place) -> Vec<IpAddress> {
     place
         .addresses
         .iter()
+        .filter(|it| it.route.is_none())
         .filter_map(|it| Some(IpAddress(it.interface.clone(), it.address.parse().ok()?)))
         .collect()
 }
