@@ -12,6 +12,7 @@ use rcgen::{Issuer, KeyPair, PublicKeyData, SigningKey};
 use rustls::pki_types::CertificateDer;
 use slap::join::CaPin;
 
+pub use files::PREVIOUS;
 pub use issue::{Issued, ServerCertificate, Style};
 pub use request::{MadeKey, RequestError, SigningRequest, make_key, parse_request};
 pub use rotation::{retire, rotate};
@@ -102,6 +103,15 @@ impl Authority {
         Some(CaPin::of_spki(
             &previous.issuer.key().subject_public_key_info(),
         ))
+    }
+
+    /// Says whether this is the authority of a pin, or the one that follows it.
+    pub fn is_or_follows(&self, pin: &str) -> bool {
+        let previous = self.previous_pin();
+        [Some(self.pin()), previous]
+            .iter()
+            .flatten()
+            .any(|it| it.to_string() == pin)
     }
 
     /// Returns the signature (ECDSA P-256, SHA-256, ASN.1) of `message`. The caller separates domains.

@@ -62,6 +62,10 @@ pub enum Command {
         #[arg(long = "url", value_name = "URL")]
         urls: Vec<String>,
     },
+    /// Write everything that makes this master that master to one file, which holds the CA's key; works while the master runs
+    Backup(Backup),
+    /// Make a master of a backup; nothing is touched before all of it was checked
+    Restore(Restore),
 }
 
 /// One CA after another.
@@ -102,6 +106,37 @@ impl From<Kind> for TokenKind {
             Kind::Operator => Self::User(UserKind::Operator),
         }
     }
+}
+
+/// What to back up.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// Where to; replaced when the backup is whole
+    #[arg(value_name = "FILE")]
+    pub file: Utf8PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub data: Utf8PathBuf,
+    /// The master's database, if it is not in its data folder
+    #[arg(long, value_name = "URL", env = DATABASE, hide_env_values = true)]
+    pub database: Option<String>,
+    /// Leave out the files of published releases
+    #[arg(long)]
+    pub without_releases: bool,
+}
+
+/// What to restore.
+#[derive(Debug, Args)]
+pub struct Restore {
+    #[arg(value_name = "FILE")]
+    pub file: Utf8PathBuf,
+    #[arg(long, value_name = "DIR")]
+    pub data: Utf8PathBuf,
+    /// The database that is to have it, if the backup is one of a PostgreSQL server's
+    #[arg(long, value_name = "URL", env = DATABASE, hide_env_values = true)]
+    pub database: Option<String>,
+    /// Put aside what is there
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// How to run.

@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod allocation;
 pub mod api;
+pub mod backup;
 pub mod ca;
 pub mod chores;
 pub mod cli;

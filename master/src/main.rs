@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use slapbox_master::cli::{CaCommand, Cli, Command};
+use slapbox_master::backup::{self, BackupError, Make, Restore};
+use slapbox_master::cli::{self, CaCommand, Cli, Command};
 use slapbox_master::clock::{Clock, Entropy};
 use slapbox_master::config::{Inputs, ca_in, check_urls, database_of, load_inputs};
 use slapbox_master::minting::Mint;
@@ -76,6 +77,58 @@ async fn act(cli: Cli) -> anyhow::Result<()> {
             let join = make_token(&data, database.as_deref(), wish, urls).await?;
             print(&format!("slapbox login {join}"))
         }
+        Some(Command::Backup(wish)) => back_up(wish).await,
+        Some(Command::Restore(wish)) => bring_back(wish).await,
+    }
+}
+
+async fn back_up(wish: cli::Backup) -> anyhow::Result<()> {
+    let wish = Make {
+        database: database_of(&wish.data, wish.database.as_deref())?,
+        data: wish.data,
+        releases: !wish.without_releases,
+        file: wish.file,
+    };
+    let file = &wish.file;
+    let made = unless_ended(backup::make(&wish, Clock::system().now()))
+        .await
+        .with_context(|| format!("there is no new backup in `{file}`"))?;
+    print(&format!(
+        "`{file}` has {} bytes, {} release(s) among them, and the CA's key: keep it as safe as the master",
+        made.bytes, made.releases
+    ))
+}
+
+async fn bring_back(wish: cli::Restore) -> anyhow::Result<()> {
+    let wish = Restore {
+        file: wish.file,
+        data: wish.data,
+        database: wish.database,
+        replace: wish.replace,
+    };
+    let data = &wish.data;
+    let restored = unless_ended(backup::restore(&wish, Clock::system().now()))
+        .await
+        .with_context(|| format!("nothing was restored to `{data}`"))?;
+    let age = Clock::system().now().since(restored.made_at).as_secs() / 60;
+    print(&format!(
+        "`{data}` is the master of {age} min ago, with the CA {}. Who enrolled since then has to enrol again, and who was revoked since then has to be revoked again.",
+        restored.ca
+    ))?;
+    match restored.aside {
+        Some(aside) => print(&format!("What was there is in `{aside}`.")),
+        None => Ok(()),
+    }
+}
+
+/// Does something unless this program is to end: what is dropped then leaves nothing behind.
+async fn unless_ended<T>(act: impl Future<Output = Result<T, BackupError>>) -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    tokio::select! {
+        done = act => Ok(done?),
+        _ = terminate.recv() => Err(BackupError::Interrupted.into()),
+        _ = interrupt.recv() => Err(BackupError::Interrupted.into()),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod certificates;
 pub mod computers;
+pub mod copy;
 mod engine;
 pub mod instances;
 mod news;
@@ -29,7 +30,7 @@ use crate::identity::ComputerId;
 use crate::watch::Generations;
 
 use engine::Engine;
-pub use engine::{Location, LocationError};
+pub use engine::{Location, LocationError, ServerUrl};
 pub use trouble::Trouble;
 
 /// The engine's connection: what reading functions take.

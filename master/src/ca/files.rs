@@ -68,7 +68,7 @@ impl Authority {
 }
 
 /// Where the authority before this one is, in the folder of this one.
-pub(super) const PREVIOUS: &str = "previous";
+pub const PREVIOUS: &str = "previous";
 
 pub(super) fn paths(folder: &Utf8Path) -> (Utf8PathBuf, Utf8PathBuf) {
     (folder.join("key.pem"), folder.join("ca.pem"))

@@ -63,7 +63,7 @@ impl Location {
         }
     }
 
-    fn options(&self, mode: &str) -> Result<AnyConnectOptions, sqlx::Error> {
+    pub(super) fn options(&self, mode: &str) -> Result<AnyConnectOptions, sqlx::Error> {
         match self {
             Self::File(path) => format!("sqlite://{}?mode={mode}", encoded(path)).parse(),
             Self::Server(url) => url.0.parse(),
@@ -81,7 +81,7 @@ impl fmt::Display for Location {
 }
 
 impl ServerUrl {
-    pub(super) fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -228,6 +228,11 @@ pub(super) async fn migrate(pool: &AnyPool, location: &Location) -> Result<(), S
         Err(MigrateError::VersionMissing(_)) => Err(StoreError::Newer { database }),
         Err(source) => Err(StoreError::FailedMigrate { database, source }),
     }
+}
+
+/// Returns the number of the newest migration that this program has.
+pub(super) fn newest_migration() -> i64 {
+    MIGRATIONS.iter().map(|it| it.version).max().unwrap_or(0)
 }
 
 /// Returns a path as a URL carries it.

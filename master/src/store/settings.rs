@@ -11,6 +11,15 @@ pub async fn urls(db: &mut Connection) -> Result<Vec<String>, StoreError> {
     value.map_or(Ok(Vec::new()), |text| from_json("the master's URLs", &text))
 }
 
+/// Returns the pin of the CA that the database belongs to.
+pub async fn ca(db: &mut Connection) -> Result<Option<String>, StoreError> {
+    Ok(
+        sqlx::query_scalar("SELECT value FROM settings WHERE name = 'ca'")
+            .fetch_optional(db)
+            .await?,
+    )
+}
+
 impl Writing {
     /// Binds the database to the CA with this pin, if it is bound to none or to the one that this one follows; says whether it is the one.
     pub async fn belongs_to(

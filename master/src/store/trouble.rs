@@ -78,9 +78,10 @@ fn of_postgres(sqlstate: &str) -> Option<Trouble> {
     }
 }
 
+const BUSY: u32 = 5;
+
 /// <https://sqlite.org/rescode.html>
 fn of_sqlite(extended: u32) -> Option<Trouble> {
-    const BUSY: u32 = 5;
     const LOCKED: u32 = 6;
     const READONLY: u32 = 8;
     const IOERR: u32 = 10;
@@ -93,6 +94,12 @@ fn of_sqlite(extended: u32) -> Option<Trouble> {
         (_, BUSY | LOCKED | READONLY | IOERR | CANTOPEN) => Some(Trouble::Away),
         _ => None,
     }
+}
+
+/// Says whether SQLite refused because somebody else has the file.
+pub(super) fn is_busy(said: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = said.code().and_then(|it| it.parse::<u32>().ok());
+    code.is_some_and(|it| it & 0xff == BUSY)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 )]
 
 mod access;
+mod backups;
 mod clones;
 mod database;
 mod enrolment;
@@ -16,6 +17,7 @@ mod matrix;
 mod partitions;
 mod peer;
 mod people;
+mod process;
 mod re6st;
 mod releases;
 mod rotation;

@@ -21,7 +21,7 @@ async fn publish(
         .await
 }
 
-async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, CallError> {
+pub(crate) async fn fetch(client: &Client, url: &str) -> Result<Vec<u8>, CallError> {
     let mut download = client.download(url).await?;
     let mut bytes = Vec::new();
     while let Some(chunk) = download.chunk().await? {

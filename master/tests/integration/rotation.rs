@@ -2,6 +2,8 @@
 
 use slap::client::{CallError, Client, Clock as Judge, Settings, TlsRefusal};
 use slap::v1::{Inventory, TokenRequest};
+use slapbox_master::backup::{self, Make, Restore};
+use slapbox_master::ca::Authority;
 use slapbox_master::clock::Clock;
 use slapbox_master::local::{LocalError, retire_ca};
 use slapbox_master::minting::Mint;
@@ -161,5 +163,33 @@ async fn a_master_with_the_ca_before_does_not_start_on_a_database_that_went_on()
     if lab.database_url().is_some() {
         let refused = other.start().await.unwrap_err().to_string();
         assert!(refused.contains("masters with another CA"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_backup_has_both_cas_while_one_follows_the_other() {
+    let lab = Lab::open().await;
+    let now = Clock::system().now();
+    let new = ca::rotate(&lab.data().join("ca")).unwrap();
+    let wish = Make {
+        data: lab.data(),
+        database: lab.settings().database,
+        releases: true,
+        file: lab.folder().join("backup.tar"),
+    };
+    // The master has not been started since: its database belongs to the one before.
+    backup::make(&wish, now).await.unwrap();
+    if lab.is_in_a_file() {
+        let made = Restore {
+            file: wish.file,
+            data: lab.folder().join("again"),
+            database: None,
+            replace: false,
+        };
+        backup::restore(&made, now).await.unwrap();
+        let again = Authority::open(&made.data.join("ca")).unwrap();
+        assert_eq!(again.pin(), new.pin());
+        assert_eq!(again.previous_pin(), new.previous_pin());
+        assert!(again.previous_pin().is_some());
     }
 }

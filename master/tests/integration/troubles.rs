@@ -1,6 +1,5 @@
 //! What becomes of a master whose database goes away, or has no room left: it says so, changes nothing, and goes on when that is over.
 
-mod process;
 mod server;
 
 use std::time::{Duration, Instant};
@@ -9,8 +8,8 @@ use slap::forms::{RequestForm, SupplyForm};
 use slap::{ComputerId, SupplyState};
 
 use crate::lab::configuration;
+use crate::process::{self, Process};
 use crate::services::{SOFTWARE, wish};
-use process::Process;
 use server::Server;
 
 const NODE: &str = "node-1";

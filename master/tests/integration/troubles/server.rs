@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::process;
+use crate::process;
 
 const USER: &str = "postgres";
 

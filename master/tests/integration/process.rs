@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-pub(super) struct Process {
+pub(crate) struct Process {
     // Dropped first: it is killed.
     child: Child,
     url: String,
@@ -21,24 +21,24 @@ pub(super) struct Process {
 }
 
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 impl Answer {
     #[track_caller]
-    pub(super) fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.text);
         self
     }
 }
 
 /// A poll that is held.
-pub(super) struct Polling(JoinHandle<Answer>);
+pub(crate) struct Polling(JoinHandle<Answer>);
 
 impl Polling {
-    pub(super) async fn must_be_woken(self) {
+    pub(crate) async fn must_be_woken(self) {
         let woken = tokio::time::timeout(Duration::from_secs(10), self.0).await;
         let answer = woken.expect("it is woken").unwrap();
         assert!([200, 503].contains(&answer.status), "{answer:?}");
@@ -46,7 +46,7 @@ impl Polling {
 }
 
 /// Whether a disk can be made here. Where it cannot, the test has nothing to see.
-pub(super) fn may_mount() -> bool {
+pub(crate) fn may_mount() -> bool {
     let may = std::process::Command::new("unshare")
         .args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"])
         .output()
@@ -67,7 +67,7 @@ fn plain_client() -> reqwest::Client {
 }
 
 /// Gives a master the CA of another.
-pub(super) fn share_ca(from: &Utf8Path, to: &Utf8Path) {
+pub(crate) fn share_ca(from: &Utf8Path, to: &Utf8Path) {
     std::fs::create_dir_all(to.join("ca")).unwrap();
     for file in ["ca/key.pem", "ca/ca.pem"] {
         std::fs::copy(from.join(file), to.join(file)).unwrap();
@@ -75,7 +75,7 @@ pub(super) fn share_ca(from: &Utf8Path, to: &Utf8Path) {
 }
 
 /// Fills a disk to its last byte with a file.
-pub(super) fn fill(file: &Utf8Path) {
+pub(crate) fn fill(file: &Utf8Path) {
     let mut file = File::create(file).unwrap();
     let mut size = 64 * 1024;
     while size > 0 {
@@ -87,7 +87,7 @@ pub(super) fn fill(file: &Utf8Path) {
 
 impl Process {
     /// Starts a master that asks nobody who they are; with `disk`, its data lies on one of that size.
-    pub(super) async fn start(data: &Utf8Path, database: Option<&str>, disk: Option<&str>) -> Self {
+    pub(crate) async fn start(data: &Utf8Path, database: Option<&str>, disk: Option<&str>) -> Self {
         std::fs::create_dir_all(data).unwrap();
         let master = [
             env!("CARGO_BIN_EXE_slapbox-master"),
@@ -148,15 +148,15 @@ impl Process {
         }
     }
 
-    pub(super) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         Self::sent(self.client.get(format!("{}/{path}", self.url))).await
     }
 
-    pub(super) async fn post(&self, path: &str, pairs: &[(&str, String)]) -> Answer {
+    pub(crate) async fn post(&self, path: &str, pairs: &[(&str, String)]) -> Answer {
         Self::sent(self.client.post(format!("{}/{path}", self.url)).form(pairs)).await
     }
 
-    pub(super) async fn json(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn json(&self, path: &str, body: &str) -> Answer {
         let request = self
             .client
             .post(format!("{}/{path}", self.url))
@@ -166,7 +166,7 @@ impl Process {
     }
 
     /// Holds a poll at a computer's present state.
-    pub(super) async fn watching(&self, computer: &str) -> Polling {
+    pub(crate) async fn watching(&self, computer: &str) -> Polling {
         let url = format!("{}/v1/watch?computer_id={computer}&since=", self.url);
         let now = Self::sent(self.client.get(format!("{url}0")))
             .await
@@ -181,7 +181,7 @@ impl Process {
     }
 
     /// Waits for a line of the log that has both texts.
-    pub(super) async fn must_have_said(&self, what: &str, cause: &str) {
+    pub(crate) async fn must_have_said(&self, what: &str, cause: &str) {
         let start = Instant::now();
         loop {
             let said = self.said.lock().unwrap().clone();
@@ -200,17 +200,32 @@ impl Process {
         }
     }
 
+    /// Stops it where it is, in the middle of whatever it does.
+    pub(crate) fn freeze(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let own = i32::try_from(self.child.id().unwrap()).unwrap();
+        let own = rustix::process::Pid::from_raw(own).unwrap();
+        rustix::process::kill_process(own, signal).unwrap();
+    }
+
     /// The file that takes the room, as this process sees the other's disk.
     fn filler(&self) -> Utf8PathBuf {
         let own = self.child.id().unwrap();
         Utf8PathBuf::from(format!("/proc/{own}/root{}/filler", self.data))
     }
 
-    pub(super) fn fill(&self) {
+    pub(crate) fn fill(&self) {
         fill(&self.filler());
     }
 
-    pub(super) fn make_room(&self) {
+    pub(crate) fn make_room(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }
 }
