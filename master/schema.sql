@@ -106,6 +106,14 @@ CREATE TABLE redemptions (
     PRIMARY KEY (token, public_key)
 );
 
+CREATE TABLE release_pieces (
+    sha256 TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    content BYTEA NOT NULL,
+    put_at BIGINT NOT NULL,
+    PRIMARY KEY (sha256, position)
+);
+
 CREATE TABLE releases (
     name TEXT PRIMARY KEY NOT NULL,
     sha256 TEXT NOT NULL,

@@ -194,6 +194,15 @@ CREATE TABLE releases (
     published_by TEXT NOT NULL
 );
 
+-- The content of releases, where several masters share the database.
+CREATE TABLE release_pieces (
+    sha256 TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    content BYTEA NOT NULL,
+    put_at BIGINT NOT NULL,
+    PRIMARY KEY (sha256, position)
+);
+
 CREATE TABLE usage_reports (
     computer TEXT NOT NULL REFERENCES computers (reference),
     reported_at BIGINT NOT NULL,

@@ -161,6 +161,11 @@ impl Store {
         self.engine == Engine::Postgres
     }
 
+    /// Says whether other masters may have this database too.
+    pub fn is_shared(&self) -> bool {
+        self.engine == Engine::Postgres
+    }
+
     /// Returns who waits for changes.
     pub fn generations(&self) -> &Generations {
         &self.generations

@@ -1,7 +1,9 @@
 //! Published releases: an operator puts one, whoever has a certificate gets it. A name means the same bytes for ever,
 //! because a node that has installed a URL never looks at it again.
 
-use std::path::Path as StdPath;
+mod shared;
+mod upload;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -10,12 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use camino::{Utf8Path, Utf8PathBuf};
-use futures_util::StreamExt;
-use sha2::{Digest, Sha256};
 use slap::v1::{self, ReleaseName, Releases};
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
@@ -24,6 +21,9 @@ use super::caller::{Caller, Operator};
 use super::extract::Path;
 use crate::master::Master;
 use crate::store::releases::{self, Release};
+use upload::{Upload, receive};
+
+pub(crate) use upload::remove_leftovers;
 
 pub(super) fn routes() -> Router<Arc<Master>> {
     Router::new().route("/releases/{name}", get(download))
@@ -50,26 +50,60 @@ pub(super) async fn publish(
 ) -> Result<(StatusCode, axum::Json<v1::Release>), ApiError> {
     let upload = receive(&master, body).await?;
     let _held = master.publishing.lock().await;
-    let mut db = master.store.read().await?;
-    let known = releases::release(&mut db, name.as_str()).await?;
-    drop(db);
-    if let Some(known) = known {
-        if known.sha256 != upload.sha256 {
-            return Err(ApiError::Conflict(format!(
-                "`{name}` is published with other content: choose another name, since nodes never fetch one twice"
-            )));
-        }
+    if let Some(known) = known(&master, &name, &upload).await? {
         return Ok((StatusCode::OK, axum::Json(shown(&master, known)?)));
     }
     let (sha256, size) = (upload.sha256.clone(), upload.size);
-    upload.keep_as(&master.releases.join(name.as_str())).await?;
+    let path = master.releases.join(name.as_str());
+    let upload = if master.store.is_shared() {
+        shared::put(&master, &actor, &upload).await?;
+        Some(upload)
+    } else {
+        // The file is all there is of the content: it is there before anybody is told.
+        upload.keep_as(&path).await?;
+        None
+    };
     let mut writing = master.store.write(actor, master.clock.now()).await?;
-    writing.add_release(name.as_str(), &sha256, size).await?;
+    // Another master may have published it meanwhile.
+    let there = releases::release(writing.db(), name.as_str()).await?;
+    let status = match &there {
+        Some(there) if there.sha256 != sha256 => return Err(other_content(&name)),
+        Some(_) => StatusCode::OK,
+        None => {
+            writing.add_release(name.as_str(), &sha256, size).await?;
+            StatusCode::CREATED
+        }
+    };
     let release = releases::release(writing.db(), name.as_str()).await?;
     writing.commit().await?;
-    let release =
-        release.ok_or_else(|| ApiError::NotFound(format!("there is no release `{name}`")))?;
-    Ok((StatusCode::CREATED, axum::Json(shown(&master, release)?)))
+    if let Some(upload) = upload {
+        upload.keep_as(&path).await?;
+    }
+    let release = release.ok_or_else(|| no_such(&name))?;
+    Ok((status, axum::Json(shown(&master, release)?)))
+}
+
+/// Returns the release of this name, if there is one with this content.
+async fn known(
+    master: &Master,
+    name: &ReleaseName,
+    upload: &Upload,
+) -> Result<Option<Release>, ApiError> {
+    let mut db = master.store.read().await?;
+    match releases::release(&mut db, name.as_str()).await? {
+        Some(known) if known.sha256 != upload.sha256 => Err(other_content(name)),
+        known => Ok(known),
+    }
+}
+
+fn other_content(name: &ReleaseName) -> ApiError {
+    ApiError::Conflict(format!(
+        "`{name}` is published with other content: choose another name, since nodes never fetch one twice"
+    ))
+}
+
+fn no_such(name: &ReleaseName) -> ApiError {
+    ApiError::NotFound(format!("there is no release `{name}`"))
 }
 
 async fn download(
@@ -81,10 +115,12 @@ async fn download(
     let mut db = master.store.read().await?;
     let known = releases::release(&mut db, name.as_str()).await?;
     drop(db);
-    if known.is_none() {
-        return Err(ApiError::NotFound(format!("there is no release `{name}`")));
+    let known = known.ok_or_else(|| no_such(&name))?;
+    let path = master.releases.join(name.as_str());
+    if master.store.is_shared() && !path.exists() {
+        shared::fetch(&master, &known, &path).await?;
     }
-    let file = ServeFile::new(master.releases.join(name.as_str()));
+    let file = ServeFile::new(path);
     let response = file
         .oneshot(request)
         .await
@@ -109,71 +145,4 @@ fn shown(master: &Master, release: Release) -> Result<v1::Release, ApiError> {
         published_at: release.published_at.seconds(),
         published_by: release.published_by,
     })
-}
-
-/// What was sent, in a file that nobody knows yet; removed unless it is kept.
-struct Upload {
-    path: Utf8PathBuf,
-    file: File,
-    sha256: String,
-    size: u64,
-    kept: bool,
-}
-
-async fn receive(master: &Master, body: Body) -> Result<Upload, ApiError> {
-    let random: [u8; 8] = master.entropy.bytes();
-    let path = master
-        .releases
-        .join(format!(".upload-{:016x}", u64::from_be_bytes(random)));
-    let mut upload = Upload {
-        file: File::create(&path).await?,
-        path,
-        sha256: String::new(),
-        size: 0,
-        kept: false,
-    };
-    let mut digest = Sha256::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| ApiError::BadRequest("the upload was cut off".to_owned()))?;
-        digest.update(&chunk);
-        upload.size += chunk.len() as u64;
-        upload.file.write_all(&chunk).await?;
-    }
-    upload.file.flush().await?;
-    upload.file.sync_all().await?;
-    let digest = digest.finalize();
-    upload.sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(upload)
-}
-
-impl Upload {
-    async fn keep_as(mut self, path: &Utf8Path) -> Result<(), ApiError> {
-        tokio::fs::rename(&self.path, path).await?;
-        self.kept = true;
-        let folder = path.parent().unwrap_or(Utf8Path::new("."));
-        File::open(folder).await?.sync_all().await?;
-        Ok(())
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if !self.kept
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(%error, path = %self.path, "an upload stays that nobody needs");
-        }
-    }
-}
-
-/// Removes what uploads left that a stop cut off.
-pub(crate) fn remove_leftovers(folder: &StdPath) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(".upload-") {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }

@@ -45,7 +45,9 @@ pub async fn make(wish: &Make, now: Moment) -> Result<Made, BackupError> {
     let mut members = vec![database];
     members.extend(copy_authority(wish, &staging, &facts)?);
     let ca = facts.ca.unwrap_or_default();
-    let releases = facts.releases.iter().filter(|_| wish.releases);
+    // Where masters share a database, the content of releases is in it.
+    let with_files = wish.releases && matches!(wish.database, Location::File(_));
+    let releases = facts.releases.iter().filter(|_| with_files);
     members.extend(releases.map(|it| Member {
         name: format!("releases/{}", it.name),
         size: it.size,

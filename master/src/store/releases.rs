@@ -1,4 +1,6 @@
-//! Published releases: names and digests. The files themselves lie beside the database.
+//! Published releases: names and digests. The files themselves lie beside the database; where several masters share one, in it.
+
+use std::time::Duration;
 
 use super::{Connection, StoreError, Writing, unsigned};
 use crate::clock::Moment;
@@ -12,6 +14,9 @@ pub struct Release {
     pub published_at: Moment,
     pub published_by: String,
 }
+
+/// When an upload whose pieces are there and whose release is not has certainly failed.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
 type Row = (String, String, i64, i64, String);
 
@@ -36,6 +41,23 @@ pub async fn release(db: &mut Connection, name: &str) -> Result<Option<Release>,
     Ok(row.map(release_of))
 }
 
+/// Returns one piece of a release's content, where masters share it.
+pub async fn piece(
+    db: &mut Connection,
+    sha256: &str,
+    position: i64,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(
+        sqlx::query_scalar(
+            "SELECT content FROM release_pieces WHERE sha256 = $1 AND position = $2",
+        )
+        .bind(sha256)
+        .bind(position)
+        .fetch_optional(db)
+        .await?,
+    )
+}
+
 fn release_of((name, sha256, size, published_at, published_by): Row) -> Release {
     Release {
         name,
@@ -47,6 +69,37 @@ fn release_of((name, sha256, size, published_at, published_by): Row) -> Release 
 }
 
 impl Writing {
+    /// Puts one piece of a release's content there for all masters. A first one takes away what others left that never came to an end.
+    pub async fn put_piece(
+        &mut self,
+        sha256: &str,
+        position: i64,
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        let now = self.now();
+        if position == 0 {
+            sqlx::query(
+                "DELETE FROM release_pieces WHERE put_at < $1 AND sha256 <> $2
+                 AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.sha256 = release_pieces.sha256)",
+            )
+            .bind(now.minus(ABANDONED_AFTER).micros())
+            .bind(sha256)
+            .execute(self.db())
+            .await?;
+        }
+        sqlx::query(
+            "INSERT INTO release_pieces (sha256, position, content, put_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (sha256, position) DO UPDATE SET put_at = excluded.put_at",
+        )
+        .bind(sha256)
+        .bind(position)
+        .bind(content.to_vec())
+        .bind(now.micros())
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+
     /// Records a release whose file is in place.
     pub async fn add_release(
         &mut self,

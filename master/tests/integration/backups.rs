@@ -366,14 +366,12 @@ async fn an_interrupted_backup_leaves_what_was_there() {
     let client = lab.operator().await;
     // Large enough that a test's build takes seconds to read it.
     let name = "large".parse().unwrap();
-    let bytes = 48 << 20;
-    let file = lab.folder().join("large");
-    std::fs::File::create(&file)
-        .unwrap()
-        .set_len(bytes)
+    let content = incompressible(48 << 20);
+    let bytes = content.len() as u64;
+    client
+        .publish_release(&name, bytes, std::io::Cursor::new(content))
+        .await
         .unwrap();
-    let opened = tokio::fs::File::open(&file).await.unwrap();
-    client.publish_release(&name, bytes, opened).await.unwrap();
     let folder = lab.folder().join("backups");
     std::fs::create_dir(&folder).unwrap();
     let file = folder.join("daily.tar");
@@ -398,6 +396,19 @@ async fn an_interrupted_backup_leaves_what_was_there() {
     must_have_worked(&backup(&lab.data(), url, &file).output().await.unwrap());
     assert_eq!(listed(&folder), ["daily.tar".to_owned()].into());
     assert!(std::fs::metadata(&file).unwrap().len() > bytes);
+}
+
+/// So many bytes that no dump of a database makes less of.
+fn incompressible(count: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(count);
+    while bytes.len() < count {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes
 }
 
 async fn until_packing(folder: &Utf8Path) {

@@ -15,7 +15,7 @@ use calls::{Body, Call};
 
 /// Every row of every table. When computers were last heard of is written by and by, whatever is asked.
 async fn everything(lab: &Lab) -> BTreeMap<&'static str, Vec<String>> {
-    const TABLES: [&str; 20] = [
+    const TABLES: [&str; 21] = [
         "settings",
         "counters",
         "tokens",
@@ -33,6 +33,7 @@ async fn everything(lab: &Lab) -> BTreeMap<&'static str, Vec<String>> {
         "instances",
         "partitions",
         "releases",
+        "release_pieces",
         "usage_reports",
         "audit",
         "_sqlx_migrations",

@@ -217,9 +217,6 @@ async fn differences(endpoints: &[Endpoint]) -> Vec<String> {
     let mut world = World::new().await;
     for (method, path, body, may) in endpoints {
         for who in ALL {
-            if CHANGES_WHO_IS_WHO.contains(path) {
-                world = World::new().await;
-            }
             let (status, text) = world.send(who, method, path, body).await;
             let refusals = [
                 StatusCode::UNAUTHORIZED,
@@ -227,12 +224,13 @@ async fn differences(endpoints: &[Endpoint]) -> Vec<String> {
                 // Refused too often before.
                 StatusCode::TOO_MANY_REQUESTS,
             ];
-            if refusals.contains(&status) == may.contains(&who) || status.is_server_error() {
+            let refused = refusals.contains(&status);
+            if refused == may.contains(&who) || status.is_server_error() {
                 wrong.push(format!("{who:?} {method} {path}: {status} {text}"));
             }
-        }
-        if CHANGES_WHO_IS_WHO.contains(path) {
-            world = World::new().await;
+            if !refused && CHANGES_WHO_IS_WHO.contains(path) {
+                world = World::new().await;
+            }
         }
     }
     wrong

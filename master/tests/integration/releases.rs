@@ -157,3 +157,29 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     }
     panic!("half an upload stays");
 }
+
+#[tokio::test]
+async fn what_one_master_publishes_another_serves() {
+    let lab = Lab::open().await;
+    let other = lab.beside().await;
+    // Where the database is a file, each master has its own.
+    if lab.is_in_a_file() {
+        return;
+    }
+    let identity = lab.operator_identity().await;
+    let (here, there) = (lab.client(identity.clone()), other.client(identity));
+    let content: Vec<u8> = (0..2_500_000_u32).map(|it| it.to_le_bytes()[1]).collect();
+    let release = publish(&here, "demo.oci.tar", &content).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(fetch(&there, &release.url).await.unwrap(), content);
+    }
+    let again = publish(&there, "demo.oci.tar", &content).await.unwrap();
+    assert_eq!(again.sha256, release.sha256);
+    let refused = publish(&there, "demo.oci.tar", b"other").await.unwrap_err();
+    assert_eq!(code(&refused), "conflict");
+    // A file that was lost is fetched again.
+    let file = lab.data().join("releases/demo.oci.tar");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(fetch(&here, &release.url).await.unwrap(), content);
+    assert!(file.exists());
+}

@@ -434,7 +434,7 @@ pub(super) const RPC: &[Endpoint] = &[
     ),
 ];
 
-/// After these the world is another one: each of their callers has one of their own.
+/// After whoever was let in here the world is another one.
 pub(super) const CHANGES_WHO_IS_WHO: [&str; 5] = [
     "/revokeComputerCertificate",
     "/generateComputerCertificate",
