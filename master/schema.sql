@@ -5,6 +5,7 @@ CREATE TABLE affiliations (
 );
 
 CREATE TABLE audit (
+    number BIGINT PRIMARY KEY NOT NULL,
     at BIGINT NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,

@@ -209,8 +209,9 @@ CREATE TABLE usage_reports (
     document TEXT NOT NULL
 );
 
--- Who did what when; only ever added to.
+-- Who did what when; only ever added to: what an engine does to keep it so is in `store/engine.rs`.
 CREATE TABLE audit (
+    number BIGINT PRIMARY KEY NOT NULL,
     at BIGINT NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,

@@ -88,6 +88,7 @@ impl Store {
         };
         let writer = engine.writer(location).await.map_err(failed)?;
         engine::migrate(&writer, location).await?;
+        engine::guard_audit(engine, &writer).await?;
         let readers = engine.readers(location).await.map_err(failed)?;
         Ok(Self {
             engine,

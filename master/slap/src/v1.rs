@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 mod computers;
 mod enrolment;
+mod log;
 mod releases;
 mod report;
 mod services;
@@ -15,6 +16,7 @@ mod users;
 
 pub use computers::{Computer, ComputerState, Computers, Software};
 pub use enrolment::{EnrolReply, EnrolRequest, Inventory, RenewReply, RenewRequest, Wanted};
+pub use log::{LOG_MOST, Log, LogEntry, LogQuery};
 pub use releases::{Release, ReleaseName, ReleaseNameError, Releases};
 pub use report::{Failure, NodeReport, OverlayReport, PartitionsReport};
 pub use services::{IpAddress, Service, Services};

@@ -3,6 +3,7 @@
 mod computers;
 mod discovery;
 pub(super) mod enrol;
+mod log;
 mod projects;
 mod report;
 pub(super) mod services;
@@ -57,6 +58,7 @@ pub(super) fn routes() -> Router<Arc<Master>> {
             "/v1/projects/{name}/roles/{user}",
             put(projects::give_role).delete(projects::take_role),
         )
+        .route("/v1/log", get(log::log))
         .route("/v1/services", get(services::list))
         .route("/v1/services/{title}", get(services::show))
         .route("/v1/forward", get(forward::forward))

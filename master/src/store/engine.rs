@@ -230,6 +230,28 @@ pub(super) async fn migrate(pool: &AnyPool, location: &Location) -> Result<(), S
     }
 }
 
+/// Has the engine refuse to change what was ever added to the audit.
+pub(super) async fn guard_audit(engine: Engine, writer: &AnyPool) -> Result<(), sqlx::Error> {
+    let guard = match engine {
+        Engine::Sqlite => {
+            "CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
+                 BEGIN SELECT RAISE(ABORT, 'the audit is only ever added to'); END;
+             CREATE TRIGGER IF NOT EXISTS audit_is_not_removed BEFORE DELETE ON audit
+                 BEGIN SELECT RAISE(ABORT, 'the audit is only ever added to'); END"
+        }
+        Engine::Postgres => {
+            "CREATE OR REPLACE FUNCTION refuse_to_change_the_audit() RETURNS trigger LANGUAGE plpgsql
+                 AS $$ BEGIN RAISE EXCEPTION 'the audit is only ever added to'; END $$;
+             CREATE OR REPLACE TRIGGER audit_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
+                 FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_the_audit()"
+        }
+    };
+    // Masters that start at once wait for each other.
+    let mut transaction = engine.begin_to_write(writer).await?;
+    sqlx::raw_sql(guard).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
 /// Returns the number of the newest migration that this program has.
 pub(super) fn newest_migration() -> i64 {
     MIGRATIONS.iter().map(|it| it.version).max().unwrap_or(0)

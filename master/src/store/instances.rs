@@ -285,6 +285,8 @@ impl Writing {
                 .bind(state.as_str())
                 .execute(self.db())
                 .await?;
+            let detail = format!("{state}, as its root");
+            self.note("request", &member.reference, detail).await?;
             self.process_again(&member.reference).await?;
         }
         Ok(())
@@ -301,7 +303,8 @@ impl Writing {
             .bind(parent.as_str())
             .execute(self.db())
             .await?;
-        Ok(())
+        let detail = format!("requested by {parent}");
+        self.note("request", instance, detail).await
     }
 
     /// Has an instance processed again: moves its timestamp, always forwards, its host's if it is a share, and wakes their node.
@@ -362,20 +365,24 @@ impl Writing {
         Ok(())
     }
 
-    /// Records what a node says of an instance.
+    /// Records what a node says of an instance. What it says again is no news.
     pub async fn report_instance(
         &mut self,
         instance: &InstanceGuid,
         report: InstanceReport,
         status: &str,
     ) -> Result<(), StoreError> {
-        let before: Option<String> =
-            sqlx::query_scalar("SELECT status FROM instances WHERE reference = $1")
+        let before: Option<(String, String)> =
+            sqlx::query_as("SELECT reported_state, status FROM instances WHERE reference = $1")
                 .bind(instance.as_str())
                 .fetch_optional(self.db())
                 .await?;
-        if before.as_deref() != Some(status) {
+        let (known, said) = before.unwrap_or_default();
+        if said != status {
             self.retell_where_shown(instance).await?;
+        }
+        if known != report.as_str() {
+            self.note("report", instance, report.as_str()).await?;
         }
         let now = self.now().micros();
         sqlx::query(
@@ -405,6 +412,13 @@ impl Writing {
             .bind(host.map(InstanceGuid::as_str))
             .execute(self.db())
             .await?;
+        match host {
+            Some(host) => {
+                self.note("allocate", share, format!("shares {host}"))
+                    .await?
+            }
+            None => self.note("free", share, "shares nothing").await?,
+        }
         self.process_again(share).await
     }
 
@@ -434,7 +448,10 @@ impl Writing {
             .bind(to_json(connection))
             .execute(self.db())
             .await?;
-        self.retell_where_shown(instance).await
+        self.retell_where_shown(instance).await?;
+        // What is published may be a password: its names are enough.
+        let names: Vec<&str> = connection.keys().map(String::as_str).collect();
+        self.note("publish", instance, names.join(" ")).await
     }
 
     /// Tells the computer anew in whose document an instance stands, its host's if it is a share.

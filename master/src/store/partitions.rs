@@ -158,6 +158,8 @@ impl Writing {
         if !taken {
             return Err(StoreError::Database(sqlx::Error::RowNotFound));
         }
+        let detail = format!("{partition} of {computer}");
+        self.note("allocate", instance, detail).await?;
         self.touch(computer).await
     }
 
@@ -172,6 +174,7 @@ impl Writing {
             .bind(partition.as_str())
             .execute(self.db())
             .await?;
+        self.note("free", computer, partition).await?;
         sqlx::query(
             "DELETE FROM partitions WHERE computer = $1 AND reference = $2 AND retired = 1",
         )

@@ -139,6 +139,18 @@ impl Writing {
         status: &str,
     ) -> Result<bool, StoreError> {
         let now = self.now().micros();
+        let known: Option<String> = sqlx::query_scalar(
+            "SELECT reported_state FROM supplies WHERE computer = $1 AND url = $2",
+        )
+        .bind(computer.as_str())
+        .bind(url)
+        .fetch_optional(self.db())
+        .await?;
+        // What it says again is no news.
+        if known.is_some_and(|it| it != report.as_str()) {
+            self.note("report", computer, format!("{url} {}", report.as_str()))
+                .await?;
+        }
         let found = sqlx::query(
             "UPDATE supplies
              SET reported_state = $3, status = $4, status_at = $5,
@@ -173,6 +185,7 @@ impl Writing {
             > 0;
         if removed {
             self.touch(computer).await?;
+            self.note("remove", computer, url).await?;
         }
         Ok(removed)
     }

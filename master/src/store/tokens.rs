@@ -112,13 +112,18 @@ impl Writing {
     /// Makes every unused token of this maker worthless.
     pub async fn revoke_tokens_of(&mut self, maker: &str) -> Result<(), StoreError> {
         let now = self.now().micros();
-        sqlx::query(
+        let revoked = sqlx::query(
             "UPDATE tokens SET revoked_at = $2 WHERE created_by = $1 AND revoked_at IS NULL AND used = 0",
         )
         .bind(maker)
         .bind(now)
         .execute(self.db())
-        .await?;
+        .await?
+        .rows_affected();
+        if revoked > 0 {
+            let detail = format!("{revoked} unused of {maker}");
+            self.note("revoke token", "*", detail).await?;
+        }
         Ok(())
     }
 }

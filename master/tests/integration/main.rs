@@ -11,6 +11,7 @@ mod database;
 mod enrolment;
 mod forward;
 mod lab;
+mod log;
 mod malformed;
 mod masters;
 mod matrix;

@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 use slapbox_master::clock::Moment;
-use slapbox_master::store::{Location, Store, StoreError, settings};
+use slapbox_master::store::{Location, Store, StoreError, audit, settings};
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Executor as _};
 
@@ -48,7 +48,7 @@ async fn the_migrations_make_the_committed_schema() {
     }
     let mut db = store.read().await.unwrap();
     let statements: Vec<String> = sqlx::query_scalar(
-        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE '_sqlx%' ORDER BY type DESC, name",
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND type <> 'trigger' AND name NOT LIKE '_sqlx%' ORDER BY type DESC, name",
     )
     .fetch_all(&mut *db)
     .await
@@ -115,4 +115,33 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
         "{words}"
     );
     assert!(!words.contains("s3cret"), "{words}");
+}
+
+#[tokio::test]
+async fn the_audit_is_only_ever_added_to() {
+    let (kept, store) = open().await;
+    let mut writing = store.write("ann", Moment::from_seconds(1)).await.unwrap();
+    writing.note("try", "this", "once").await.unwrap();
+    writing.note("try", "this", "twice").await.unwrap();
+    writing.commit().await.unwrap();
+    let mut statements = vec!["UPDATE audit SET actor = 'bob'", "DELETE FROM audit"];
+    if !kept.database.is_file() {
+        statements.push("TRUNCATE audit");
+    }
+    for statement in statements {
+        let refused = directly(&kept).await.execute(statement).await.unwrap_err();
+        let words = refused.to_string();
+        assert!(words.contains("the audit is only ever added to"), "{words}");
+    }
+    let mut db = store.read().await.unwrap();
+    let entries = audit::last_entries(&mut db, 10).await.unwrap();
+    let seen: Vec<_> = entries
+        .iter()
+        .map(|it| (it.number, it.actor.as_str(), it.detail.as_str()))
+        .collect();
+    assert_eq!(seen, [(1, "ann", "once"), (2, "ann", "twice")]);
+    drop(db);
+    store.close().await;
+    // A later start finds it guarded already.
+    Store::open(&kept.location).await.unwrap();
 }

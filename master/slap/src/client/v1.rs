@@ -14,9 +14,9 @@ use super::tls::{ca_certificates, pins_of_pem};
 use super::{Client, Trust};
 use crate::id::{ComputerId, Title};
 use crate::v1::{
-    Computer, Computers, Discovery, EnrolReply, EnrolRequest, NewToken, NodeReport, RenewReply,
-    RenewRequest, Service, Services, SignedTime, TokenRequest, Tokens, WATCH_SECONDS, Watched,
-    signed_time_message,
+    Computer, Computers, Discovery, EnrolReply, EnrolRequest, Log, LogQuery, NewToken, NodeReport,
+    RenewReply, RenewRequest, Service, Services, SignedTime, TokenRequest, Tokens, WATCH_SECONDS,
+    Watched, signed_time_message,
 };
 
 impl Client {
@@ -127,6 +127,21 @@ impl Client {
         ))
         .await
         .map(drop)
+    }
+
+    /// `GET /v1/log`.
+    pub async fn log(&self, query: &LogQuery) -> Result<Log, CallError> {
+        let mut call = Call::get(["v1", "log"]);
+        if let Some(after) = query.after {
+            call = call.query("after", after);
+        }
+        if let Some(since) = query.since {
+            call = call.query("since", since);
+        }
+        if let Some(limit) = query.limit {
+            call = call.query("limit", limit);
+        }
+        self.answer(&call).await
     }
 
     /// `GET /v1/services`.

@@ -140,7 +140,7 @@ impl Writing {
         .bind(document)
         .execute(self.db())
         .await?;
-        Ok(())
+        self.note("report usage", computer, "").await
     }
 
     /// Records when computers were last heard of.

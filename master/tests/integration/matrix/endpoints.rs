@@ -214,6 +214,7 @@ pub(super) const DOCUMENTS: &[Endpoint] = &[
     ("GET", "/v1/computers", "", PEOPLE),
     ("GET", "/v1/computers/COMP-1", "", PROJECT),
     ("POST", "/v1/computers/COMP-1/approve", "", MANAGERS),
+    ("GET", "/v1/log", "", OPERATOR),
     ("POST", "/v1/tokens", "{}", MANAGERS),
     (
         "POST",
