@@ -91,6 +91,12 @@ fn the_system_has_our_programs_and_nobody_can_log_in() -> Result<()> {
             "/usr/bin/{program} is missing"
         );
     }
+    let slapos = usr.join("bin/slapos");
+    let leads_to = slapos.read_link_utf8();
+    ensure!(
+        leads_to.as_ref().is_ok_and(|it| it == "slapbox"),
+        "/usr/bin/slapos is no link to slapbox: {leads_to:?}"
+    );
     for way_in in [
         "bin/login",
         "bin/sshd",
