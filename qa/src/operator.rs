@@ -140,7 +140,7 @@ impl Operator {
 
     /// All that the master knows of one service.
     pub async fn service(&self, title: &str) -> Result<Value> {
-        self.json(&["service", "info", title]).await
+        self.json(&["service", "info", title, "--json"]).await
     }
 
     /// The command that forwards a port of the host to a service.

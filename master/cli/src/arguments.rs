@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use slap::v1::ReleaseName;
 use slap::{ComputerId, JoinBlob, ProjectName, RequestedState, Title};
 
@@ -14,6 +15,7 @@ pub(crate) use people::{ProjectCommand, UserCommand};
 
 use crate::assignment::Assignment;
 use crate::lifetime::parse_lifetime;
+use crate::parameters::Serialisation;
 
 /// Requests services, makes tokens, looks after computers of a Slapbox cloud
 #[derive(Debug, Parser)]
@@ -38,6 +40,9 @@ pub(crate) enum Command {
         /// Forget the login that there is
         #[arg(long)]
         replace: bool,
+        /// Print who we are as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Tokens, by which computers and operators join
     #[command(subcommand)]
@@ -49,19 +54,22 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Project(ProjectCommand),
     /// Let a computer in, after comparing the code that it shows
-    Approve { computer: ComputerId },
+    Approve(Decision),
     /// Shut out a computer or a user for good, or take a token back
     Revoke {
         /// A computer's reference, a user's name or a token's id
         who: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Computers
     #[command(subcommand)]
     Computer(ComputerCommand),
     /// Make a software release available on a computer
-    Supply { url: String, computer: ComputerId },
+    Supply(Supply),
     /// Remove a software release from a computer
-    Remove { url: String, computer: ComputerId },
+    Remove(Supply),
     /// Ask for a service, or change one; exit status 2 while it is not ready
     Request(Request),
     /// Services
@@ -70,6 +78,43 @@ pub(crate) enum Command {
     /// Software releases that the master serves
     #[command(subcommand)]
     Release(ReleaseCommand),
+    /// Who did what when: the newest entries, unless it is said since when
+    Log(Log),
+    /// Print what completes commands in a shell: `source <(slapbox complete)`
+    #[command(visible_alias = "completion")]
+    Complete {
+        /// Which shell
+        #[arg(long, value_enum, default_value = "bash")]
+        shell: Shell,
+        /// What the command is called there
+        #[arg(long, default_value = "slapbox")]
+        name: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Supply {
+    pub(crate) url: String,
+    pub(crate) computer: ComputerId,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Log {
+    /// How far to look back: 90s, 10m, 24h, 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_lifetime)]
+    pub(crate) since: Option<Duration>,
+    /// How many entries at most
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: u32,
+    /// Go on with what happens from now on, until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Print JSON; one entry a line with `--follow`
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,7 +150,21 @@ pub(crate) enum TokenCommand {
         json: bool,
     },
     /// Take a token back; who joined by it stays
-    Revoke { id: String },
+    Revoke {
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which computer is decided about.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Decision {
+    pub(crate) computer: ComputerId,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,14 +182,23 @@ pub(crate) enum ComputerCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make a token for one computer and an hour; prints the line to give to it
+    Token {
+        /// Print everything as JSON; `token` is what `slapos node register` asks for
+        #[arg(long)]
+        json: bool,
+    },
     /// Let a computer in, after comparing the code that it shows
-    Approve { computer: ComputerId },
+    Approve(Decision),
     /// Shut a computer out for good
-    Revoke { computer: ComputerId },
+    Revoke(Decision),
     /// Put a computer that runs nothing into another project
     Move {
         computer: ComputerId,
         project: ProjectName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -143,15 +211,24 @@ pub(crate) struct Request {
     /// Which of the release's types
     #[arg(long = "type", default_value = "default", value_name = "TYPE")]
     pub(crate) software_type: String,
-    /// Where it may run, as `computer_guid=COMP-2`; may be repeated
-    #[arg(long = "node", value_name = "KEY=VALUE")]
+    /// Where it may run, as `computer_guid=COMP-2`; one or more
+    #[arg(long = "node", value_name = "KEY=VALUE", num_args = 1..)]
     pub(crate) node: Vec<Assignment>,
-    /// What to configure it with; may be repeated
-    #[arg(long = "parameters", value_name = "KEY=VALUE")]
+    /// Ask for a share of an instance that is there
+    #[arg(long)]
+    pub(crate) slave: bool,
+    /// What to configure it with; one or more
+    #[arg(long = "parameters", value_name = "KEY=VALUE", num_args = 1.., conflicts_with = "parameters_file")]
     pub(crate) parameters: Vec<Assignment>,
     /// The project whose computers it may be on, if yours are more than one
     #[arg(long, value_name = "PROJECT")]
     pub(crate) project: Option<ProjectName>,
+    /// What to configure it with, in a file: JSON, YAML or XML, as its name ends
+    #[arg(long, value_name = "FILE")]
+    pub(crate) parameters_file: Option<Utf8PathBuf>,
+    /// How what is in the file is sent: key by key, or as one JSON text
+    #[arg(long, value_enum, value_name = "HOW", requires = "parameters_file")]
+    pub(crate) force_serialisation: Option<Serialisation>,
     /// `started`, `stopped` or `destroyed` [default: started when it is new]
     #[arg(long)]
     pub(crate) state: Option<RequestedState>,
@@ -168,8 +245,16 @@ pub(crate) enum ServiceCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print a service as JSON
-    Info { title: Title },
+    /// Show a service; exit status 2 when there is none
+    Info {
+        title: Title,
+        /// Show all that was last heard of it
+        #[arg(long)]
+        news: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Open a port here that leads to a service, until Ctrl-C
     Forward {
         title: Title,
@@ -179,6 +264,9 @@ pub(crate) enum ServiceCommand {
         /// The service's port
         #[arg(long, default_value_t = 8080)]
         port: u16,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -190,6 +278,9 @@ pub(crate) enum ReleaseCommand {
         /// What to call it [default: the file's name]
         #[arg(long)]
         name: Option<ReleaseName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// List releases
     List {

@@ -3,9 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
 use slap::client::Client;
 
-use crate::arguments::{Arguments, Command, ComputerCommand};
+use crate::arguments::{Arguments, Command};
 use crate::home::Home;
 use crate::login::login;
 use crate::output;
@@ -13,6 +15,7 @@ use crate::renewal::renew_if_due;
 
 mod computer;
 mod forward;
+mod log;
 mod project;
 mod release;
 mod request;
@@ -24,29 +27,42 @@ mod user;
 
 /// Runs what was typed.
 pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
+    if let Command::Complete { shell, name } = arguments.command {
+        return complete(shell, &name);
+    }
     let home = Home::choose(arguments.home, |name| std::env::var(name).ok())?;
     let proxy = arguments.proxy.as_deref();
-    if let Command::Login { join, replace } = &arguments.command {
-        return login(&home, join, *replace, proxy).await;
+    if let Command::Login {
+        join,
+        replace,
+        json,
+    } = &arguments.command
+    {
+        return login(&home, join, *replace, *json, proxy).await;
     }
     let client = client(&home, proxy, now).await?;
     let now = seconds(now);
     match arguments.command {
-        Command::Login { .. } => Ok(()),
+        Command::Login { .. } | Command::Complete { .. } => Ok(()),
         Command::Token(command) => token::run(&client, command, now).await,
         Command::User(command) => user::run(&client, command).await,
         Command::Project(command) => project::run(&client, command).await,
-        Command::Approve { computer } => {
-            computer::run(&client, ComputerCommand::Approve { computer }, now).await
-        }
-        Command::Revoke { who } => revoke::run(&client, &who).await,
+        Command::Approve(decision) => computer::approve(&client, decision).await,
+        Command::Revoke { who, json } => revoke::run(&client, &who, json).await,
         Command::Computer(command) => computer::run(&client, command, now).await,
-        Command::Supply { url, computer } => supply::supply(&client, url, computer).await,
-        Command::Remove { url, computer } => supply::remove(&client, url, computer).await,
+        Command::Supply(what) => supply::supply(&client, what).await,
+        Command::Remove(what) => supply::remove(&client, what).await,
         Command::Request(request) => request::run(&client, request).await,
         Command::Service(command) => service::run(client, command).await,
         Command::Release(command) => release::run(&client, command, now).await,
+        Command::Log(asked) => log::run(&client, asked, now).await,
     }
+}
+
+fn complete(shell: Shell, name: &str) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), name, &mut script);
+    output::print(&String::from_utf8_lossy(&script))
 }
 
 async fn client(home: &Home, proxy: Option<&str>, now: SystemTime) -> Result<Client> {

@@ -1,4 +1,4 @@
-//! What a failure is told as, and its exit status: 1 an error, 2 not ready yet, 64 typed wrongly.
+//! What a failure is told as, and its exit status: 1 an error, 2 not there (yet), as the `slapos` command has it, 64 typed wrongly.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use slap::client::CallError;
 
 use crate::output;
 
-/// Asked for and not there yet: to be asked again.
+/// Asked for and not there, or not yet.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NotReady(pub(crate) String);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rcgen::{CertificateParams, KeyPair};
+use serde_json::json;
 use slap::JoinBlob;
 use slap::client::{Client, Settings};
 use slap::v1::{EnrolReply, EnrolRequest, Inventory, Wanted};
@@ -16,6 +17,7 @@ pub(crate) async fn login(
     home: &Home,
     join: &JoinBlob,
     replace: bool,
+    json: bool,
     proxy: Option<&str>,
 ) -> Result<()> {
     if home.has_login() && !replace {
@@ -52,6 +54,9 @@ pub(crate) async fn login(
         key.serialize_pem(),
     );
     home.keep(&login)?;
+    if json {
+        return output::print_json(&json!({ "operator": login.operator, "urls": join.urls }));
+    }
     output::complain(&format!(
         "logged in to {} as {}",
         join.urls.join(", "),

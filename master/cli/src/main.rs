@@ -8,6 +8,7 @@ mod home;
 mod lifetime;
 mod login;
 mod output;
+mod parameters;
 mod renewal;
 mod tables;
 

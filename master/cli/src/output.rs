@@ -24,6 +24,11 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<()> {
     print(&text)
 }
 
+/// Writes what was decided, where a program reads it: people see that nothing was complained of.
+pub(crate) fn print_done(json: bool, what: &impl Serialize) -> Result<()> {
+    if json { print_json(what) } else { Ok(()) }
+}
+
 /// Writes a remark or a complaint.
 pub(crate) fn complain(text: &str) {
     // Where it cannot be written there is nobody to tell.

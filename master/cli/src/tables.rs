@@ -1,14 +1,17 @@
 //! What people are shown: tables and lists, as text. No I/O, no clock.
 
+use std::collections::BTreeMap;
+
 use slap::v1::{
-    Computer, ComputerState, Computers, Releases, Services, Software, TokenKind, Tokens,
+    Computer, ComputerState, Computers, LogEntry, Releases, Service, Services, Software, TokenKind,
+    Tokens,
 };
 use slap::{SoftwareInstance, v1};
 
 mod layout;
 pub(crate) mod people;
 
-use layout::{ago, bytes, facts, remaining, table};
+use layout::{ago, bytes, facts, moment, remaining, single, table};
 
 pub(crate) fn tokens(tokens: &Tokens, now: i64) -> String {
     let rows = tokens.tokens.iter().map(|token| {
@@ -217,6 +220,76 @@ pub(crate) fn services(services: &Services) -> String {
         ],
         rows.collect(),
     )
+}
+
+pub(crate) fn service(service: &Service, news: bool) -> String {
+    let text = |shown: Option<String>| shown.unwrap_or_default();
+    let addresses = service.ip_list.iter().map(|it| it.1.to_string());
+    let status = if news {
+        service.status.clone()
+    } else {
+        first_line(&service.status)
+    };
+    let mut lines = vec![
+        ("title", service.title.to_string()),
+        ("reference", service.reference.to_string()),
+        ("software", service.software_url.clone()),
+        ("type", service.software_type.clone()),
+        ("wanted", service.requested_state.to_string()),
+        (
+            "reported",
+            text(service.reported_state.map(|it| it.to_string())),
+        ),
+        ("status", status),
+        (
+            "computer",
+            text(service.computer.as_ref().map(ToString::to_string)),
+        ),
+        (
+            "partition",
+            text(service.partition.as_ref().map(ToString::to_string)),
+        ),
+        ("addresses", addresses.collect::<Vec<_>>().join(" ")),
+    ];
+    let assigned = |values: &BTreeMap<String, String>| -> Vec<String> {
+        let pairs = values.iter();
+        pairs.map(|(key, value)| format!("{key}={value}")).collect()
+    };
+    let parameters = assigned(&service.parameters).into_iter();
+    lines.extend(parameters.map(|it| ("parameter", it)));
+    let published = assigned(&service.connection).into_iter();
+    lines.extend(published.map(|it| ("published", it)));
+    facts(&lines)
+}
+
+pub(crate) fn log(entries: &[LogEntry]) -> String {
+    let rows = entries.iter().map(|entry| {
+        [
+            moment(entry.at),
+            who(&entry.actor),
+            entry.action.clone(),
+            who(&entry.subject),
+            who(&entry.detail),
+        ]
+    });
+    table(["WHEN", "WHO", "WHAT", "WITH", "DETAIL"], rows.collect())
+}
+
+/// One entry, where nobody knows yet how wide the others are.
+pub(crate) fn log_line(entry: &LogEntry) -> String {
+    let (at, actor) = (moment(entry.at), who(&entry.actor));
+    let action = &entry.action;
+    let (subject, detail) = (who(&entry.subject), who(&entry.detail));
+    single(&format!(
+        "{at}  {actor:16}  {action:18}  {subject:14}  {detail}"
+    ))
+}
+
+/// An identity's name says what kind of identity it is. What is none stays as it is.
+fn who(identity: &str) -> String {
+    let named = identity.strip_prefix("urn:slapbox:");
+    let name = named.and_then(|it| it.split_once(':')).map(|it| it.1);
+    name.unwrap_or(identity).to_owned()
 }
 
 pub(crate) fn releases(releases: &Releases, now: i64) -> String {

@@ -37,16 +37,27 @@ pub(crate) enum UserCommand {
         json: bool,
     },
     /// Shut somebody out for good; what they requested stays
-    Revoke { name: UserName },
+    Revoke {
+        name: UserName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Have a person belong to an organisation: what it may, they may
     Join {
         person: UserName,
         organisation: UserName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Have a person belong to an organisation no more
     Part {
         person: UserName,
         organisation: UserName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -79,9 +90,19 @@ pub(crate) enum ProjectCommand {
         json: bool,
     },
     /// Make a project
-    Create { name: ProjectName },
+    Create {
+        name: ProjectName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove a project that nothing is in
-    Delete { name: ProjectName },
+    Delete {
+        name: ProjectName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Give a person or an organisation a role in a project
     Add {
         project: ProjectName,
@@ -89,10 +110,16 @@ pub(crate) enum ProjectCommand {
         /// `member` or `manager`
         #[arg(long, default_value = "member")]
         role: Role,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Take the role of a person or an organisation in a project
     Remove {
         project: ProjectName,
         user: UserName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }

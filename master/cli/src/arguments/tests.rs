@@ -48,6 +48,54 @@ fn a_request_says_what_where_and_how() {
 }
 
 #[test]
+fn several_may_follow_one_option_as_fingers_know_it() {
+    let line = "request site url --parameters a=1 b=2 --node computer_guid=COMP-2 region=north --slave --type web";
+    let Ok(Command::Request(request)) = parse(line) else {
+        panic!("no request");
+    };
+    assert_eq!((request.parameters.len(), request.node.len()), (2, 2));
+    assert!(request.slave);
+    let Ok(Command::Request(request)) =
+        parse("request site url --parameters-file p.yaml --force-serialisation json-in-xml")
+    else {
+        panic!("no request");
+    };
+    assert_eq!(request.parameters_file.unwrap(), "p.yaml");
+    assert_eq!(request.force_serialisation, Some(Serialisation::JsonInXml));
+}
+
+/// What a script may want to read, it can.
+#[test]
+fn every_verb_speaks_json() {
+    fn silent(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let path = format!("{path} {}", command.get_name());
+        if command.get_subcommands().next().is_some() {
+            for inner in command.get_subcommands() {
+                silent(inner, &path, found);
+            }
+        } else if command.get_arguments().all(|it| it.get_id() != "json") {
+            found.push(path.trim().to_owned());
+        }
+    }
+    let mut found = Vec::new();
+    silent(&Arguments::command(), "", &mut found);
+    // Its answer is a script.
+    assert_eq!(found, ["slapbox complete"]);
+}
+
+#[test]
+fn shells_are_told_every_verb() {
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "slapos", &mut script);
+        let script = String::from_utf8(script).unwrap();
+        for word in ["slapos", "supply", "request", "parameters-file", "log"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
 fn a_token_is_for_one_node_and_an_hour_unless_said() {
     let Ok(Command::Token(TokenCommand::Create {
         lifetime,
@@ -71,11 +119,11 @@ fn what_is_wrong_is_said_in_words() {
     for (line, words) in [
         (
             "request site url --parameters greeting",
-            "error: invalid value 'greeting' for '--parameters <KEY=VALUE>': expected KEY=VALUE",
+            "error: invalid value 'greeting' for '--parameters <KEY=VALUE>...': expected KEY=VALUE",
         ),
         (
             "request site url --node =x",
-            "error: invalid value '=x' for '--node <KEY=VALUE>': expected KEY=VALUE",
+            "error: invalid value '=x' for '--node <KEY=VALUE>...': expected KEY=VALUE",
         ),
         (
             "request site url --state running",
@@ -92,6 +140,14 @@ fn what_is_wrong_is_said_in_words() {
         (
             "supply url ../x",
             "error: invalid value '../x' for '<COMPUTER>': `../x` cannot name a computer: 1 to 128 letters, digits, `.`, `_`, `-`, the first a letter or a digit",
+        ),
+        (
+            "request site url --parameters a=1 --parameters-file p.json",
+            "error: the argument '--parameters <KEY=VALUE>...' cannot be used with '--parameters-file <FILE>'",
+        ),
+        (
+            "request site url --force-serialisation xml",
+            "error: the following required arguments were not provided:",
         ),
         (
             "service forward site --listen 8080",

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 use slap::Title;
 use slap::client::Client;
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +18,7 @@ pub(super) async fn forward(
     title: Title,
     listen: SocketAddr,
     port: u16,
+    json: bool,
 ) -> Result<()> {
     let listener = TcpListener::bind(listen)
         .await
@@ -26,7 +28,11 @@ pub(super) async fn forward(
         .context("cannot tell where we listen")?;
     let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for Ctrl-C")?;
     let mut terminated = signal(SignalKind::terminate()).context("cannot wait for the end")?;
-    output::print(&format!("http://{address}/"))?;
+    if json {
+        output::print(&json!({ "listen": address }).to_string())?;
+    } else {
+        output::print(&format!("http://{address}/"))?;
+    }
     let (client, title) = (Rc::new(client), Rc::new(title));
     let tasks = tokio::task::LocalSet::new();
     let accept = async {

@@ -3,14 +3,21 @@
 use anyhow::{Context as _, Result, bail};
 use camino::Utf8Path;
 use slap::client::Client;
-use slap::v1::ReleaseName;
+use slap::v1::{Release, ReleaseName};
 
 use crate::arguments::ReleaseCommand;
 use crate::{output, tables};
 
 pub(super) async fn run(client: &Client, command: ReleaseCommand, now: i64) -> Result<()> {
     match command {
-        ReleaseCommand::Publish { file, name } => publish(client, &file, name).await,
+        ReleaseCommand::Publish { file, name, json } => {
+            let release = publish(client, &file, name).await?;
+            if json {
+                output::print_json(&release)
+            } else {
+                output::print(&release.url)
+            }
+        }
         ReleaseCommand::List { json } => {
             let releases = client.releases().await.context("cannot list releases")?;
             if json {
@@ -22,7 +29,7 @@ pub(super) async fn run(client: &Client, command: ReleaseCommand, now: i64) -> R
     }
 }
 
-async fn publish(client: &Client, path: &Utf8Path, name: Option<ReleaseName>) -> Result<()> {
+async fn publish(client: &Client, path: &Utf8Path, name: Option<ReleaseName>) -> Result<Release> {
     let name = match name {
         Some(name) => name,
         None => path
@@ -41,9 +48,8 @@ async fn publish(client: &Client, path: &Utf8Path, name: Option<ReleaseName>) ->
     if !metadata.is_file() {
         bail!("`{path}` is no file");
     }
-    let release = client
+    client
         .publish_release(&name, metadata.len(), file)
         .await
-        .with_context(|| format!("cannot publish `{path}`"))?;
-    output::print(&release.url)
+        .with_context(|| format!("cannot publish `{path}`"))
 }

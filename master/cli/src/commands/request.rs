@@ -6,16 +6,25 @@ use slap::{RequestForm, RequestedState};
 
 use crate::arguments::Request;
 use crate::assignment::by_key;
-use crate::{output, tables};
+use crate::{output, parameters, tables};
 
 pub(super) async fn run(client: &Client, request: Request) -> Result<()> {
+    let parameters = match &request.parameters_file {
+        Some(file) => {
+            let text =
+                std::fs::read_to_string(file).with_context(|| format!("cannot read `{file}`"))?;
+            parameters::read(file, &text, request.force_serialisation)
+                .with_context(|| format!("cannot use `{file}`"))?
+        }
+        None => by_key(request.parameters)?,
+    };
     let form = RequestForm {
         requester: None,
         software_url: request.url,
         software_type: request.software_type,
         title: request.title,
-        shared: false,
-        parameters: by_key(request.parameters)?,
+        shared: request.slave,
+        parameters,
         filter: by_key(request.node)?,
         state: request.state,
         project: request.project,

@@ -1,11 +1,14 @@
 //! `slapbox revoke`: whoever is meant, by the one name that they have.
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::json;
 use slap::ComputerId;
 use slap::client::{CallError, Client};
 
+use crate::output;
+
 /// Shuts out the computer or the user, or takes back the token, that is called so.
-pub(super) async fn run(client: &Client, who: &str) -> Result<()> {
+pub(super) async fn run(client: &Client, who: &str, json: bool) -> Result<()> {
     let context = || format!("cannot revoke `{who}`");
     let computer = match who.parse::<ComputerId>() {
         Ok(computer) => is_there(client.computer_status(&computer).await).with_context(context)?,
@@ -24,7 +27,8 @@ pub(super) async fn run(client: &Client, who: &str) -> Result<()> {
             "`{who}` is the name of more than one: say `slapbox computer revoke`, `slapbox user revoke` or `slapbox token revoke`"
         ),
     }
-    .with_context(context)
+    .with_context(context)?;
+    output::print_done(json, &json!({ "revoked": who }))
 }
 
 fn is_there<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {

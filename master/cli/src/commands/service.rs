@@ -19,11 +19,19 @@ pub(super) async fn run(client: Client, command: ServiceCommand) -> Result<()> {
                 output::print(&tables::services(&services))
             }
         }
-        ServiceCommand::Info { title } => output::print_json(&find(&client, &title).await?),
+        ServiceCommand::Info { title, news, json } => {
+            let service = find(&client, &title).await?;
+            if json {
+                output::print_json(&service)
+            } else {
+                output::print(&tables::service(&service, news))
+            }
+        }
         ServiceCommand::Forward {
             title,
             listen,
             port,
+            json,
         } => {
             let service = find(&client, &title).await?;
             if service.partition.is_none() {
@@ -33,18 +41,17 @@ pub(super) async fn run(client: Client, command: ServiceCommand) -> Result<()> {
                 ))
                 .into());
             }
-            super::forward::forward(client, title, listen, port).await
+            super::forward::forward(client, title, listen, port, json).await
         }
     }
 }
 
 async fn find(client: &Client, title: &Title) -> Result<Service> {
     match client.service(title).await {
-        Err(CallError::NotFound(_)) => {
-            anyhow::bail!(
-                "there is no service `{title}`: `slapbox service list` shows those there are"
-            )
-        }
+        Err(CallError::NotFound(_)) => Err(NotReady(format!(
+            "there is no service `{title}`: `slapbox service list` shows those there are"
+        ))
+        .into()),
         answer => answer.with_context(|| format!("cannot ask for `{title}`")),
     }
 }

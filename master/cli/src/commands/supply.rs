@@ -1,26 +1,41 @@
 //! `slapbox supply` and `slapbox remove`.
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
+use slap::SupplyState;
 use slap::client::Client;
 use slap::forms::SupplyForm;
-use slap::{ComputerId, SupplyState};
 
-pub(super) async fn supply(client: &Client, url: String, computer: ComputerId) -> Result<()> {
-    let words = format!("cannot supply `{url}` to {computer}");
-    let form = SupplyForm {
-        url,
-        computer,
-        state: SupplyState::Available,
-    };
-    client.supply(&form).await.context(words)
+use crate::arguments::Supply;
+use crate::output;
+
+pub(super) async fn supply(client: &Client, what: Supply) -> Result<()> {
+    let words = format!("cannot supply `{}` to {}", what.url, what.computer);
+    send(client, what, SupplyState::Available)
+        .await
+        .context(words)
 }
 
-pub(super) async fn remove(client: &Client, url: String, computer: ComputerId) -> Result<()> {
-    let words = format!("cannot remove `{url}` from {computer}");
+pub(super) async fn remove(client: &Client, what: Supply) -> Result<()> {
+    let words = format!("cannot remove `{}` from {}", what.url, what.computer);
+    send(client, what, SupplyState::Destroyed)
+        .await
+        .context(words)
+}
+
+async fn send(client: &Client, what: Supply, state: SupplyState) -> Result<()> {
     let form = SupplyForm {
-        url,
-        computer,
-        state: SupplyState::Destroyed,
+        url: what.url,
+        computer: what.computer,
+        state,
     };
-    client.supply(&form).await.context(words)
+    client.supply(&form).await?;
+    if !what.json {
+        return Ok(());
+    }
+    output::print_json(&json!({
+        "url": form.url,
+        "computer": form.computer,
+        "requested_state": form.state.to_string(),
+    }))
 }

@@ -1,6 +1,7 @@
 //! `slapbox token …`
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
 use slap::client::Client;
 use slap::v1::{TokenKind, TokenRequest};
 
@@ -29,15 +30,7 @@ pub(super) async fn run(client: &Client, command: TokenCommand, now: i64) -> Res
                 project,
                 ..TokenRequest::default()
             };
-            let token = client
-                .create_token(&request)
-                .await
-                .context("cannot make a token")?;
-            if json {
-                output::print_json(&token)
-            } else {
-                output::print(&token.join.0)
-            }
+            create(client, &request, json).await
         }
         TokenCommand::List { json } => {
             let tokens = client.tokens().await.context("cannot list tokens")?;
@@ -47,9 +40,29 @@ pub(super) async fn run(client: &Client, command: TokenCommand, now: i64) -> Res
                 output::print(&tables::tokens(&tokens, now))
             }
         }
-        TokenCommand::Revoke { id } => client
-            .revoke_token(&id)
-            .await
-            .with_context(|| format!("cannot revoke the token `{id}`")),
+        TokenCommand::Revoke { id, json } => {
+            client
+                .revoke_token(&id)
+                .await
+                .with_context(|| format!("cannot revoke the token `{id}`"))?;
+            if json {
+                output::print_json(&json!({ "id": id, "revoked": true }))
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Makes a token and prints the line that joins with it.
+pub(super) async fn create(client: &Client, request: &TokenRequest, json: bool) -> Result<()> {
+    let token = client
+        .create_token(request)
+        .await
+        .context("cannot make a token")?;
+    if json {
+        output::print_json(&token)
+    } else {
+        output::print(&token.join.0)
     }
 }

@@ -1,6 +1,8 @@
 //! `slapbox user …`
 
 use anyhow::{Context as _, Result};
+use serde_json::json;
+use slap::UserName;
 use slap::client::Client;
 use slap::v1::TokenRequest;
 
@@ -41,23 +43,40 @@ pub(super) async fn run(client: &Client, command: UserCommand) -> Result<()> {
                 output::print(&format!("slapbox login {}", token.join.0))
             }
         }
-        UserCommand::Revoke { name } => client
-            .revoke_user(&name)
-            .await
-            .with_context(|| format!("cannot revoke `{name}`")),
+        UserCommand::Revoke { name, json } => {
+            client
+                .revoke_user(&name)
+                .await
+                .with_context(|| format!("cannot revoke `{name}`"))?;
+            output::print_done(json, &json!({ "user": name, "revoked": true }))
+        }
         UserCommand::Join {
             person,
             organisation,
-        } => client
-            .set_affiliation(&organisation, &person, true)
+            json,
+        } => affiliate(client, &person, &organisation, true, json)
             .await
             .with_context(|| format!("cannot have `{person}` join `{organisation}`")),
         UserCommand::Part {
             person,
             organisation,
-        } => client
-            .set_affiliation(&organisation, &person, false)
+            json,
+        } => affiliate(client, &person, &organisation, false, json)
             .await
             .with_context(|| format!("cannot have `{person}` part from `{organisation}`")),
     }
+}
+
+async fn affiliate(
+    client: &Client,
+    person: &UserName,
+    organisation: &UserName,
+    belongs: bool,
+    json: bool,
+) -> Result<()> {
+    client
+        .set_affiliation(organisation, person, belongs)
+        .await?;
+    let told = json!({ "person": person, "organisation": organisation, "belongs": belongs });
+    output::print_done(json, &told)
 }

@@ -35,6 +35,21 @@ pub(super) fn facts(lines: &[(&str, String)]) -> String {
         .collect()
 }
 
+/// Returns a line without what would break it.
+pub(super) fn single(line: &str) -> String {
+    clean(line).trim_end().to_owned()
+}
+
+/// Returns a moment as a date and a time of UTC.
+pub(super) fn moment(at: i64) -> String {
+    let format =
+        time::macros::format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
+    time::OffsetDateTime::from_unix_timestamp(at)
+        .ok()
+        .and_then(|it| it.format(format).ok())
+        .unwrap_or_else(|| at.to_string())
+}
+
 /// What nodes say is not trusted to move a cursor or break a line.
 fn clean(text: &str) -> String {
     text.chars()
@@ -81,6 +96,8 @@ mod tests {
 
     #[test]
     fn spans_and_sizes_are_round() {
+        assert_eq!(moment(1_800_000_000), "2027-01-15 08:00:00Z");
+        assert_eq!(moment(i64::MAX), "9223372036854775807");
         assert_eq!(ago(100, 100), "0 s ago");
         assert_eq!(ago(200, 100), "0 s ago");
         assert_eq!(ago(0, 119), "119 s ago");

@@ -88,3 +88,31 @@ fn an_instance_is_shown_with_what_it_published() {
     };
     insta::assert_snapshot!(instance("site", &shown));
 }
+
+#[test]
+fn a_service_is_a_list_of_facts() {
+    let service: Service = serde_json::from_value(json!({
+        "title": "site", "reference": "SOFTINST-1", "software_url": "u", "software_type": "default", "requested_state": "started",
+        "reported_state": "error", "status": "#error while instanciating: it\ndoes not start", "computer": "COMP-2",
+        "partition": "slappart0", "ip_list": [["slaptap0", "fd00::2"]], "parameters": {"greeting": "hello"},
+        "connection": {"url": "http://[fd00::2]:8080/"}
+    }))
+    .unwrap();
+    insta::assert_snapshot!(super::service(&service, false));
+    let whole = super::service(&service, true);
+    assert!(whole.contains("it does not start"), "{whole}");
+}
+
+#[test]
+fn the_log_says_who_did_what_when() {
+    let entries: Vec<LogEntry> = serde_json::from_value(json!([
+        {"number": 1, "at": NOW, "actor": "urn:slapbox:operator:operator-1", "action": "create token", "subject": "abcdef", "detail": "node"},
+        {"number": 2, "at": NOW + 61, "actor": "urn:slapbox:computer:COMP-1", "action": "report", "subject": "SOFTINST-1", "detail": "started\u{1b}[2J"},
+    ]))
+    .unwrap();
+    insta::assert_snapshot!(log(&entries));
+    assert_eq!(
+        log_line(&entries[1]),
+        "2027-01-15 08:01:01Z  COMP-1            report              SOFTINST-1      started [2J"
+    );
+}
