@@ -1,13 +1,15 @@
-//! `cargo qa bench`: the product's figures, each with its goal and how much of the goal it takes.
+//! `cargo qa bench [PART…]`: the product's figures, each with its goal and how much of the goal it takes.
 //! Prints; what is measured and how is in the modules below.
 
 mod boots;
 mod image;
+mod master;
 mod native;
 
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::host::Host;
@@ -24,8 +26,10 @@ pub struct Figure {
     pub value: f64,
     /// In what.
     pub unit: &'static str,
-    /// How much it may be; nothing where it is only watched.
+    /// How much it may be, or must be; nothing where it is only watched.
     pub goal: Option<f64>,
+    #[serde(skip)]
+    bound: &'static str,
     /// Whether the goal was reached.
     pub ok: bool,
 }
@@ -38,7 +42,17 @@ impl Figure {
             value,
             unit,
             goal: Some(goal),
+            bound: "≤",
             ok: value <= goal,
+        }
+    }
+
+    /// A figure that must be at least `goal`.
+    pub fn at_least(goal: f64, name: &str, value: f64, unit: &'static str) -> Self {
+        Self {
+            bound: "≥",
+            ok: value >= goal,
+            ..Self::at_most(goal, name, value, unit)
         }
     }
 
@@ -49,6 +63,7 @@ impl Figure {
             value,
             unit,
             goal: None,
+            bound: "",
             ok: true,
         }
     }
@@ -56,28 +71,60 @@ impl Figure {
     fn row(&self) -> String {
         let goal = self
             .goal
-            .map_or_else(String::new, |goal| format!("≤ {goal}"));
+            .map_or_else(String::new, |goal| format!("{} {goal}", self.bound));
         let ratio = self
             .goal
+            .filter(|&goal| goal > 0.0)
             .map_or_else(String::new, |goal| format!("{:.2}", self.value / goal));
         let verdict = if self.ok { "" } else { "NOT REACHED" };
         let row = format!(
-            "{:48} {:>9.2} {:5} {:>7} {:>7}  {verdict}",
+            "{:54} {:>9.2} {:5} {:>7} {:>7}  {verdict}",
             self.name, self.value, self.unit, goal, ratio
         );
         row.trim_end().to_owned()
     }
 }
 
-/// Measures everything and prints it.
-pub async fn bench(json: bool) -> Result<()> {
+/// What can be measured apart from the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Part {
+    /// What the image weighs.
+    Image,
+    /// 200 partitions on this machine, as root.
+    Native,
+    /// A master and a node in machines.
+    Boots,
+    /// The master beside the original slapproxy, and under load.
+    Master,
+}
+
+/// Measures the named parts, or all, and prints the figures.
+pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
+    let is_meant = |part| parts.is_empty() || parts.contains(&part);
     let host = Host::prepare().await?;
-    up::build(&host).await?;
-    let product = Product::find()?;
-    let mut figures = image::measure(&product)?;
-    act("the image is measured; next is what it does on this machine and in machines");
-    figures.extend(native::measure().await?);
-    figures.extend(boots::measure(product).await?);
+    if [Part::Image, Part::Native, Part::Boots]
+        .into_iter()
+        .any(is_meant)
+    {
+        up::build(&host).await?;
+    }
+    let mut figures = Vec::new();
+    if is_meant(Part::Image) {
+        act("what the image weighs");
+        figures.extend(image::measure(&Product::find()?)?);
+    }
+    if is_meant(Part::Native) {
+        act("200 partitions on this machine");
+        figures.extend(native::measure().await?);
+    }
+    if is_meant(Part::Boots) {
+        act("a master and a node in machines");
+        figures.extend(boots::measure(Product::find()?).await?);
+    }
+    if is_meant(Part::Master) {
+        act("the master beside slapproxy, and under load");
+        figures.extend(master::measure(&host).await?);
+    }
     print(&figures, json)
 }
 
@@ -85,7 +132,7 @@ fn print(figures: &[Figure], json: bool) -> Result<()> {
     let mut out = std::io::stdout().lock();
     if !json {
         let heading = format!(
-            "{:48} {:>9} {:5} {:>7} {:>7}",
+            "{:54} {:>9} {:5} {:>7} {:>7}",
             "figure", "value", "unit", "goal", "ratio"
         );
         writeln!(out, "{}", heading.trim_end()).context("cannot write the figures")?;
@@ -113,6 +160,13 @@ mod tests {
             "{}",
             figure.row()
         );
+    }
+
+    #[test]
+    fn a_figure_below_its_goal_is_named_where_more_is_better() {
+        let figure = Figure::at_least(100.0, "times as many", 90.0, "");
+        assert!(figure.row().ends_with("≥ 100    0.90  NOT REACHED"));
+        assert!(Figure::at_least(100.0, "times as many", 100.0, "").ok);
     }
 
     #[test]

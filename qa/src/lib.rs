@@ -17,6 +17,7 @@ pub mod host;
 pub mod http;
 pub mod instance;
 pub mod lab;
+pub mod load;
 pub mod machine;
 pub mod master;
 pub mod namespace;

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
+use slapbox_qa::figures::{self, Part};
 use slapbox_qa::stages::{self, Stage};
-use slapbox_qa::{figures, story, up};
+use slapbox_qa::{story, up};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Boots machines and asks whether the product works.
@@ -29,8 +30,9 @@ enum Command {
     },
     /// Run every check, or the named stages.
     Test { stages: Vec<Stage> },
-    /// Measure the product against its goals.
+    /// Measure the product against its goals: all of it, or the named parts.
     Bench {
+        parts: Vec<Part>,
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
@@ -54,7 +56,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         match arguments.command {
             Command::Up { once, keep } => up::up(up::Wish { once, keep }).await,
             Command::Test { stages } => stages::test(&stages).await,
-            Command::Bench { json } => figures::bench(json).await,
+            Command::Bench { parts, json } => figures::bench(&parts, json).await,
         }
     };
     tokio::select! {
