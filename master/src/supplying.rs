@@ -2,7 +2,7 @@
 
 use slap::SupplyState;
 
-use crate::identity::{ComputerId, ProjectName};
+use crate::identity::ComputerId;
 use crate::placement::place_waiting;
 use crate::store::{StoreError, Writing, computers, instances, supplies};
 
@@ -26,12 +26,10 @@ pub async fn supply_if_nowhere(
     let Some(Ok(computer)) = computer.map(str::parse::<ComputerId>) else {
         return Ok(());
     };
-    if computers::computer(writing.db(), &computer)
-        .await?
-        .is_some()
-        && supplies::candidates(writing.db(), &ProjectName::default(), url, None)
+    if !supplies::is_supplied(writing.db(), url).await?
+        && computers::computer(writing.db(), &computer)
             .await?
-            .is_empty()
+            .is_some()
     {
         writing
             .set_supply(&computer, url, SupplyState::Available)

@@ -146,6 +146,8 @@ impl Engine {
         options: AnyConnectOptions,
     ) -> Result<AnyPool, sqlx::Error> {
         sqlx::any::install_default_drivers();
+        // Whoever needs to know what was asked has the audit. Looking whether somebody wants to read it costs at every statement.
+        let options = options.disable_statement_logging();
         // A pool would try again until its patience ends: what is wrong at the start is said at the start.
         let mut first = options.connect().await?;
         set_up(&mut first, &setup).await?;
@@ -161,6 +163,8 @@ impl Engine {
                 let is_clean = !connection.is_in_transaction();
                 Box::pin(async move { Ok(is_clean) })
             })
+            // A server may have gone; a file has not, and asking costs as much as most questions.
+            .test_before_acquire(self == Self::Postgres)
             .after_connect(move |connection, _| {
                 let setup = setup.clone();
                 Box::pin(async move { set_up(connection, &setup).await })

@@ -309,46 +309,30 @@ impl Writing {
 
     /// Has an instance processed again: moves its timestamp, always forwards, its host's if it is a share, and wakes their node.
     pub async fn process_again(&mut self, instance: &InstanceGuid) -> Result<(), StoreError> {
-        self.move_timestamp(instance).await?;
-        let host: Option<Option<String>> =
-            sqlx::query_scalar("SELECT host FROM instances WHERE reference = $1")
-                .bind(instance.as_str())
-                .fetch_optional(self.db())
-                .await?;
-        match host.flatten() {
-            Some(host) => {
-                let host = host
-                    .parse()
-                    .map_err(|err| super::corrupted("an instance", err))?;
-                self.move_timestamp(&host).await
-            }
-            None => Ok(()),
-        }
+        let Some(host) = self.move_timestamp(instance.as_str()).await? else {
+            return Ok(());
+        };
+        self.move_timestamp(&host).await.map(drop)
     }
 
-    async fn move_timestamp(&mut self, instance: &InstanceGuid) -> Result<(), StoreError> {
+    /// Returns the instance's host, if it is a share.
+    async fn move_timestamp(&mut self, instance: &str) -> Result<Option<String>, StoreError> {
         let now = self.now().micros();
-        sqlx::query(
+        let moved: Option<(Option<String>, Option<String>)> = sqlx::query_as(
             "UPDATE instances SET processing_timestamp =
                  CASE WHEN processing_timestamp < $2 THEN $2 ELSE processing_timestamp + 1 END
-             WHERE reference = $1",
+             WHERE reference = $1
+             RETURNING host, (SELECT p.computer FROM partitions p WHERE p.instance = instances.reference)",
         )
-        .bind(instance.as_str())
+        .bind(instance)
         .bind(now)
-        .execute(self.db())
+        .fetch_optional(self.db())
         .await?;
-        let computer: Option<String> =
-            sqlx::query_scalar("SELECT computer FROM partitions WHERE instance = $1")
-                .bind(instance.as_str())
-                .fetch_optional(self.db())
-                .await?;
-        match computer {
-            Some(computer) => {
-                let computer = super::computers::reference(&computer)?;
-                self.touch(&computer).await
-            }
-            None => Ok(()),
+        let (host, computer) = moved.unwrap_or_default();
+        if let Some(computer) = computer {
+            self.touch(&reference(&computer)?).await?;
         }
+        Ok(host)
     }
 
     /// Records why an instance has no partition; empty when it has one.

@@ -100,6 +100,18 @@ pub async fn candidates(
     rows.into_iter().map(Candidate::try_from).collect()
 }
 
+/// Says whether an enrolled computer could take an instance of this release.
+pub async fn is_supplied(db: &mut Connection, url: &str) -> Result<bool, StoreError> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT 1 FROM supplies s JOIN computers c ON c.reference = s.computer
+         WHERE s.url = $1 AND s.requested_state = 'available' AND c.state = 'enrolled' LIMIT 1",
+    )
+    .bind(url)
+    .fetch_optional(db)
+    .await?;
+    Ok(found.is_some())
+}
+
 impl Writing {
     /// Wishes that a release be on a computer, or be gone from it; says whether that is news.
     pub async fn set_supply(
