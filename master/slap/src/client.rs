@@ -109,7 +109,8 @@ impl Client {
             .tcp_keepalive_interval(Duration::from_secs(5))
             .tcp_keepalive_retries(3)
             .tcp_user_timeout(Duration::from_secs(25))
-            .pool_idle_timeout(Duration::from_secs(25));
+            // What comes together goes over one connection. Between polls it would be kept for nothing, at the master too.
+            .pool_idle_timeout(Duration::from_secs(5));
         if let Some(proxy) = &settings.proxy {
             let proxy = reqwest::Proxy::all(proxy).map_err(|err| SetupError::BadProxy {
                 proxy: proxy.clone(),
