@@ -66,6 +66,7 @@ pub(super) fn announcement(computer: &ComputerId, partitions: u16) -> Vec<u8> {
 fn partition(index: u16) -> PartitionConfiguration {
     let [high, low] = (index + 2).to_be_bytes();
     PartitionConfiguration {
+        capabilities: Vec::new(),
         reference: PartitionId::indexed(index),
         path: format!("/srv/slapgrid/slappart{index}"),
         user: PartitionUser {
@@ -112,6 +113,7 @@ pub(super) fn request(computer: &ComputerId, number: u16, edition: u16) -> Vec<u
         "backup": {"url": "https://backup.example.com/vault", "frequency": "daily", "keep": 14},
     });
     let wish = RequestForm {
+        project: None,
         requester: None,
         software_url: SOFTWARE.into(),
         software_type: "default".into(),
