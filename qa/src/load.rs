@@ -114,6 +114,6 @@ mod tests {
         let call = form("/x", &[("a", "1 & é".to_owned()), ("b", String::new())]);
         let text = String::from_utf8(call).unwrap();
         assert!(text.starts_with("POST /x HTTP/1.1\r\n"));
-        assert!(text.ends_with("Content-Length: 20\r\n\r\na=1%20%26%20%C3%A9&b="));
+        assert!(text.ends_with("Content-Length: 21\r\n\r\na=1%20%26%20%C3%A9&b="));
     }
 }
