@@ -9,6 +9,7 @@ mod lifetime;
 mod login;
 mod output;
 mod parameters;
+mod product;
 mod renewal;
 mod tables;
 

@@ -183,3 +183,18 @@ async fn what_one_master_publishes_another_serves() {
     assert_eq!(fetch(&here, &release.url).await.unwrap(), content);
     assert!(file.exists());
 }
+
+#[tokio::test]
+async fn the_newest_release_of_a_product_comes_first() {
+    let lab = Lab::open().await;
+    let operator = lab.operator().await;
+    for name in ["hello-1.2.oci.tar", "other-3.oci.tar"] {
+        publish(&operator, name, b"x").await.unwrap();
+    }
+    lab.let_pass(1);
+    let newest = publish(&operator, "hello-1.3.oci.tar", b"y").await.unwrap();
+    let found = operator.product_releases("hello").await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0], newest.url);
+    assert!(operator.product_releases("none").await.unwrap().is_empty());
+}

@@ -6,6 +6,7 @@ use slap::{RequestForm, RequestedState};
 
 use crate::arguments::Request;
 use crate::assignment::by_key;
+use crate::product::resolve;
 use crate::{output, parameters, tables};
 
 pub(super) async fn run(client: &Client, request: Request) -> Result<()> {
@@ -20,7 +21,7 @@ pub(super) async fn run(client: &Client, request: Request) -> Result<()> {
     };
     let form = RequestForm {
         requester: None,
-        software_url: request.url,
+        software_url: resolve(client, request.url).await?,
         software_type: request.software_type,
         title: request.title,
         shared: request.slave,

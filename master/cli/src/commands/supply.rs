@@ -8,6 +8,7 @@ use slap::forms::SupplyForm;
 
 use crate::arguments::Supply;
 use crate::output;
+use crate::product::resolve;
 
 pub(super) async fn supply(client: &Client, what: Supply) -> Result<()> {
     let words = format!("cannot supply `{}` to {}", what.url, what.computer);
@@ -25,7 +26,7 @@ pub(super) async fn remove(client: &Client, what: Supply) -> Result<()> {
 
 async fn send(client: &Client, what: Supply, state: SupplyState) -> Result<()> {
     let form = SupplyForm {
-        url: what.url,
+        url: resolve(client, what.url).await?,
         computer: what.computer,
         state,
     };

@@ -6,7 +6,7 @@ use reqwest::header::{ETAG, IF_NONE_MATCH};
 
 use super::Client;
 use super::call::{Call, bad_answer, text_of};
-use super::error::CallError;
+use super::error::{AnswerError, CallError};
 use crate::computer::Computer;
 use crate::configuration::ComputerConfiguration;
 use crate::forms::{
@@ -17,6 +17,8 @@ use crate::id::{ComputerId, PartitionId};
 use crate::instance::SoftwareInstance;
 use crate::partition::ComputerPartition;
 use crate::state::{InstanceReport, SoftwareReport};
+use crate::value::Value;
+use crate::xml::{self, DocumentError};
 
 /// What a master calls one version of a document (`ETag`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +76,18 @@ impl Client {
     ) -> Result<(), CallError> {
         let pairs = vec![("xml", configuration.to_xml())];
         self.post("loadComputerConfigurationFromXML", pairs).await
+    }
+
+    /// `getSoftwareReleaseListFromSoftwareProduct`: the URLs of a product's releases, the best first; none when nobody knows it.
+    pub async fn product_releases(&self, product: &str) -> Result<Vec<String>, CallError> {
+        let call = Call::get(["getSoftwareReleaseListFromSoftwareProduct"])
+            .query("software_product_reference", product);
+        let text = self.text(&call).await?;
+        let listed = xml::read(&text).map_err(|err| bad_answer(&call, DocumentError::from(err)))?;
+        let (Value::List(urls) | Value::Tuple(urls)) = listed else {
+            return Err(bad_answer(&call, AnswerError::Other("not a list")));
+        };
+        Ok(urls.iter().filter_map(Value::scalar_text).collect())
     }
 
     /// `supplySupply`: a release shall be on a computer, or leave it.
