@@ -19,7 +19,7 @@ use crate::story::act;
 /// What the computer is called where it names itself.
 const COMPUTER: &str = "computer";
 /// How many call at once.
-const LINES: usize = 4;
+const LINES: usize = 16;
 const ROUNDS: u16 = 5;
 const TURN: Duration = Duration::from_secs(3);
 /// How many other parameters each instance is requested with before they repeat.
