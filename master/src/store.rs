@@ -7,6 +7,7 @@ pub mod computers;
 pub mod copy;
 mod engine;
 pub mod instances;
+mod log;
 mod news;
 pub mod partitions;
 pub mod projects;
@@ -31,6 +32,7 @@ use crate::watch::Generations;
 
 use engine::Engine;
 pub use engine::{Location, LocationError, ServerUrl};
+use log::Log;
 pub use trouble::Trouble;
 
 /// The engine's connection: what reading functions take.
@@ -76,6 +78,7 @@ pub struct Store {
     // One connection: writers queue here, not in the engine.
     writer: AnyPool,
     generations: Arc<Generations>,
+    log: Option<Arc<Log>>,
 }
 
 impl Store {
@@ -96,6 +99,10 @@ impl Store {
             readers,
             writer,
             generations: Arc::new(Generations::default()),
+            log: match location {
+                Location::File(file) => Some(Arc::new(Log::of(file))),
+                Location::Server(_) => None,
+            },
         })
     }
 
@@ -131,6 +138,7 @@ impl Store {
             transaction,
             engine: self.engine,
             generations: Arc::clone(&self.generations),
+            log: self.log.clone(),
             changed: BTreeMap::new(),
             retold: BTreeSet::new(),
             actor: actor.into(),
@@ -185,6 +193,7 @@ pub struct Writing {
     transaction: Transaction<'static, Any>,
     engine: Engine,
     generations: Arc<Generations>,
+    log: Option<Arc<Log>>,
     changed: BTreeMap<ComputerId, u64>,
     // Those whose version moved and whose generation did not.
     retold: BTreeSet<ComputerId>,
@@ -212,6 +221,10 @@ impl Writing {
             .commit()
             .await
             .map_err(StoreError::FailedCommit)?;
+        if let Some(log) = &self.log {
+            let synced = log.sync().await;
+            synced.map_err(|err| StoreError::FailedCommit(sqlx::Error::Io(err)))?;
+        }
         for (computer, generation) in &self.changed {
             self.generations.publish(computer, *generation);
         }
