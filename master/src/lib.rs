@@ -15,6 +15,7 @@ pub mod config;
 pub mod contacts;
 pub mod documents;
 pub mod enrolment;
+pub mod held;
 pub mod identity;
 pub mod instance;
 pub mod limits;

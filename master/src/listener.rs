@@ -13,7 +13,9 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::task::TaskTracker;
 
+use crate::held::{Begun, Polls};
 use crate::identity::Credential;
 
 /// A handshake that takes longer is given up.
@@ -28,20 +30,33 @@ pub struct Peer {
     pub credential: Option<Credential>,
 }
 
-/// A listener of TLS connections.
+type Connection = (Begun<TlsStream<TcpStream>>, Peer);
+
+/// A listener of TLS connections. Held polls are answered before anybody else sees them.
 #[derive(Debug)]
 pub struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, Peer)>,
+    ready: mpsc::Receiver<Connection>,
     address: SocketAddr,
     accepting: AbortHandle,
 }
 
 impl TlsListener {
-    /// Starts accepting on `listener`.
-    pub fn new(listener: TcpListener, acceptor: TlsAcceptor) -> io::Result<Self> {
+    /// Starts accepting on `listener`; who still holds a poll is in `holding`.
+    pub fn new(
+        listener: TcpListener,
+        acceptor: TlsAcceptor,
+        polls: Polls,
+        holding: TaskTracker,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(64);
-        let accepting = tokio::spawn(accept(listener, acceptor, sender)).abort_handle();
+        let accepting = Accepting {
+            acceptor,
+            polls,
+            holding,
+            ready: sender,
+        };
+        let accepting = tokio::spawn(accepting.accept(listener)).abort_handle();
         Ok(Self {
             ready,
             address,
@@ -57,7 +72,7 @@ impl Drop for TlsListener {
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = Begun<TlsStream<TcpStream>>;
     type Addr = Peer;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
@@ -91,32 +106,50 @@ impl Connected<IncomingStream<'_, TcpListener>> for Peer {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What becomes of each new connection.
+#[derive(Clone)]
+struct Accepting {
     acceptor: TlsAcceptor,
-    ready: mpsc::Sender<(TlsStream<TcpStream>, Peer)>,
-) {
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-    loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, address)) => {
-                let (acceptor, ready) = (acceptor.clone(), ready.clone());
-                tokio::spawn(async move {
-                    if let Some(connection) = shake_hands(stream, address, &acceptor).await {
-                        let _stopped = ready.send(connection).await;
-                    }
-                    drop(permit);
-                });
-            }
-            Err(err) => {
-                tracing::warn!(error = %err, "cannot accept a connection");
-                // Out of file descriptors, most likely: some must close first.
-                tokio::time::sleep(Duration::from_millis(200)).await;
+    polls: Polls,
+    holding: TaskTracker,
+    ready: mpsc::Sender<Connection>,
+}
+
+impl Accepting {
+    async fn accept(self, listener: TcpListener) {
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        loop {
+            let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
+                return;
+            };
+            match listener.accept().await {
+                Ok((stream, address)) => {
+                    let accepting = self.clone();
+                    tokio::spawn(async move {
+                        let shaken = shake_hands(stream, address, &accepting.acceptor).await;
+                        drop(permit);
+                        if let Some((stream, peer)) = shaken {
+                            accepting.hold(stream, peer);
+                        }
+                    });
+                }
+                Err(err) => {
+                    tracing::warn!(error = %err, "cannot accept a connection");
+                    // Out of file descriptors, most likely: some must close first.
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
             }
         }
+    }
+
+    /// In a task of its own, which is small: it may last for days.
+    fn hold(self, stream: TlsStream<TcpStream>, peer: Peer) {
+        let (mut polls, ready) = (self.polls, self.ready);
+        self.holding.spawn(async move {
+            if let Some(stream) = polls.answer(stream, &peer).await {
+                let _stopped = ready.send((stream, peer)).await;
+            }
+        });
     }
 }
 

@@ -11,12 +11,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
 
 use crate::ca::{Authority, CaError};
 use crate::clock::{Clock, Entropy, Moment};
 use crate::config::{Listen, Settings};
 use crate::contacts::Contacts;
 use crate::documents::Documents;
+use crate::held::Polls;
 use crate::listener::{Peer, TlsListener};
 use crate::master::{Master, Open};
 use crate::refusals::Refusals;
@@ -73,6 +75,7 @@ pub struct Server {
     pub master: Arc<Master>,
     stop: watch::Sender<bool>,
     serving: JoinHandle<io::Result<()>>,
+    holding: TaskTracker,
     chores: JoinSet<()>,
 }
 
@@ -191,7 +194,13 @@ fn serve(
         source,
     };
     let address = listener.local_addr().map_err(failed)?;
-    let service = api::router(Arc::clone(&master)).into_make_service_with_connect_info::<Peer>();
+    let router = api::router(Arc::clone(&master));
+    let polls = Polls {
+        router: router.clone(),
+        stopping: master.stopping.clone(),
+    };
+    let holding = TaskTracker::new();
+    let service = router.into_make_service_with_connect_info::<Peer>();
     let mut stopping = master.stopping.clone();
     let stopped = async move {
         // An error means that the server itself is gone: time to stop as well.
@@ -202,7 +211,8 @@ fn serve(
         let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
         tokio::spawn(async move { server.await })
     } else {
-        let listener = TlsListener::new(listener, acceptor).map_err(failed)?;
+        let listener =
+            TlsListener::new(listener, acceptor, polls, holding.clone()).map_err(failed)?;
         let server = axum::serve(listener, service).with_graceful_shutdown(stopped);
         tokio::spawn(async move { server.await })
     };
@@ -211,6 +221,7 @@ fn serve(
         master,
         stop,
         serving,
+        holding,
         chores,
     })
 }
@@ -219,10 +230,13 @@ impl Server {
     /// Stops: no new connections, held polls are answered, the rest may end.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        if tokio::time::timeout(STOP_LIMIT, &mut self.serving)
-            .await
-            .is_err()
-        {
+        self.holding.close();
+        let ended = async {
+            self.holding.wait().await;
+            // It was asked to stop; how it did so changes nothing.
+            let _stopped = (&mut self.serving).await;
+        };
+        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
             tracing::warn!("some requests took too long to end");
             self.serving.abort();
         }
