@@ -78,6 +78,8 @@ impl Settings {
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
+    /// With connections of its own: one on which nothing but polls come costs the master next to nothing.
+    polls: reqwest::Client,
     urls: Vec<reqwest::Url>,
     /// Which of the addresses answered last: it is tried first.
     last_good: AtomicUsize,
@@ -91,35 +93,9 @@ impl Client {
         if settings.urls.is_empty() {
             return Err(SetupError::NoUrl);
         }
-        let identity = settings.identity.as_ref();
-        let tls = match &settings.trust {
-            Trust::Pin(pin) => pinned(*pin, settings.clock, identity)?,
-            Trust::Ca(pem) => trusting(pem, settings.clock, identity)?,
-        };
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            // An upgraded connection, which `forward` needs, is one of HTTP/1.1.
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("slapbox/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10))
-            // A master that lost its power says no goodbye: not to wait for it until a call's own end.
-            .tcp_keepalive(Duration::from_secs(10))
-            .tcp_keepalive_interval(Duration::from_secs(5))
-            .tcp_keepalive_retries(3)
-            .tcp_user_timeout(Duration::from_secs(25))
-            // What comes together goes over one connection. Between polls it would be kept for nothing, at the master too.
-            .pool_idle_timeout(Duration::from_secs(5));
-        if let Some(proxy) = &settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|err| SetupError::BadProxy {
-                proxy: proxy.clone(),
-                err,
-            })?;
-            builder = builder.proxy(proxy);
-        }
         Ok(Self {
-            http: builder.build().map_err(SetupError::NoClient)?,
+            http: http(settings)?,
+            polls: http(settings)?,
             urls: settings
                 .urls
                 .iter()
@@ -130,6 +106,37 @@ impl Client {
             timeout: settings.timeout,
         })
     }
+}
+
+fn http(settings: &Settings) -> Result<reqwest::Client, SetupError> {
+    let identity = settings.identity.as_ref();
+    let tls = match &settings.trust {
+        Trust::Pin(pin) => pinned(*pin, settings.clock, identity)?,
+        Trust::Ca(pem) => trusting(pem, settings.clock, identity)?,
+    };
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        // An upgraded connection, which `forward` needs, is one of HTTP/1.1.
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("slapbox/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        // A master that lost its power says no goodbye: not to wait for it until a call's own end.
+        .tcp_keepalive(Duration::from_secs(10))
+        .tcp_keepalive_interval(Duration::from_secs(5))
+        .tcp_keepalive_retries(3)
+        .tcp_user_timeout(Duration::from_secs(25))
+        // What comes together goes over one connection. Between polls it would be kept for nothing, at the master too.
+        .pool_idle_timeout(Duration::from_secs(5));
+    if let Some(proxy) = &settings.proxy {
+        let proxy = reqwest::Proxy::all(proxy).map_err(|err| SetupError::BadProxy {
+            proxy: proxy.clone(),
+            err,
+        })?;
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(SetupError::NoClient)
 }
 
 fn parse_url(text: &str) -> Result<reqwest::Url, SetupError> {

@@ -25,6 +25,7 @@ pub(super) struct Call {
     headers: HeaderMap,
     body: Option<Vec<u8>>,
     timeout: Option<Duration>,
+    is_poll: bool,
 }
 
 impl Call {
@@ -36,6 +37,7 @@ impl Call {
             headers: HeaderMap::new(),
             body: None,
             timeout: None,
+            is_poll: false,
         }
     }
 
@@ -78,6 +80,12 @@ impl Call {
         call
     }
 
+    /// A call that is held for long, on a connection for such.
+    pub(super) fn held(mut self, timeout: Duration) -> Self {
+        self.is_poll = true;
+        self.timeout(timeout)
+    }
+
     /// The same call by another method.
     pub(super) fn by(mut self, method: Method) -> Self {
         self.method = method;
@@ -114,8 +122,12 @@ impl Client {
         for turn in 0..self.urls.len() {
             let index = (first + turn) % self.urls.len();
             let base = &self.urls[index];
-            let mut request = self
-                .http
+            let http = if call.is_poll {
+                &self.polls
+            } else {
+                &self.http
+            };
+            let mut request = http
                 .request(call.method.clone(), call.url(base))
                 .headers(call.headers.clone())
                 .timeout(call.timeout.unwrap_or(self.timeout));

@@ -70,7 +70,7 @@ impl Client {
         let call = Call::get(["v1", "watch"])
             .query("computer_id", computer)
             .query("since", since)
-            .timeout(Duration::from_secs(WATCH_SECONDS + 20));
+            .held(Duration::from_secs(WATCH_SECONDS + 20));
         Ok(self.answer::<Watched>(&call).await?.generation)
     }
 
