@@ -138,3 +138,4 @@ impl ComputerConfiguration {
 }
 
 mod codec;
+mod netmask;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::{
     ComputerConfiguration, Ipv6Range, PartitionAddress, PartitionConfiguration, PartitionUser, Tap,
-    TapIpv4, TapIpv6,
+    TapIpv4, TapIpv6, netmask,
 };
 use crate::shape::{self, Fields, ShapeError};
 use crate::value::{Value, entries};
@@ -55,6 +55,8 @@ impl ComputerConfiguration {
             Some(interface) => Fields::of_dict(interface, "interface")?.text("name")?,
         };
         let partitions = fields.items("partition_list")?;
+        let address = parsed_or_empty(&mut fields, "address")?;
+        let netmask = fields.netmask("netmask", address)?;
         let mut text = |key: &str| Ok(fields.text(key)?.unwrap_or_default());
         Ok(Self {
             instance_root: text("instance_root")?,
@@ -63,8 +65,8 @@ impl ComputerConfiguration {
             os_type: text("os_type")?,
             version: text("slapos_version")?,
             reference: fields.required("reference", reference)?,
-            address: parsed_or_empty(&mut fields, "address")?,
-            netmask: parsed_or_empty(&mut fields, "netmask")?,
+            address,
+            netmask,
             interface,
             partitions: partitions
                 .into_iter()
@@ -169,7 +171,7 @@ impl PartitionAddress {
     fn from_value(value: Value) -> Result<Self, ShapeError> {
         let mut fields = Fields::of_dict(value, "address_list")?;
         let address = fields.parsed("addr")?;
-        let netmask = fields.parsed("netmask")?;
+        let netmask = fields.netmask("netmask", address)?;
         Ok(Self {
             address: fields.required("addr", address)?,
             netmask: fields.required("netmask", netmask)?,
@@ -181,7 +183,10 @@ impl Ipv6Range {
     fn to_value(self) -> Value {
         Value::Dict(entries([
             ("addr", Value::from(self.address.to_string())),
-            ("netmask", Value::from(netmask6(self.prefix_length))),
+            (
+                "netmask",
+                Value::from(netmask::v6(self.prefix_length).to_string()),
+            ),
             (
                 "network",
                 Value::from(format!("{}/{}", self.address, self.prefix_length)),
@@ -212,7 +217,7 @@ impl Tap {
             ("ipv4_gateway", text_or_empty(v4.map(|tap| tap.gateway))),
             (
                 "ipv4_netmask",
-                text_or_empty(v4.map(|tap| netmask4(tap.prefix_length))),
+                text_or_empty(v4.map(|tap| netmask::v4(tap.prefix_length))),
             ),
             (
                 "ipv4_network",
@@ -222,7 +227,7 @@ impl Tap {
             ("ipv6_gateway", text_or_empty(v6.map(|tap| tap.gateway))),
             (
                 "ipv6_netmask",
-                text_or_empty(v6.map(|tap| netmask6(tap.prefix_length))),
+                text_or_empty(v6.map(|tap| netmask::v6(tap.prefix_length))),
             ),
             (
                 "ipv6_network",
@@ -289,19 +294,4 @@ where
 
 fn ones(count: u32) -> u8 {
     u8::try_from(count).expect("an address has at most 128 bits")
-}
-
-/// Returns the netmask of a prefix length, as an address.
-pub(crate) fn netmask6(length: u8) -> String {
-    let bits = u128::MAX
-        .checked_shl(128_u32.saturating_sub(length.into()))
-        .unwrap_or(0);
-    Ipv6Addr::from_bits(bits).to_string()
-}
-
-fn netmask4(length: u8) -> String {
-    let bits = u32::MAX
-        .checked_shl(32_u32.saturating_sub(length.into()))
-        .unwrap_or(0);
-    Ipv4Addr::from_bits(bits).to_string()
 }
