@@ -38,6 +38,14 @@ const NEEDS: &[Need] = &[
         package: "iproute2",
     },
     Need {
+        program: "sysctl",
+        package: "procps",
+    },
+    Need {
+        program: "useradd",
+        package: "passwd",
+    },
+    Need {
         program: "setpriv",
         package: "util-linux",
     },

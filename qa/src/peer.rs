@@ -1,7 +1,8 @@
-//! The peer that this project re-implements, to be tested against: `slapos.core` from the Python registry, in a folder of the bench's own.
-//! It needs a Python newer than some hosts have: that of the tools tree, run from there.
+//! The peer that this project re-implements, to be tested against: `slapos.core` from the Python registry, in a folder of the bench's own,
+//! and what its node builds releases with. It needs a Python newer than some hosts have: that of the tools tree, run from there.
+//! What is here works wherever the folder is mounted, and needs no network any more.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -12,7 +13,10 @@ use crate::host::Host;
 use crate::product;
 use crate::run::run;
 
+/// What the peer needs.
 const REQUIREMENTS: &str = include_str!("../../master/tests/peer/requirements.txt");
+/// What the releases need that it builds.
+const RECIPES: &str = include_str!("../../master/tests/peer/recipes.txt");
 
 /// Where what is installed is kept, beside the list that it was installed from.
 #[derive(Debug)]
@@ -36,13 +40,15 @@ impl Peer {
         };
         std::fs::create_dir_all(&peer.folder)
             .with_context(|| format!("cannot create {}", peer.folder))?;
-        peer.write_python(&tree)?;
+        peer.link_tree(&tree)?;
+        peer.write_python()?;
         let list = peer.folder.join("installed.txt");
-        if std::fs::read_to_string(&list).is_ok_and(|it| it == REQUIREMENTS) {
+        let wanted = [REQUIREMENTS, RECIPES].concat();
+        if std::fs::read_to_string(&list).is_ok_and(|it| it == wanted) {
             return Ok(peer);
         }
         peer.install(host).await?;
-        put(&list, REQUIREMENTS)?;
+        put(&list, &wanted)?;
         Ok(peer)
     }
 
@@ -55,42 +61,88 @@ impl Peer {
         self.folder.join("site")
     }
 
+    fn link_tree(&self, tree: &Utf8Path) -> Result<()> {
+        let link = self.folder.join("tree");
+        if link.read_link_utf8().is_ok_and(|it| it == tree) {
+            return Ok(());
+        }
+        if link.is_symlink() {
+            std::fs::remove_file(&link).with_context(|| format!("cannot remove {link}"))?;
+        }
+        symlink(tree, &link).with_context(|| format!("cannot make {link}"))
+    }
+
     /// The interpreter is started by its own loader with its own libraries; what it takes for its name is this script, so that
     /// whatever it starts in turn is started the same way.
-    fn write_python(&self, tree: &Utf8Path) -> Result<()> {
-        let libraries = tree.join("usr/lib/x86_64-linux-gnu");
-        let (python, site) = (self.python(), self.site());
-        let script = format!(
-            "#!/bin/sh\n\
-             export PYTHONHOME='{tree}/usr' PYTHONPATH=\"${{PYTHONPATH:+$PYTHONPATH:}}{site}\"\n\
-             exec '{libraries}/ld-linux-x86-64.so.2' --library-path '{libraries}' \\\n\
-             \x20   --argv0 '{python}' '{tree}/usr/bin/python3' \"$@\"\n"
-        );
-        put(&python, &script)?;
+    fn write_python(&self) -> Result<()> {
+        const SCRIPT: &str = r#"#!/bin/sh
+here=${0%/*}
+libraries=$here/tree/usr/lib/x86_64-linux-gnu
+export PYTHONHOME="$here/tree/usr" PYTHONPATH="${PYTHONPATH:+$PYTHONPATH:}$here/site"
+exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" --argv0 "$0" "$here/tree/usr/bin/python3" "$@"
+"#;
+        let python = self.python();
+        put(&python, SCRIPT)?;
         std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755))
             .with_context(|| format!("cannot make {python} a program"))
     }
 
-    /// What was there of another list goes: pip would mix them.
+    /// Downloads everything once, as wheels. What was there of another list goes: pip would mix them.
     async fn install(&self, host: &Host) -> Result<()> {
-        let (fresh, site) = (self.folder.join("fresh"), self.site());
-        for folder in [&fresh, &site] {
+        let (fresh, site, wheels) = (
+            self.folder.join("fresh"),
+            self.site(),
+            self.folder.join("wheels"),
+        );
+        for folder in [&fresh, &site, &wheels] {
             empty_folder(folder)?;
         }
         let list = self.folder.join("requirements.txt");
+        let recipes = self.folder.join("recipes.txt");
         put(&list, REQUIREMENTS)?;
-        let mut install = Command::new(self.python());
+        put(&recipes, RECIPES)?;
+        let mut build = self.pip("wheel");
+        build
+            // What is only there as source is built with what is listed, too.
+            .env("PIP_CONSTRAINT", &list)
+            .args(["--wheel-dir", wheels.as_str()])
+            .args(["--requirement", list.as_str()])
+            .args(["--requirement", recipes.as_str()]);
+        run("download slapos.core", &build, &host.logs).await?;
+        let mut install = self.pip("install");
         install
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--no-deps",
-                "--root-user-action",
-                "ignore",
-            ])
+            .args(["--no-index", "--find-links", wheels.as_str()])
+            .args(["--root-user-action", "ignore"])
             .args(["--target", fresh.as_str(), "--requirement", list.as_str()]);
         run("install slapos.core", &install, &host.logs).await?;
+        keep_dots(&wheels)?;
         std::fs::rename(&fresh, &site).with_context(|| format!("cannot rename {fresh}"))
     }
+
+    fn pip(&self, verb: &str) -> Command {
+        let mut pip = Command::new(self.python());
+        pip.args(["-m", "pip", verb, "--no-deps"]);
+        pip
+    }
+}
+
+/// Buildout's setuptools finds a wheel by the project's own name only, which newer tools write without its dots.
+fn keep_dots(wheels: &Utf8Path) -> Result<()> {
+    let lines = REQUIREMENTS.lines().chain(RECIPES.lines());
+    let dotted = lines.filter_map(|line| line.split_once("==").map(|(name, _)| name));
+    let dotted: Vec<&str> = dotted.filter(|name| name.contains('.')).collect();
+    let found = wheels
+        .read_dir_utf8()
+        .with_context(|| format!("cannot read {wheels}"))?;
+    for wheel in found {
+        let wheel = wheel.with_context(|| format!("cannot read {wheels}"))?;
+        let Some((plain, rest)) = wheel.file_name().split_once('-') else {
+            continue;
+        };
+        if let Some(name) = dotted.iter().find(|name| name.replace('.', "_") == plain) {
+            std::fs::rename(wheel.path(), wheels.join(format!("{name}-{rest}")))
+                .with_context(|| format!("cannot rename {}", wheel.path()))?;
+        }
+    }
+    Ok(())
 }
