@@ -205,6 +205,8 @@ CREATE INDEX instances_parent ON instances (parent);
 
 CREATE INDEX instances_software ON instances (software_url);
 
+CREATE INDEX instances_without_host ON instances (software_url) WHERE shared = 1 AND host IS NULL;
+
 CREATE INDEX partitions_free ON partitions (computer, instance, position);
 
 CREATE INDEX roles_holder ON roles (holder);

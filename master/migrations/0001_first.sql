@@ -164,6 +164,7 @@ CREATE TABLE instances (
 CREATE INDEX instances_parent ON instances (parent);
 CREATE INDEX instances_host ON instances (host);
 CREATE INDEX instances_software ON instances (software_url);
+CREATE INDEX instances_without_host ON instances (software_url) WHERE shared = 1 AND host IS NULL;
 
 -- instance: who has it. UNIQUE, so that no instance has two; one column, so that no partition has two.
 CREATE TABLE partitions (

@@ -71,7 +71,9 @@ async fn try_to_place(
     };
     let reason = placed.err().map(|it| it.to_string());
     let waiting = reason.as_deref().unwrap_or_default();
-    writing.set_waiting(&instance.reference, waiting).await?;
+    if instance.waiting != waiting {
+        writing.set_waiting(&instance.reference, waiting).await?;
+    }
     Ok(reason)
 }
 
