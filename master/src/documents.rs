@@ -9,8 +9,8 @@ use slap::InstanceGuid;
 
 use crate::identity::ComputerId;
 
-/// How many bytes of documents are kept: those of forty computers with 200 partitions. Most polls are answered without one.
-const MOST_BYTES: usize = 8 << 20;
+/// How many bytes of documents are kept: those of ten computers with 50 busy partitions. Most polls are answered without one.
+const MOST_BYTES: usize = 2 << 20;
 
 /// Whose document of which computer: all of it, or what one instance sees of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -77,7 +77,8 @@ impl Polls {
         stream: &mut S,
         read: &mut Vec<u8>,
     ) -> Option<Vec<u8>> {
-        let response = self.router.clone().oneshot(request).await;
+        // In a box, whose room is free again before the wait.
+        let response = Box::pin(self.router.clone().oneshot(request)).await;
         let (head, body) = response.into_response().into_parts();
         let mut body = pin!(body.collect());
         let body = loop {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::UnixTime;
-use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
@@ -20,6 +22,9 @@ use crate::clock::{Clock, Entropy, Moment};
 const RENEWED_BEFORE_END: Duration = Duration::from_hours(30 * 24);
 /// How often its dates are compared with the clock, which may jump.
 const LOOKED_AT_EVERY: Duration = Duration::from_mins(1);
+
+/// How many sessions may be resumed; each takes 4 KB.
+const SESSIONS: usize = 32;
 
 /// Why the server has no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +92,8 @@ impl ServerIdentity {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(Current(self.current.subscribe())));
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // For who calls again at once; a node that calls each minute would be forgotten by then among a few hundred, too.
+        config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         Ok(config)
     }
 
