@@ -50,7 +50,7 @@ impl Program {
 
     /// Starts a master that asks nobody who they are.
     pub(super) async fn serve_openly(&self, data: &Utf8Path, computer: &str) -> Result<Server> {
-        let mut command = Command::new(&self.0);
+        let mut command = self.command();
         command
             .args(["--data", data.as_str(), "--insecure-http", "127.0.0.1:0"])
             .args(["--default-computer", computer]);
@@ -59,11 +59,18 @@ impl Program {
 
     /// Starts a master that is called by mutual TLS.
     pub(super) async fn serve_by_tls(&self, data: &Utf8Path) -> Result<Server> {
-        let mut command = Command::new(&self.0);
+        let mut command = self.command();
         command
             .args(["--data", data.as_str(), "--listen", "127.0.0.1:0"])
             .args(["--url", "https://127.0.0.1:1"]);
         self.serve(&command, data).await
+    }
+
+    /// The program, as the image's unit starts it.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.0);
+        command.env("MALLOC_ARENA_MAX", "2");
+        command
     }
 
     async fn serve(&self, command: &Command, data: &Utf8Path) -> Result<Server> {
