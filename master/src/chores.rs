@@ -53,7 +53,7 @@ pub async fn keep_watchdog(master: Arc<Master>) {
             tracing::error!(error = err as &dyn Error, "the database does not answer");
         }
         // A lost server comes back by itself; meanwhile the master says what is wrong, which one that starts for ever cannot.
-        if answer.is_ok() || master.store.is_of_a_server() {
+        if answer.is_ok() || master.store.is_shared() {
             crate::notify(&[sd_notify::NotifyState::Watchdog]);
         }
     }

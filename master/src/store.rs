@@ -165,12 +165,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the database is a server's: it comes and goes by itself, and starting this master again helps nobody.
-    pub fn is_of_a_server(&self) -> bool {
-        self.engine == Engine::Postgres
-    }
-
-    /// Says whether other masters may have this database too.
+    /// Says whether the database is a server's: other masters may have it too, and it comes and goes by itself.
     pub fn is_shared(&self) -> bool {
         self.engine == Engine::Postgres
     }

@@ -5,7 +5,8 @@ use slap::v1::{Role, UserKind, UserState};
 use super::{AdmissionError, redeem_once};
 use crate::enrolment::{Refusal, Token};
 use crate::identity::{Identity, UserName};
-use crate::store::{Writing, users};
+use crate::store::Writing;
+use crate::store::users::{self, Account};
 
 /// Finds or makes the user of a token. `redeemed`: whom this key became when it redeemed this token before.
 pub(super) async fn admit(
@@ -42,8 +43,7 @@ async fn become_named(
     if writing.add_user(kind, name).await? {
         return Ok(name.clone());
     }
-    must_not_be_revoked(writing, name).await?;
-    let known = users::user(writing.db(), name).await?;
+    let known = must_not_be_revoked(writing, name).await?;
     let same = known.is_some_and(|it| it.kind == kind);
     // What the manager of a project makes must not become somebody who may do more than that manager.
     if same && !made_by_manager(token) {
@@ -60,11 +60,17 @@ fn made_by_manager(token: &Token) -> bool {
     )
 }
 
-async fn must_not_be_revoked(writing: &mut Writing, name: &UserName) -> Result<(), AdmissionError> {
-    match users::user(writing.db(), name).await? {
-        Some(known) if known.state == UserState::Revoked => {
-            Err(AdmissionError::Refused(Refusal::UserRevoked))
-        }
-        Some(_) | None => Ok(()),
+/// Returns the user of this name, if there is one and they are not shut out.
+async fn must_not_be_revoked(
+    writing: &mut Writing,
+    name: &UserName,
+) -> Result<Option<Account>, AdmissionError> {
+    let known = users::user(writing.db(), name).await?;
+    if known
+        .as_ref()
+        .is_some_and(|it| it.state == UserState::Revoked)
+    {
+        return Err(AdmissionError::Refused(Refusal::UserRevoked));
     }
+    Ok(known)
 }

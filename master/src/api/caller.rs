@@ -35,7 +35,7 @@ pub(super) enum Caller {
 async fn project_of(db: &mut Connection, computer: &ComputerId) -> Result<ProjectName, ApiError> {
     projects::project_of(db, computer)
         .await?
-        .ok_or_else(|| ApiError::NotFound(format!("there is no computer `{computer}`")))
+        .ok_or_else(|| ApiError::no_computer(computer))
 }
 
 /// An operator, by the name that stands in the audit.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use crate::admission::AdmissionError;
 use crate::ca::CaError;
 use crate::enrolment::TokenKind;
+use crate::identity::{ComputerId, ProjectName};
 use crate::renaming::RenameError;
 use crate::requests::RequestError;
 use crate::store::{StoreError, Trouble};
@@ -75,6 +76,16 @@ const fn words_for_other_kind(token: TokenKind) -> &'static str {
 }
 
 impl ApiError {
+    /// There is no computer of this reference.
+    pub(super) fn no_computer(reference: &ComputerId) -> Self {
+        Self::NotFound(format!("there is no computer `{reference}`"))
+    }
+
+    /// There is no project of this name.
+    pub(super) fn no_project(name: &ProjectName) -> Self {
+        Self::NotFound(format!("there is no project `{name}`"))
+    }
+
     /// Returns the status and the code for programs.
     fn meaning(&self) -> (StatusCode, &'static str) {
         match self {

@@ -187,10 +187,11 @@ pub(super) fn write(path: &Utf8Path, text: &str) -> Result<(), CaError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+    /// Where an authority may be made, and what removes it.
+    pub(in crate::ca) fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
         let temporary = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(temporary.path().join("ca")).unwrap();
         (temporary, path)

@@ -101,16 +101,10 @@ fn sync_parent(path: &Utf8Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use camino::Utf8PathBuf;
     use rcgen::KeyPair;
 
     use super::*;
-
-    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
-        let temporary = tempfile::tempdir().unwrap();
-        let path = Utf8PathBuf::from_path_buf(temporary.path().join("ca")).unwrap();
-        (temporary, path)
-    }
+    use crate::ca::files::tests::folder;
 
     #[test]
     fn an_authority_follows_another_until_that_one_retires() {

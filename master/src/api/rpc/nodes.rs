@@ -101,9 +101,7 @@ pub(super) async fn get_node_status(
     caller.may_see(&mut db, &asked.computer_guid).await?;
     let computer = computers::computer(&mut db, &asked.computer_guid)
         .await?
-        .ok_or_else(|| {
-            ApiError::NotFound(format!("there is no computer `{}`", asked.computer_guid))
-        })?;
+        .ok_or_else(|| ApiError::no_computer(&asked.computer_guid))?;
     let heard = master
         .contacts
         .of(&asked.computer_guid)

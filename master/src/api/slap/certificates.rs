@@ -11,6 +11,7 @@ use slap::join::Token;
 use slap::v1::Wanted;
 use slap::{Computer, JoinBlob, Value, comparison_code, xml};
 
+use super::computer::must_exist;
 use super::instance::{bad, begin, begin_about};
 use super::{Marshalled, OfPartition, project};
 use crate::admission::{self, Admission, AdmissionError, Applicant, KeyedCertificate};
@@ -23,7 +24,7 @@ use crate::enrolment::{ComputerState, TokenKind, check_token};
 use crate::identity::{ComputerId, Identity};
 use crate::master::Master;
 use crate::store::computers::{self, NewComputer};
-use crate::store::{Connection, projects, tokens};
+use crate::store::{Connection, tokens};
 
 fn marshalled(made: KeyedCertificate) -> Marshalled {
     let entries = [
@@ -64,7 +65,7 @@ pub(in crate::api) async fn give_to_computer(
     caller.may_manage(writing.db(), id).await?;
     let computer = computers::computer(writing.db(), id)
         .await?
-        .ok_or_else(|| ApiError::NotFound(format!("there is no computer `{id}`")))?;
+        .ok_or_else(|| ApiError::no_computer(id))?;
     if computer.state == ComputerState::Revoked {
         return Err(ApiError::Conflict(format!("{id} is revoked, for good")));
     }
@@ -93,9 +94,7 @@ pub(in crate::api) async fn take_from_computer(
     let mut writing = begin(master, caller).await?;
     caller.may_oversee(writing.db(), id).await?;
     let identity = Identity::Computer(id.clone());
-    if computers::computer(writing.db(), id).await?.is_none() {
-        return Err(ApiError::NotFound(format!("there is no computer `{id}`")));
-    }
+    must_exist(writing.db(), id).await?;
     if !writing.has_certificate(&identity).await? {
         return Err(ApiError::NotFound(format!(
             "{id} has no certificate that could be revoked"
@@ -133,11 +132,7 @@ pub(super) async fn request_computer(
                 name: title.to_string(),
                 ..slap::v1::Inventory::default()
             };
-            if !projects::exists(writing.db(), &project).await? {
-                return Err(ApiError::NotFound(format!(
-                    "there is no project `{project}`"
-                )));
-            }
+            project::must_exist(writing.db(), &project).await?;
             let new = NewComputer {
                 project: &project,
                 state: ComputerState::Approved,

@@ -201,8 +201,6 @@ pub(in crate::api) async fn must_exist(
 ) -> Result<(), ApiError> {
     match computers::generation(db, computer).await? {
         Some(_) => Ok(()),
-        None => Err(ApiError::NotFound(format!(
-            "there is no computer `{computer}`"
-        ))),
+        None => Err(ApiError::no_computer(computer)),
     }
 }

@@ -50,12 +50,20 @@ pub(in crate::api) async fn of_request(
             user.name
         )));
     }
-    if !projects::exists(db, &project).await? {
-        return Err(ApiError::NotFound(format!(
-            "there is no project `{project}`"
-        )));
-    }
+    must_exist(db, &project).await?;
     Ok((project, owners))
+}
+
+/// Refuses a project that is not there.
+pub(in crate::api) async fn must_exist(
+    db: &mut Connection,
+    project: &ProjectName,
+) -> Result<(), ApiError> {
+    if projects::exists(db, project).await? {
+        Ok(())
+    } else {
+        Err(ApiError::no_project(project))
+    }
 }
 
 fn named(asked: Asked<'_>) -> Result<Option<ProjectName>, ApiError> {

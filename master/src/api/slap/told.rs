@@ -28,7 +28,7 @@ pub(super) async fn full(
     let view = view(&mut db, &caller, computer_id).await?;
     let version = computers::version(&mut db, &view.computer)
         .await?
-        .ok_or_else(|| no_such(&view.computer))?;
+        .ok_or_else(|| ApiError::no_computer(&view.computer))?;
     drop(db);
     let tag = tag(&view, version);
     let kept = master.documents.find(&view, version);
@@ -93,10 +93,6 @@ fn is_elsewhere(own: &Instance, computer: &ComputerId) -> ApiError {
     ))
 }
 
-fn no_such(computer: &ComputerId) -> ApiError {
-    ApiError::NotFound(format!("there is no computer `{computer}`"))
-}
-
 /// A strong one: no other bytes have it. Another release may write the same state otherwise.
 fn tag(view: &View, version: u64) -> String {
     const RELEASE: &str = env!("CARGO_PKG_VERSION");
@@ -122,7 +118,7 @@ async fn build(master: &Master, view: &View) -> Result<(u64, Bytes), ApiError> {
     let mut db = master.store.snapshot().await?;
     let version = computers::version(&mut db, &view.computer)
         .await?
-        .ok_or_else(|| no_such(&view.computer))?;
+        .ok_or_else(|| ApiError::no_computer(&view.computer))?;
     let seen = match &view.instance {
         None => everything(&mut db, view.computer.clone()).await?,
         Some(own) => {

@@ -11,13 +11,14 @@ use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::extract::Path;
 use crate::api::slap::instance::begin;
+use crate::api::slap::project;
 use crate::enrolment::ComputerState;
 use crate::identity::{ComputerId, ProjectName};
 use crate::master::Master;
 use crate::placement::place_waiting;
 use crate::store::computers::{self, Computer};
 use crate::store::supplies::Supply;
-use crate::store::{Connection, instances, partitions, projects, supplies};
+use crate::store::{Connection, instances, partitions, supplies};
 
 pub(super) async fn list(
     State(master): State<Arc<Master>>,
@@ -105,11 +106,7 @@ pub(super) async fn set_project(
         computers::computer(writing.db(), &reference).await?,
         &reference,
     )?;
-    if !projects::exists(writing.db(), &project).await? {
-        return Err(ApiError::NotFound(format!(
-            "there is no project `{project}`"
-        )));
-    }
+    project::must_exist(writing.db(), &project).await?;
     if computer.project != project {
         let busy = instances::instances_on(writing.db(), &reference)
             .await?
@@ -133,7 +130,7 @@ async fn state(db: &mut Connection, reference: &ComputerId) -> Result<ComputerSt
 }
 
 fn found(computer: Option<Computer>, reference: &ComputerId) -> Result<Computer, ApiError> {
-    computer.ok_or_else(|| ApiError::NotFound(format!("there is no computer `{reference}`")))
+    computer.ok_or_else(|| ApiError::no_computer(reference))
 }
 
 async fn read(

@@ -24,16 +24,22 @@ pub(super) async fn list(
 ) -> Result<axum::Json<v1::Projects>, ApiError> {
     caller.must_be_user()?;
     let mut db = master.store.snapshot().await?;
-    let mut roles: BTreeMap<ProjectName, Vec<Membership>> = BTreeMap::new();
-    for (project, user, role) in projects::roles(&mut db).await? {
-        let members = roles.entry(project).or_default();
-        members.push(Membership { user, role });
-    }
+    let mut roles = members(&mut db).await?;
     let all = projects::projects(&mut db).await?.into_iter();
     let theirs = all.filter(|it| belongs_to(&caller, &it.name));
     Ok(axum::Json(v1::Projects {
         projects: theirs.map(|it| shown(it, &mut roles)).collect(),
     }))
+}
+
+/// Returns who has which role, by project.
+async fn members(db: &mut Connection) -> Result<BTreeMap<ProjectName, Vec<Membership>>, ApiError> {
+    let mut members: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (project, user, role) in projects::roles(db).await? {
+        let of_project = members.entry(project).or_default();
+        of_project.push(Membership { user, role });
+    }
+    Ok(members)
 }
 
 fn belongs_to(caller: &Caller, project: &ProjectName) -> bool {
@@ -66,13 +72,7 @@ pub(super) async fn create(
         StatusCode::OK
     };
     let project = one(writing.db(), &name).await?;
-    let mut roles = BTreeMap::new();
-    for (in_project, user, role) in projects::roles(writing.db()).await? {
-        if in_project == name {
-            let members: &mut Vec<Membership> = roles.entry(in_project).or_default();
-            members.push(Membership { user, role });
-        }
-    }
+    let mut roles = members(writing.db()).await?;
     writing.commit().await?;
     Ok((status, axum::Json(shown(project, &mut roles))))
 }
@@ -103,7 +103,7 @@ pub(super) async fn delete(
 async fn one(db: &mut Connection, name: &ProjectName) -> Result<Project, ApiError> {
     let mut all = projects::projects(db).await?.into_iter();
     all.find(|it| it.name == *name)
-        .ok_or_else(|| ApiError::NotFound(format!("there is no project `{name}`")))
+        .ok_or_else(|| ApiError::no_project(name))
 }
 
 pub(super) async fn give_role(

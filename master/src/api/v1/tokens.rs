@@ -10,10 +10,11 @@ use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::api::extract::{Json, Path};
 use crate::api::slap::instance::begin;
+use crate::api::slap::project;
 use crate::enrolment;
 use crate::master::Master;
 use crate::minting::{Mint, mint};
-use crate::store::{projects, tokens};
+use crate::store::tokens;
 
 pub(super) async fn create(
     State(master): State<Arc<Master>>,
@@ -35,12 +36,8 @@ pub(super) async fn create(
     wish.check()
         .map_err(|err| ApiError::BadRequest(err.to_string()))?;
     let mut writing = begin(&master, &caller).await?;
-    if let Some(project) = &wish.project
-        && !projects::exists(writing.db(), project).await?
-    {
-        return Err(ApiError::NotFound(format!(
-            "there is no project `{project}`"
-        )));
+    if let Some(project) = &wish.project {
+        project::must_exist(writing.db(), project).await?;
     }
     let token = mint(&mut writing, wish, &master.entropy).await?;
     writing.commit().await?;

@@ -41,9 +41,7 @@ pub(super) async fn watch(
     let mut db = master.store.read().await?;
     let generation = computers::generation(&mut db, &asked.computer_id)
         .await?
-        .ok_or_else(|| {
-            ApiError::NotFound(format!("there is no computer `{}`", asked.computer_id))
-        })?;
+        .ok_or_else(|| ApiError::no_computer(&asked.computer_id))?;
     drop(db);
     if generation != asked.since {
         return Ok(Json(Watched { generation }).into_response());
