@@ -212,3 +212,5 @@ CREATE INDEX partitions_free ON partitions (computer, instance, position);
 CREATE INDEX roles_holder ON roles (holder);
 
 CREATE INDEX supplies_url ON supplies (url);
+
+CREATE INDEX trees_title ON trees (title);

@@ -5,13 +5,12 @@ CREATE TABLE settings (
     value TEXT NOT NULL
 );
 
--- The numbers in COMP-1, SOFTINST-1, HOSTSUBS-1, operator-1, person-1, organisation-1.
+-- The numbers in COMP-1, SOFTINST-1, operator-1, person-1, organisation-1.
 CREATE TABLE counters (
     name TEXT PRIMARY KEY NOT NULL,
     value BIGINT NOT NULL
 );
-INSERT INTO counters (name, value) VALUES ('COMP', 0), ('HOSTSUBS', 0), ('SOFTINST', 0), ('operator', 0), ('person', 0),
-    ('organisation', 0);
+INSERT INTO counters (name, value) VALUES ('COMP', 0), ('SOFTINST', 0), ('operator', 0), ('person', 0), ('organisation', 0);
 
 -- What people, computers and trees belong to.
 CREATE TABLE projects (
@@ -135,6 +134,7 @@ CREATE TABLE trees (
     created_by TEXT NOT NULL,
     UNIQUE (project, owner, title)
 );
+CREATE INDEX trees_title ON trees (title);
 
 CREATE TABLE instances (
     reference TEXT PRIMARY KEY NOT NULL,

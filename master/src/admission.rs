@@ -98,7 +98,7 @@ pub async fn enrol(
             } else {
                 &applicant.token_id
             };
-            writing.note("refuse", subject, refusal).await?;
+            writing.note("refuse", subject, refusal);
             writing.commit().await?;
             Err(AdmissionError::Refused(refusal))
         }

@@ -12,7 +12,7 @@ use slap::{InstanceGuid, PartitionId};
 use crate::clock::Moment;
 use crate::identity::{ComputerId, ProjectName};
 
-pub use conditions::{ConditionError, Conditions, Traits, network};
+pub use conditions::{ConditionError, Conditions, Traits, minds_networks, network};
 
 /// A computer that was not heard of for longer comes after those that were.
 const SILENT_AFTER: Duration = Duration::from_mins(5);

@@ -9,7 +9,7 @@ use slap::{InstanceGuid, PartitionId, RequestedState};
 use crate::clock::Moment;
 use crate::identity::{ComputerId, ProjectName, UserName};
 
-/// A reference such as `HOSTSUBS-2`.
+/// A reference such as `HOSTSUBS-2`: of the tree whose root was requested as `SOFTINST-2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TreeId(pub String);
 

@@ -37,9 +37,7 @@ pub async fn bang(
     writing
         .report_instance(&instance.reference, InstanceReport::Error, &status)
         .await?;
-    writing
-        .note("bang", &instance.reference, last_words(message))
-        .await?;
+    writing.note("bang", &instance.reference, last_words(message));
     let mut next = Some(instance.reference.clone());
     while let Some(reference) = next {
         writing.process_again(&reference).await?;

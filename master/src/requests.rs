@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use slap::{InstanceGuid, PartitionId, RequestedState};
+use slap::{PartitionId, RequestedState};
 
 use crate::identity::{ComputerId, ProjectName, UserName};
 use crate::instance::{Instance, TreeId};
 use crate::placement::{place, place_waiting_shares};
-use crate::store::instances::{NewInstance, Wanted};
+use crate::store::instances::Wanted;
 use crate::store::{Connection, StoreError, Writing, instances, trees};
 
 /// How many instances one may have requested.
@@ -23,6 +23,8 @@ pub enum Requester {
         /// Whose trees they may mean by a title, the first one's before the others'; none is the operators'.
         /// A new tree is the first one's.
         owners: Vec<Option<UserName>>,
+        /// What is there by this title, as this transaction read it.
+        root: Option<Box<Instance>>,
     },
     /// An instance: the new one is in its tree.
     Partition(ComputerId, PartitionId),
@@ -65,12 +67,7 @@ pub enum RequestError {
 
 /// Asks for an instance. Asked again, it updates the one that is there.
 pub async fn request(writing: &mut Writing, request: Request) -> Result<Outcome, RequestError> {
-    let (parent, tree) = standpoint(writing.db(), &request).await?;
-    let known = match &tree {
-        Some(tree) => instances::instance_in_tree(writing.db(), tree, &request.title).await?,
-        None => None,
-    };
-    let mut wanted = Wanted {
+    let wanted = Wanted {
         software_url: request.software_url,
         software_type: request.software_type,
         parameters: request.parameters,
@@ -78,61 +75,72 @@ pub async fn request(writing: &mut Writing, request: Request) -> Result<Outcome,
         shared: request.shared,
         state: request.state.unwrap_or(RequestedState::Started),
     };
-    if let Some(tree) = tree.as_ref().filter(|_| parent.is_some()) {
-        wanted.state = limited_by_root(writing, tree, wanted.state).await?;
-    }
-    match known {
-        Some(known) => {
-            if let Some(parent) = &parent {
-                hang(writing, &known, parent).await?;
-            }
-            update(writing, known, &wanted).await
-        }
-        None if wanted.state == RequestedState::Destroyed => Ok(Outcome::NotYet(
-            "there is no such instance to destroy".to_owned(),
-        )),
-        None if tree.is_some() && parent.is_none() => Ok(Outcome::NotYet(
-            "what the previous instance of this title requested is still being destroyed"
-                .to_owned(),
-        )),
-        None => {
-            if let Some(parent) = &parent {
-                has_room(writing, parent).await?;
-            }
-            let tree = match (tree, &request.requester) {
-                (Some(tree), _) => tree,
-                (None, Requester::User { project, owners }) => {
-                    let owner = owners.first().and_then(Option::as_ref);
-                    writing.add_tree(project, owner, &request.title).await?
-                }
-                (None, Requester::Partition(computer, partition)) => {
-                    let (computer, partition) = (computer.clone(), partition.clone());
-                    return Err(RequestError::NoRequester(computer, partition));
-                }
-            };
-            add(writing, &request.title, &tree, parent.as_ref(), &wanted).await
+    match request.requester {
+        Requester::User {
+            root: Some(known), ..
+        } => update(writing, *known, &wanted).await,
+        Requester::User {
+            project,
+            owners,
+            root: None,
+        } => add_root(writing, &project, &owners, &request.title, &wanted).await,
+        Requester::Partition(computer, partition) => {
+            let parent = instances::instance_at(writing.db(), &computer, &partition)
+                .await?
+                .ok_or(RequestError::NoRequester(computer, partition))?;
+            request_child(writing, &parent, &request.title, wanted).await
         }
     }
 }
 
-/// Returns which instance asks, if one does, and the tree that is meant, if there is one.
-async fn standpoint(
-    db: &mut Connection,
-    request: &Request,
-) -> Result<(Option<Instance>, Option<TreeId>), RequestError> {
-    match &request.requester {
-        Requester::User { project, owners } => {
-            let tree = tree_of(db, project, owners, &request.title).await?;
-            Ok((None, tree))
+async fn add_root(
+    writing: &mut Writing,
+    project: &ProjectName,
+    owners: &[Option<UserName>],
+    title: &str,
+    wanted: &Wanted,
+) -> Result<Outcome, RequestError> {
+    if wanted.state == RequestedState::Destroyed {
+        return Ok(nothing_to_destroy());
+    }
+    if tree_of(writing.db(), project, owners, title)
+        .await?
+        .is_some()
+    {
+        return Ok(Outcome::NotYet(
+            "what the previous instance of this title requested is still being destroyed"
+                .to_owned(),
+        ));
+    }
+    let owner = owners.first().and_then(Option::as_ref);
+    let new = writing.add_root(project, owner, title, wanted).await?;
+    placed(writing, new).await
+}
+
+async fn request_child(
+    writing: &mut Writing,
+    parent: &Instance,
+    title: &str,
+    mut wanted: Wanted,
+) -> Result<Outcome, RequestError> {
+    let known = instances::instance_in_tree(writing.db(), &parent.tree, title).await?;
+    wanted.state = limited_by_root(writing, &parent.tree, wanted.state).await?;
+    match known {
+        Some(known) => {
+            hang(writing, &known, parent).await?;
+            update(writing, known, &wanted).await
         }
-        Requester::Partition(computer, partition) => {
-            let parent = instances::instance_at(db, computer, partition)
-                .await?
-                .ok_or_else(|| RequestError::NoRequester(computer.clone(), partition.clone()))?;
-            let tree = parent.tree.clone();
-            Ok((Some(parent), Some(tree)))
+        None if wanted.state == RequestedState::Destroyed => Ok(nothing_to_destroy()),
+        None => {
+            has_room(writing, parent).await?;
+            let new = writing.add_child(parent, title, &wanted).await?;
+            placed(writing, new).await
         }
     }
+}
+
+fn nothing_to_destroy() -> Outcome {
+    Outcome::NotYet("there is no such instance to destroy".to_owned())
 }
 
 /// Returns the tree that a title means to somebody.
@@ -148,23 +156,6 @@ async fn tree_of(
         }
     }
     Ok(None)
-}
-
-async fn add(
-    writing: &mut Writing,
-    title: &str,
-    tree: &TreeId,
-    parent: Option<&Instance>,
-    wanted: &Wanted,
-) -> Result<Outcome, RequestError> {
-    let new = NewInstance {
-        tree,
-        parent: parent.map(|it| &it.reference),
-        title,
-        wanted,
-    };
-    let reference = writing.add_instance(&new).await?;
-    placed(writing, &reference, false).await
 }
 
 async fn has_room(writing: &mut Writing, parent: &Instance) -> Result<(), RequestError> {
@@ -228,15 +219,16 @@ async fn update(
     if wanted.state == RequestedState::Destroyed {
         return destroy(writing, known).await;
     }
-    if current(&known) != *wanted {
-        writing.set_wanted(&known.reference, wanted).await?;
-        if known.is_root() && wanted.state == RequestedState::Stopped {
-            writing
-                .set_tree_state(&known.tree, RequestedState::Stopped)
-                .await?;
-        }
+    if current(&known) == *wanted {
+        return placed(writing, known).await;
     }
-    placed(writing, &known.reference, known.place.is_some()).await
+    let known = writing.set_wanted(&known, wanted).await?;
+    if known.is_root() && wanted.state == RequestedState::Stopped {
+        writing
+            .set_tree_state(&known.tree, RequestedState::Stopped)
+            .await?;
+    }
+    placed(writing, known).await
 }
 
 fn current(known: &Instance) -> Wanted {
@@ -261,7 +253,7 @@ async fn destroy(writing: &mut Writing, known: Instance) -> Result<Outcome, Requ
                 state: RequestedState::Destroyed,
                 ..current(&instance)
             };
-            writing.set_wanted(&instance.reference, &wanted).await?;
+            writing.set_wanted(&instance, &wanted).await?;
         }
     }
     match instances::instance(writing.db(), &known.reference).await? {
@@ -293,12 +285,9 @@ fn below(top: &Instance, members: Vec<Instance>) -> Vec<Instance> {
         .collect()
 }
 
-async fn placed(
-    writing: &mut Writing,
-    reference: &InstanceGuid,
-    had_place: bool,
-) -> Result<Outcome, RequestError> {
-    match place(writing, reference).await? {
+async fn placed(writing: &mut Writing, instance: Instance) -> Result<Outcome, RequestError> {
+    let had_place = instance.place.is_some();
+    match place(writing, instance).await? {
         Ok(instance) => {
             if !had_place && !instance.shared {
                 place_waiting_shares(writing, &instance.software_url).await?;

@@ -30,6 +30,7 @@ use crate::clock::Moment;
 use crate::identity::ComputerId;
 use crate::watch::Generations;
 
+use audit::Note;
 use engine::Engine;
 pub use engine::{Location, LocationError, ServerUrl};
 use log::Log;
@@ -141,6 +142,7 @@ impl Store {
             log: self.log.clone(),
             changed: BTreeMap::new(),
             retold: BTreeSet::new(),
+            notes: Vec::new(),
             actor: actor.into(),
             now,
         })
@@ -192,6 +194,7 @@ pub struct Writing {
     changed: BTreeMap<ComputerId, u64>,
     // Those whose version moved and whose generation did not.
     retold: BTreeSet<ComputerId>,
+    notes: Vec<Note>,
     actor: String,
     now: Moment,
 }
@@ -209,6 +212,7 @@ impl Writing {
 
     /// Makes it so, and wakes those who wait for the computers whose desired state moved.
     pub async fn commit(mut self) -> Result<(), StoreError> {
+        self.write_notes().await?;
         if self.engine == Engine::Postgres {
             news::tell(&mut self.transaction, &self.changed).await?;
         }

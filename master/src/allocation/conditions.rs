@@ -103,7 +103,7 @@ impl<'a> Conditions<'a> {
         }
         Ok(Self {
             sla,
-            unique_by_network: sla.contains_key("mode"),
+            unique_by_network: minds_networks(sla),
         })
     }
 
@@ -164,6 +164,11 @@ impl Traits {
             _ => None,
         }
     }
+}
+
+/// Says whether it matters on which networks the rest of the tree is.
+pub fn minds_networks(sla: &BTreeMap<String, String>) -> bool {
+    sla.contains_key("mode")
 }
 
 /// Returns the network a computer is on: one of its own when nobody said.

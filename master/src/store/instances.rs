@@ -1,8 +1,10 @@
 //! Instances as rows: read them, add them, change what they shall be and what is said of them.
 
+mod adding;
 mod row;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use slap::state::InstanceReport;
 use slap::{InstanceGuid, PartitionId, RequestedState};
@@ -14,15 +16,6 @@ use crate::allocation::{Host, Traits};
 use crate::identity::{ComputerId, Identity, ProjectName};
 use crate::instance::{Instance, TreeId};
 use row::{HostRow, Row, SELECT};
-
-/// An instance that is not there yet.
-#[derive(Debug)]
-pub struct NewInstance<'a> {
-    pub tree: &'a TreeId,
-    pub parent: Option<&'a InstanceGuid>,
-    pub title: &'a str,
-    pub wanted: &'a Wanted,
-}
 
 /// What somebody wants an instance to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,57 +210,55 @@ pub async fn members(db: &mut Connection, tree: &TreeId) -> Result<Vec<Instance>
 }
 
 impl Writing {
-    /// Adds an instance under the next number.
-    pub async fn add_instance(
-        &mut self,
-        new: &NewInstance<'_>,
-    ) -> Result<InstanceGuid, StoreError> {
-        let reference = InstanceGuid::numbered(self.next_number("SOFTINST").await?);
-        let now = self.now().micros();
-        sqlx::query(
-            "INSERT INTO instances (reference, tree, parent, title, software_url, software_type, parameters, sla,
-                                    shared, requested_state, processing_timestamp, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
-        )
-        .bind(reference.as_str())
-        .bind(&new.tree.0)
-        .bind(new.parent.map(InstanceGuid::as_str))
-        .bind(new.title)
-        .bind(&new.wanted.software_url)
-        .bind(&new.wanted.software_type)
-        .bind(to_json(&new.wanted.parameters))
-        .bind(to_json(&new.wanted.sla))
-        .bind(i64::from(new.wanted.shared))
-        .bind(new.wanted.state.as_str())
-        .bind(now)
-        .execute(self.db())
-        .await?;
-        self.note("request", &reference, new.title).await?;
-        Ok(reference)
-    }
-
-    /// Changes what an instance shall be, and has it processed again.
+    /// Changes what an instance shall be, and has it processed again. Returns what it is then.
     pub async fn set_wanted(
         &mut self,
-        instance: &InstanceGuid,
+        known: &Instance,
         wanted: &Wanted,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Instance, StoreError> {
+        let timestamp = self
+            .now()
+            .max(known.timestamp.plus(Duration::from_micros(1)));
         sqlx::query(
             "UPDATE instances SET software_url = $2, software_type = $3, parameters = $4, sla = $5, shared = $6,
-                                  requested_state = $7
+                                  requested_state = $7, processing_timestamp = $8
              WHERE reference = $1",
         )
-        .bind(instance.as_str())
+        .bind(known.reference.as_str())
         .bind(&wanted.software_url)
         .bind(&wanted.software_type)
         .bind(to_json(&wanted.parameters))
         .bind(to_json(&wanted.sla))
         .bind(i64::from(wanted.shared))
         .bind(wanted.state.as_str())
+        .bind(timestamp.micros())
         .execute(self.db())
         .await?;
-        self.note("request", instance, wanted.state).await?;
-        self.process_again(instance).await
+        self.note("request", &known.reference, wanted.state);
+        if let Some(place) = &known.place {
+            self.touch(&place.computer).await?;
+        }
+        if let Some(host) = &known.host {
+            self.move_timestamp(host.as_str()).await?;
+        }
+        let Wanted {
+            software_url,
+            software_type,
+            parameters,
+            sla,
+            shared,
+            state: requested,
+        } = wanted.clone();
+        Ok(Instance {
+            software_url,
+            software_type,
+            parameters,
+            sla,
+            shared,
+            requested,
+            timestamp,
+            ..known.clone()
+        })
     }
 
     /// Makes the instances of a tree what its root shall be, when that is less than started.
@@ -286,7 +277,7 @@ impl Writing {
                 .execute(self.db())
                 .await?;
             let detail = format!("{state}, as its root");
-            self.note("request", &member.reference, detail).await?;
+            self.note("request", &member.reference, detail);
             self.process_again(&member.reference).await?;
         }
         Ok(())
@@ -304,7 +295,8 @@ impl Writing {
             .execute(self.db())
             .await?;
         let detail = format!("requested by {parent}");
-        self.note("request", instance, detail).await
+        self.note("request", instance, detail);
+        Ok(())
     }
 
     /// Has an instance processed again: moves its timestamp, always forwards, its host's if it is a share, and wakes their node.
@@ -366,7 +358,7 @@ impl Writing {
             self.retell_where_shown(instance).await?;
         }
         if known != report.as_str() {
-            self.note("report", instance, report.as_str()).await?;
+            self.note("report", instance, report.as_str());
         }
         let now = self.now().micros();
         sqlx::query(
@@ -397,11 +389,8 @@ impl Writing {
             .execute(self.db())
             .await?;
         match host {
-            Some(host) => {
-                self.note("allocate", share, format!("shares {host}"))
-                    .await?
-            }
-            None => self.note("free", share, "shares nothing").await?,
+            Some(host) => self.note("allocate", share, format!("shares {host}")),
+            None => self.note("free", share, "shares nothing"),
         }
         self.process_again(share).await
     }
@@ -418,7 +407,8 @@ impl Writing {
             self.set_tree_title(&instance.tree, title).await?;
         }
         let detail = format!("{} is {title}", instance.title);
-        self.note("rename", &instance.reference, detail).await
+        self.note("rename", &instance.reference, detail);
+        Ok(())
     }
 
     /// Records what an instance publishes.
@@ -435,7 +425,8 @@ impl Writing {
         self.retell_where_shown(instance).await?;
         // What is published may be a password: its names are enough.
         let names: Vec<&str> = connection.keys().map(String::as_str).collect();
-        self.note("publish", instance, names.join(" ")).await
+        self.note("publish", instance, names.join(" "));
+        Ok(())
     }
 
     /// Tells the computer anew in whose document an instance stands, its host's if it is a share.
@@ -472,7 +463,7 @@ impl Writing {
             .execute(self.db())
             .await?;
         self.remove_empty_tree(&instance.tree).await?;
-        self.note("remove", &instance.reference, &instance.title)
-            .await
+        self.note("remove", &instance.reference, &instance.title);
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use slap::{InstanceGuid, PartitionId};
 use super::computers::reference;
 use super::{Connection, StoreError, Writing, corrupted, from_json, to_json, unsigned};
 use crate::identity::ComputerId;
-use crate::instance::Address;
+use crate::instance::{Address, Place};
 
 /// One slot on a computer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +134,8 @@ impl Writing {
         }
         self.touch(computer).await?;
         let detail = format!("{} partitions", after.len());
-        self.note("announce partitions", computer, detail).await
+        self.note("announce partitions", computer, detail);
+        Ok(())
     }
 
     /// Gives a free partition to an instance. One that is not free any more is an error: nobody else can have taken it meanwhile.
@@ -143,24 +144,25 @@ impl Writing {
         computer: &ComputerId,
         partition: &PartitionId,
         instance: &InstanceGuid,
-    ) -> Result<(), StoreError> {
-        let taken = sqlx::query(
+    ) -> Result<Place, StoreError> {
+        let addresses: String = sqlx::query_scalar(
             "UPDATE partitions SET instance = $3
-             WHERE computer = $1 AND reference = $2 AND instance IS NULL AND retired = 0",
+             WHERE computer = $1 AND reference = $2 AND instance IS NULL AND retired = 0
+             RETURNING addresses",
         )
         .bind(computer.as_str())
         .bind(partition.as_str())
         .bind(instance.as_str())
-        .execute(self.db())
-        .await?
-        .rows_affected()
-            > 0;
-        if !taken {
-            return Err(StoreError::Database(sqlx::Error::RowNotFound));
-        }
+        .fetch_one(self.db())
+        .await?;
         let detail = format!("{partition} of {computer}");
-        self.note("allocate", instance, detail).await?;
-        self.touch(computer).await
+        self.note("allocate", instance, detail);
+        self.touch(computer).await?;
+        Ok(Place {
+            computer: computer.clone(),
+            partition: partition.clone(),
+            addresses: from_json("a partition's addresses", &addresses)?,
+        })
     }
 
     /// Frees a partition.
@@ -174,7 +176,7 @@ impl Writing {
             .bind(partition.as_str())
             .execute(self.db())
             .await?;
-        self.note("free", computer, partition).await?;
+        self.note("free", computer, partition);
         sqlx::query(
             "DELETE FROM partitions WHERE computer = $1 AND reference = $2 AND retired = 1",
         )

@@ -101,7 +101,7 @@ impl Writing {
         .await?
         .rows_affected();
         if added > 0 {
-            self.note("add project", project, "").await?;
+            self.note("add project", project, "");
         }
         Ok(added > 0)
     }
@@ -125,7 +125,8 @@ impl Writing {
                 .execute(self.db())
                 .await?;
         }
-        self.note("remove project", project, "").await
+        self.note("remove project", project, "");
+        Ok(())
     }
 
     /// Gives a user a role in a project, or takes it.
@@ -149,8 +150,8 @@ impl Writing {
         };
         change.execute(self.db()).await?;
         let word = role.map_or("none", Role::as_str);
-        self.note("set role", project, format!("{user} {word}"))
-            .await
+        self.note("set role", project, format!("{user} {word}"));
+        Ok(())
     }
 
     /// Puts a computer into another project.
@@ -164,7 +165,8 @@ impl Writing {
             .bind(project.as_str())
             .execute(self.db())
             .await?;
-        self.note("set project", computer, project).await
+        self.note("set project", computer, project);
+        Ok(())
     }
 }
 

@@ -118,6 +118,7 @@ impl Writing {
         .bind(actor)
         .execute(self.db())
         .await?;
-        self.note("publish release", name, sha256).await
+        self.note("publish release", name, sha256);
+        Ok(())
     }
 }

@@ -42,7 +42,7 @@ impl Writing {
                     .await?
                     .rows_affected();
             if followed > 0 {
-                self.note("follow ca", previous, ca).await?;
+                self.note("follow ca", previous, ca);
             }
         }
         let known: String = sqlx::query_scalar("SELECT value FROM settings WHERE name = 'ca'")

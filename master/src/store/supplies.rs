@@ -136,8 +136,7 @@ impl Writing {
             > 0;
         if changed {
             self.touch(computer).await?;
-            self.note("supply", computer, format!("{url} {state}"))
-                .await?;
+            self.note("supply", computer, format!("{url} {state}"));
         }
         Ok(changed)
     }
@@ -160,8 +159,7 @@ impl Writing {
         .await?;
         // What it says again is no news.
         if known.is_some_and(|it| it != report.as_str()) {
-            self.note("report", computer, format!("{url} {}", report.as_str()))
-                .await?;
+            self.note("report", computer, format!("{url} {}", report.as_str()));
         }
         let found = sqlx::query(
             "UPDATE supplies
@@ -197,7 +195,7 @@ impl Writing {
             > 0;
         if removed {
             self.touch(computer).await?;
-            self.note("remove", computer, url).await?;
+            self.note("remove", computer, url);
         }
         Ok(removed)
     }

@@ -24,14 +24,15 @@ pub async fn tree(
 }
 
 impl Writing {
-    /// Adds a tree under the next number, in the name of this transaction's actor.
-    pub async fn add_tree(
+    /// Adds a tree under its root's number, in the name of this transaction's actor.
+    pub(super) async fn add_tree(
         &mut self,
+        number: u64,
         project: &ProjectName,
         owner: Option<&UserName>,
         title: &str,
     ) -> Result<TreeId, StoreError> {
-        let reference = format!("HOSTSUBS-{}", self.next_number("HOSTSUBS").await?);
+        let reference = format!("HOSTSUBS-{number}");
         let (now, actor) = (self.now().micros(), self.actor.clone());
         sqlx::query(
             "INSERT INTO trees (reference, project, owner, title, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6)",

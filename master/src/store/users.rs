@@ -95,7 +95,7 @@ impl Writing {
         .await?
         .rows_affected();
         if added > 0 {
-            self.note("add user", name, kind).await?;
+            self.note("add user", name, kind);
         }
         Ok(added > 0)
     }
@@ -120,7 +120,8 @@ impl Writing {
         self.revoke_certificates(&account.identity()).await?;
         self.revoke_tokens_of(&account.identity().to_string())
             .await?;
-        self.note("revoke user", &account.name, "").await
+        self.note("revoke user", &account.name, "");
+        Ok(())
     }
 
     /// Has a person belong to an organisation, or not any more.
@@ -144,7 +145,7 @@ impl Writing {
             .rows_affected();
         if changed > 0 {
             let action = if belongs { "affiliate" } else { "part" };
-            self.note(action, organisation, person).await?;
+            self.note(action, organisation, person);
         }
         Ok(())
     }

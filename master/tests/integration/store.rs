@@ -121,8 +121,8 @@ async fn a_server_that_is_not_there_is_named_without_its_password() {
 async fn the_audit_is_only_ever_added_to() {
     let (kept, store) = open().await;
     let mut writing = store.write("ann", Moment::from_seconds(1)).await.unwrap();
-    writing.note("try", "this", "once").await.unwrap();
-    writing.note("try", "this", "twice").await.unwrap();
+    writing.note("try", "this", "once");
+    writing.note("try", "this", "twice");
     writing.commit().await.unwrap();
     let mut statements = vec!["UPDATE audit SET actor = 'bob'", "DELETE FROM audit"];
     if !kept.database.is_file() {

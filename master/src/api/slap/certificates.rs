@@ -103,7 +103,7 @@ pub(in crate::api) async fn take_from_computer(
     writing.revoke_certificates(&identity).await?;
     // Whoever has the key could renew with it.
     writing.set_computer_key(id, None).await?;
-    writing.note("revoke certificate", id, "").await?;
+    writing.note("revoke certificate", id, "");
     Ok(writing.commit().await?)
 }
 

@@ -143,7 +143,7 @@ pub(in crate::api) async fn bang_all(
         writing.process_again(&instance.reference).await?;
     }
     writing.touch(computer).await?;
-    writing.note("bang", computer, message).await?;
+    writing.note("bang", computer, message);
     Ok(writing.commit().await?)
 }
 

@@ -64,7 +64,9 @@ pub(in crate::api) async fn carry_out(
     request: Request,
     by_header: bool,
 ) -> Result<Outcome, ApiError> {
-    if let Some(open) = &master.open {
+    if let Some(open) = &master.open
+        && !runs_already(&request)
+    {
         let computer = wished_computer(&request, open);
         supplying::supply_if_nowhere(&mut writing, computer, &request.software_url).await?;
     }
@@ -114,9 +116,18 @@ pub(in crate::api) async fn requester(
             Ok(partition(asker))
         }
         (Caller::Anyone | Caller::Operator(_) | Caller::User(_) | Caller::Computer(_), None) => {
-            let (project, owners) = project::of_request(db, caller, asked).await?;
-            Ok(Requester::User { project, owners })
+            project::of_request(db, caller, asked).await
         }
+    }
+}
+
+/// What has a partition has its software supplied.
+fn runs_already(request: &Request) -> bool {
+    match &request.requester {
+        Requester::User {
+            root: Some(root), ..
+        } => root.place.is_some() && root.software_url == request.software_url,
+        Requester::User { root: None, .. } | Requester::Partition(..) => false,
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::api::ApiError;
 use crate::api::caller::Caller;
 use crate::identity::{ComputerId, ProjectName, UserName};
+use crate::instance::Instance;
+use crate::requests::Requester;
 use crate::store::{Connection, instances, projects};
 use crate::user::User;
 
@@ -16,12 +18,12 @@ pub(in crate::api) struct Asked<'a> {
     pub(in crate::api) title: &'a str,
 }
 
-/// Returns the project of a request that is no instance's, and whose trees its title may mean.
+/// Returns in whose name somebody requests who is no instance.
 pub(in crate::api) async fn of_request(
     db: &mut Connection,
     caller: &Caller,
     asked: Asked<'_>,
-) -> Result<(ProjectName, Vec<Option<UserName>>), ApiError> {
+) -> Result<Requester, ApiError> {
     let user = match caller {
         Caller::Anyone | Caller::Operator(_) => None,
         Caller::User(user) => Some(user.as_ref()),
@@ -38,9 +40,12 @@ pub(in crate::api) async fn of_request(
         }
     };
     let owners = caller.owners();
-    let project = match named(asked)? {
-        Some(project) => project,
-        None => follows(db, user, &owners, asked).await?,
+    let mut there = instances::roots_titled(db, asked.title).await?;
+    there.retain(|it| owners.contains(&it.owner));
+    let named = named(asked)?;
+    let project = match &named {
+        Some(project) => project.clone(),
+        None => follows(db, user, &there, asked).await?,
     };
     if let Some(user) = user
         && !user.belongs_to(&project)
@@ -50,8 +55,18 @@ pub(in crate::api) async fn of_request(
             user.name
         )));
     }
-    must_exist(db, &project).await?;
-    Ok((project, owners))
+    if named.is_some() {
+        must_exist(db, &project).await?;
+    }
+    there.retain(|it| it.project == project);
+    let root = owners
+        .iter()
+        .find_map(|owner| there.iter().position(|it| it.owner == *owner));
+    Ok(Requester::User {
+        project,
+        owners,
+        root: root.map(|it| Box::new(there.swap_remove(it))),
+    })
 }
 
 /// Refuses a project that is not there.
@@ -77,23 +92,16 @@ fn named(asked: Asked<'_>) -> Result<Option<ProjectName>, ApiError> {
         .map_err(|err: slap::id::IdError| ApiError::BadRequest(err.to_string()))
 }
 
-/// Returns the project of what is there by this title, of the computer that is asked for, or the one there is to choose.
+/// Returns the project of what is there by this title, of the computer that is asked for, or the one there is to choose. It exists.
 async fn follows(
     db: &mut Connection,
     user: Option<&User>,
-    owners: &[Option<UserName>],
+    there: &[Instance],
     asked: Asked<'_>,
 ) -> Result<ProjectName, ApiError> {
-    let mut there: BTreeSet<ProjectName> = instances::roots_titled(db, asked.title)
-        .await?
-        .into_iter()
-        .filter(|it| owners.contains(&it.owner))
-        .map(|it| it.project)
-        .collect();
-    if there.len() == 1
-        && let Some(project) = there.pop_first()
-    {
-        return Ok(project);
+    let there: BTreeSet<&ProjectName> = there.iter().map(|it| &it.project).collect();
+    if let (Some(project), 1) = (there.first(), there.len()) {
+        return Ok((*project).clone());
     }
     if let Some(Ok(computer)) = asked
         .sla
@@ -104,7 +112,9 @@ async fn follows(
         return Ok(project);
     }
     let Some(user) = user else {
-        return Ok(ProjectName::default());
+        let project = ProjectName::default();
+        must_exist(db, &project).await?;
+        return Ok(project);
     };
     only(user.roles.keys(), &user.name)
 }

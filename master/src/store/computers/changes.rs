@@ -40,7 +40,7 @@ impl Writing {
         .bind(new.project.as_str())
         .execute(self.db())
         .await?;
-        self.note("add computer", &reference, new.state).await?;
+        self.note("add computer", &reference, new.state);
         Ok(reference)
     }
 
@@ -58,8 +58,7 @@ impl Writing {
         .await?
         .rows_affected();
         if added > 0 {
-            self.note("add computer", reference, "it named itself")
-                .await?;
+            self.note("add computer", reference, "it named itself");
         }
         Ok(())
     }
@@ -80,7 +79,8 @@ impl Writing {
                 .await?;
             self.touch(computer).await?;
         }
-        self.note("set state", computer, state).await
+        self.note("set state", computer, state);
+        Ok(())
     }
 
     /// Records what a computer says it is made of.
@@ -140,7 +140,8 @@ impl Writing {
         .bind(document)
         .execute(self.db())
         .await?;
-        self.note("report usage", computer, "").await
+        self.note("report usage", computer, "");
+        Ok(())
     }
 
     /// Records when computers were last heard of.
