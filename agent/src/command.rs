@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::life::{self, Life};
@@ -87,6 +88,8 @@ async fn daemon() -> anyhow::Result<ExitCode> {
         version,
         world: World::real(),
     };
+    // From here on it ends nobody who is asked too early.
+    let _asked = signal(SignalKind::hangup()).context("signals cannot be heard")?;
     notify::ready();
     show(&life);
     tokio::select! {

@@ -3,6 +3,7 @@
 
 mod document;
 mod mistake;
+mod slap_master;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -10,6 +11,7 @@ use ipnet::Ipv6Net;
 use slap::join::JoinBlob;
 
 pub use mistake::{Mistake, Place};
+pub use slap_master::SlapMaster;
 
 /// UDP port of WireGuard where the document names none.
 pub const OVERLAY_PORT: u16 = 6326;
@@ -41,6 +43,8 @@ pub enum Role {
     Node(Option<JoinBlob>),
     /// A master, and a node of itself.
     Master(Master),
+    /// A node of a master of another make, such as slapproxy.
+    Slap(Box<SlapMaster>),
 }
 
 /// What the document says about the overlay.
@@ -69,6 +73,7 @@ impl Role {
         match self {
             Self::Node(_) => "node",
             Self::Master(_) => "master",
+            Self::Slap(_) => "slap",
         }
     }
 }
@@ -81,7 +86,7 @@ pub fn parse(text: &str) -> Result<Settings, Mistake> {
             "there is no `join` line",
             "`slapbox token create` prints what belongs behind `join =`; a master needs `role = \"master\"`",
         )),
-        Role::Node(Some(_)) | Role::Master(_) => Ok(settings),
+        Role::Node(Some(_)) | Role::Master(_) | Role::Slap(_) => Ok(settings),
     }
 }
 

@@ -3,11 +3,11 @@
 
 mod duties;
 mod join;
+mod membership;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
-use slap::ComputerId;
 use tokio::time::sleep;
 
 use crate::config::{Role, Settings};
@@ -18,6 +18,7 @@ use crate::roles::{self, Overlay, Services};
 use crate::status::{Board, Enrolment};
 use crate::systemd::Systemd;
 use crate::world::World;
+use membership::Membership;
 
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -58,6 +59,10 @@ pub async fn live(life: &Life) -> anyhow::Result<End> {
     let mut settings = provision::settings(places, board, identity.is_some()).await?;
     show(board, &settings);
     let systemd = bus(board).await;
+    if let Role::Slap(master) = &settings.role {
+        let membership = Membership::Known(master.clone());
+        return duties::run(life, systemd, settings, membership).await;
+    }
     let identity = match identity {
         Some(identity) => {
             start_role(life, &systemd, &settings).await;
@@ -67,24 +72,17 @@ pub async fn live(life: &Life) -> anyhow::Result<End> {
     };
     forget_token(life, &settings)?;
     let (identity, is_moved) = follow_settings(life, &settings, identity)?;
-    let reference: ComputerId = identity
-        .master
-        .reference
-        .parse()
-        .context("the reference that the master gave is not a computer's")?;
-    let words = reference.to_string();
-    board.update(|status| {
-        status.enrolment = Enrolment::Enrolled { reference: words };
-        if let Role::Node(_) = settings.role {
-            status.masters = identity.master.urls.clone();
-        }
-    });
+    if let Role::Node(_) = settings.role {
+        let masters = identity.master.urls.clone();
+        board.update(|status| status.masters = masters);
+    }
     let overlay = if is_moved {
         Overlay::Restart
     } else {
         Overlay::Start
     };
-    duties::run(life, systemd, settings, identity, reference, overlay).await
+    let membership = Membership::Enrolled(Box::new(identity), overlay);
+    duties::run(life, systemd, settings, membership).await
 }
 
 /// The identity, if the box has one that can be used.
@@ -148,6 +146,7 @@ fn show(board: &Board, settings: &Settings) {
                 .map(|join| join.urls.clone())
                 .unwrap_or_default(),
             Role::Master(master) => master.urls.clone(),
+            Role::Slap(master) => vec![master.url.clone()],
         };
     });
 }

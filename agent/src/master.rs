@@ -22,6 +22,7 @@ pub use words::{code_of, reason};
 
 /// Nothing that a node asks of its master is long, watching apart.
 const TIMEOUT: Duration = Duration::from_secs(60);
+const MOST_REDIRECTS: usize = 10;
 
 /// The master of an enrolled box.
 #[derive(Debug)]
@@ -37,12 +38,11 @@ pub struct Master {
 impl Master {
     /// A master that is called as this box; nothing is called yet.
     pub fn new(
-        identity: &Identity,
+        settings: client::Settings,
         computer: ComputerId,
         places: Places,
         world: World,
     ) -> Result<Self, SetupError> {
-        let settings = settings(identity);
         let client = Client::new(&settings)?;
         let time = TimeSource::new(&settings, places, world)?;
         Ok(Self {
@@ -105,7 +105,8 @@ impl Master {
     }
 }
 
-fn settings(identity: &Identity) -> client::Settings {
+/// How an enrolled box calls its master.
+pub fn settings(identity: &Identity) -> client::Settings {
     let own = client::Identity {
         certificate_pem: identity.certificate.pem.clone(),
         key_pem: identity.key.reveal().to_owned(),
@@ -119,15 +120,19 @@ fn settings(identity: &Identity) -> client::Settings {
     }
 }
 
+/// Whether nobody on the way can change what comes from a URL: https, or what this machine serves itself.
+pub fn is_trusted_way(url: &reqwest::Url) -> bool {
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    match url.scheme() {
+        "https" => true,
+        "http" => here,
+        _ => false,
+    }
+}
+
 /// A client for what the master serves, as this box.
 pub fn fetching(settings: &client::Settings) -> anyhow::Result<reqwest::Client> {
-    let identity = settings.identity.as_ref();
-    let tls = match &settings.trust {
-        client::Trust::Pin(pin) => client::pinned(*pin, settings.clock, identity)?,
-        client::Trust::Ca(ca) => client::trusting(ca, settings.clock, identity)?,
-    };
-    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
-    fetching_through(builder, settings.proxy.as_deref())
+    fetching_through(settings.tls()?, settings.proxy.as_deref())
 }
 
 /// A client for what anybody serves, as nobody.
@@ -141,7 +146,15 @@ fn fetching_through(
 ) -> anyhow::Result<reqwest::Client> {
     let builder = builder
         .no_proxy()
-        .https_only(true)
+        .redirect(reqwest::redirect::Policy::custom(|redirected| {
+            if redirected.previous().len() > MOST_REDIRECTS {
+                redirected.error("it is redirected again and again")
+            } else if is_trusted_way(redirected.url()) {
+                redirected.follow()
+            } else {
+                redirected.error("it is redirected to where there is no https")
+            }
+        }))
         .connect_timeout(Duration::from_secs(10));
     Ok(match proxy {
         Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?).build()?,

@@ -13,6 +13,15 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// The program has heard that it shall reload, and done what that takes.
+pub fn reloaded() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::debug!("the time cannot be told: {error}"),
+    }
+    ready();
+}
+
 /// Tells systemd the state, and that the program lives.
 pub async fn run(status: watch::Receiver<Status>) {
     let every = sd_notify::watchdog_enabled().map_or(Duration::from_secs(30), |within| within / 3);

@@ -24,7 +24,7 @@ use crate::world::World;
 pub use kept::desired as last_desired;
 pub use overlay::{OverlayState, read as read_overlay};
 pub use ports::{Kind, Made, Node, Upstream, UpstreamError};
-pub use wake::{Wake, follow_changes, follow_master, follow_overlay, tick};
+pub use wake::{Wake, follow_changes, follow_master, follow_overlay, follow_requests, tick};
 
 /// What the loop is told once.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Wanted {
     pub partitions: u16,
     /// `COMP-2`.
     pub reference: ComputerId,
+    /// The prefix that the document says; none if the overlay's daemon tells it.
+    pub prefix: Option<Ipv6Net>,
 }
 
 /// What the loop remembers between two wakes.
@@ -129,9 +131,12 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
         next
     }
 
-    /// Takes the prefix that the overlay's daemon tells.
+    /// Takes the prefix that the document says, or the overlay's daemon.
     fn look_at_overlay(&mut self) {
-        let overlay = overlay::read(self.places);
+        let overlay = match self.wanted.prefix {
+            Some(prefix) => OverlayState::without(prefix),
+            None => overlay::read(self.places),
+        };
         if let Some(prefix) = overlay.prefix
             && self.prefix != Some(prefix)
         {
@@ -189,6 +194,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
         let Wanted {
             partitions,
             reference,
+            ..
         } = &self.wanted;
         match self
             .node

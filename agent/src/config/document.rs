@@ -9,7 +9,7 @@ use slap::join::JoinBlob;
 use toml::Spanned;
 
 use super::mistake::Mistake;
-use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings};
+use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master};
 
 const MOST_PARTITIONS: i64 = 4000;
 
@@ -23,6 +23,7 @@ pub(super) struct Document {
     proxy: Option<Spanned<String>>,
     overlay: Option<OverlayTable>,
     master: Option<Spanned<MasterTable>>,
+    slap: Option<Spanned<slap_master::Table>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,7 +54,13 @@ pub(super) fn read(text: &str) -> Result<Document, Mistake> {
 
 /// Checks what the values mean.
 pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake> {
-    let role = role(text, document.role.as_ref(), document.join, document.master)?;
+    let role = role(
+        text,
+        document.role.as_ref(),
+        document.join,
+        document.master,
+        document.slap,
+    )?;
     let partitions = match &document.partitions {
         None => PARTITIONS,
         Some(count) => whole(text, count, 1..=MOST_PARTITIONS)?,
@@ -86,15 +93,21 @@ fn role(
     role: Option<&Spanned<String>>,
     join: Option<Spanned<String>>,
     master: Option<Spanned<MasterTable>>,
+    slap: Option<Spanned<slap_master::Table>>,
 ) -> Result<Role, Mistake> {
-    match role.map_or("node", |role| role.get_ref()) {
+    let role_is = role.map_or("node", |role| role.get_ref());
+    if let (Some(table), "node" | "master") = (&slap, role_is) {
+        return Err(Mistake::at(
+            text,
+            table.span().start,
+            format!("a {role_is} has no `[slap]` table"),
+            "write `role = \"slap\"` above it, or remove the table",
+        ));
+    }
+    match role_is {
+        "slap" => slap_of(text, join.as_ref(), master.as_ref(), slap),
         "node" => match (join, master) {
-            (_, Some(table)) => Err(Mistake::at(
-                text,
-                table.span().start,
-                "a node has no `[master]` table",
-                "write `role = \"master\"` above it, or remove the table",
-            )),
+            (_, Some(table)) => Err(no_master_table(text, &table)),
             (Some(join), None) => Ok(Role::Node(Some(blob(text, &join)?))),
             (None, None) => Ok(Role::Node(None)),
         },
@@ -117,10 +130,47 @@ fn role(
                 text,
                 at,
                 "the role is unknown",
-                "write \"node\" or \"master\"",
+                "write \"node\", \"master\" or \"slap\"",
             ))
         }
     }
+}
+
+fn slap_of(
+    text: &str,
+    join: Option<&Spanned<String>>,
+    master: Option<&Spanned<MasterTable>>,
+    slap: Option<Spanned<slap_master::Table>>,
+) -> Result<Role, Mistake> {
+    if let Some(join) = join {
+        return Err(Mistake::at(
+            text,
+            join.span().start,
+            "a master of another make takes no join blob",
+            "remove the `join` line, or write `role = \"node\"`",
+        ));
+    }
+    if let Some(table) = master {
+        return Err(no_master_table(text, table));
+    }
+    match slap {
+        Some(table) => slap_master::check(text, table)
+            .map(Box::new)
+            .map(Role::Slap),
+        None => Err(Mistake::anywhere(
+            "there is no `[slap]` table",
+            "add `[slap]` and under it `url`, `computer` and `prefix`",
+        )),
+    }
+}
+
+fn no_master_table(text: &str, table: &Spanned<MasterTable>) -> Mistake {
+    Mistake::at(
+        text,
+        table.span().start,
+        "a node has no `[master]` table",
+        "write `role = \"master\"` above it, or remove the table",
+    )
 }
 
 fn blob(text: &str, join: &Spanned<String>) -> Result<JoinBlob, Mistake> {

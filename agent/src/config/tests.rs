@@ -180,3 +180,69 @@ fn a_used_token_is_blanked_where_it_stands() {
         );
     }
 }
+
+const SLAP: &str = "role = \"slap\"\n[slap]\nurl = \"http://[2001:db8::1]:5000/\"\ncomputer = \"local_computer\"\nprefix = \"2001:db8:1:2::/64\"\n";
+
+#[test]
+fn a_master_of_another_make_needs_no_token() {
+    let Role::Slap(master) = parse(SLAP).unwrap().role else {
+        panic!("another role");
+    };
+    assert_eq!(master.url, "http://[2001:db8::1]:5000");
+    assert_eq!(master.computer.as_str(), "local_computer");
+    assert_eq!(master.prefix, "2001:db8:1:2::/64".parse().unwrap());
+    assert!(master.client().tls().is_ok());
+}
+
+#[test]
+fn what_a_master_of_another_make_lacks_is_said() {
+    let without = |key: &str| {
+        let lines = SLAP.lines().filter(|line| !line.starts_with(key));
+        mistake(&lines.collect::<Vec<_>>().join("\n"))
+    };
+    for key in ["url", "computer", "prefix"] {
+        let said = without(key);
+        assert!(
+            said.starts_with("line 2, column 1: the table `[slap]` has no `"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("write for example `{key} = ")));
+    }
+    for (wrong, said) in [
+        (
+            SLAP.replace("http://", "ftp://"),
+            "line 3, column 7: this is not a master's URL",
+        ),
+        (
+            SLAP.replace("::/64", "::/80"),
+            "line 5, column 10: `prefix` is not an IPv6 prefix",
+        ),
+        (
+            SLAP.replace("role = \"slap\"\n", ""),
+            "line 1, column 1: a node has no `[slap]` table: write `role = \"slap\"`",
+        ),
+        (
+            "role = \"slap\"".to_owned(),
+            "there is no `[slap]` table: add `[slap]`",
+        ),
+        (
+            format!("join = \"{}\"\n{SLAP}", blob()),
+            "line 1, column 8: a master of another make takes no join blob",
+        ),
+        (
+            format!("{SLAP}key = \"x\"\n"),
+            "line 6, column 7: `certificate` and `key` belong together",
+        ),
+        (
+            format!("{SLAP}key = \"x\"\ncertificate = \"y\"\n"),
+            "line 2, column 1: ",
+        ),
+        (
+            format!("{SLAP}ca = \"y\"\n"),
+            "line 2, column 1: the CA's certificate cannot be read: put each between",
+        ),
+    ] {
+        let told = mistake(&wrong);
+        assert!(told.starts_with(said), "{told}");
+    }
+}

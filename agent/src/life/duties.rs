@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use slap::ComputerId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::{End, Life};
+use super::{End, Life, membership::Membership};
 use crate::config::{Role, Settings};
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
@@ -31,17 +30,24 @@ pub(super) async fn run(
     life: &Life,
     systemd: Systemd,
     settings: Settings,
-    identity: Identity,
-    reference: ComputerId,
-    overlay: Overlay,
+    membership: Membership,
 ) -> anyhow::Result<End> {
     let (places, board) = (&life.places, &life.board);
-    let master = Master::new(&identity, reference.clone(), places.clone(), life.world)
+    let reference = membership.reference()?;
+    let words = reference.to_string();
+    board.update(|status| {
+        status.enrolment = Enrolment::Enrolled { reference: words };
+        status.notices.extend(membership.notice());
+    });
+    let client = membership.client(settings.proxy.as_deref());
+    let master = Master::new(client, reference.clone(), places.clone(), life.world)
         .context("no client of the master can be made")?;
     let master = Arc::new(master);
-    // WireGuard takes a clock that is set back for a replay: the time comes before the first handshake, if it can be had.
-    let _ = tokio::time::timeout(TIME_WITHIN, master.keep_time()).await;
-    bring_up(life, &systemd, overlay).await;
+    if let Membership::Enrolled(_, overlay) = &membership {
+        // WireGuard takes a clock that is set back for a replay: the time comes before the first handshake, if it can be had.
+        let _ = tokio::time::timeout(TIME_WITHIN, master.keep_time()).await;
+        bring_up(life, &systemd, *overlay).await;
+    }
     let fetcher = fetcher(&master, &settings);
     let workload = Workload::new(Paths::default(), fetcher, systemd.clone(), life.world.now);
     let (wake, wakes) = mpsc::channel(WAKES);
@@ -49,6 +55,7 @@ pub(super) async fn run(
     let wanted = Wanted {
         partitions: settings.partitions,
         reference,
+        prefix: membership.prefix(),
     };
     tokio::select! {
         () = reconcile::run(&workload, &*master, places, board, wanted, life.world, wakes, report) => {
@@ -58,14 +65,17 @@ pub(super) async fn run(
             ended.context("systemd is not heard any more")?;
             anyhow::bail!("systemd is not heard any more")
         }
+        ended = reconcile::follow_requests(wake.clone()) => {
+            ended.context("requests cannot be heard")?;
+            anyhow::bail!("requests are not heard any more")
+        }
         () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_master(&*master, wake, life.world.chance)) => anyhow::bail!("unreachable"),
         () = report::send(&*master, reports, board, life.world.chance) => anyhow::bail!("the reports ended"),
         () = report_node(life, &master) => anyhow::bail!("unreachable"),
-        () = renew(life, &systemd, &master, identity) => anyhow::bail!("unreachable"),
-        () = keep_time(life, &master) => anyhow::bail!("unreachable"),
+        () = stay_enrolled(life, &systemd, &master, membership) => anyhow::bail!("unreachable"),
         () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
         end = another_document(life, &settings) => end,
     }
@@ -126,6 +136,24 @@ async fn report_node(life: &Life, master: &Master) {
         });
         // Whether something changed or a minute is over: it is time again.
         let _ = tokio::time::timeout(MINUTE, changed).await;
+    }
+}
+
+/// Keeps clock and certificate good, which only our own masters do for their nodes.
+async fn stay_enrolled(
+    life: &Life,
+    services: &impl Services,
+    master: &Master,
+    membership: Membership,
+) {
+    match membership {
+        Membership::Enrolled(identity, _) => {
+            tokio::join!(
+                renew(life, services, master, *identity),
+                keep_time(life, master)
+            );
+        }
+        Membership::Known(_) => std::future::pending().await,
     }
 }
 

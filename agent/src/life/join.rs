@@ -15,6 +15,8 @@ use crate::roles::{self, Services};
 use crate::status::Enrolment;
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// Ends this life; the next one begins with the new document.
+const OTHER_MAKE: &str = "the new configuration is for a master of another make: starting anew";
 
 /// Enrols, and keeps the identity. `settings` are those that led to it.
 pub(super) async fn join(
@@ -59,6 +61,7 @@ async fn attempt(
                 std::future::pending().await
             }
             Role::Master(master) => own_token(life, services, master).await,
+            Role::Slap(_) => anyhow::bail!(OTHER_MAKE),
         };
         let applicant = Applicant {
             places: &life.places,
@@ -82,7 +85,7 @@ async fn attempt(
             }
             // Nobody but this box can bring a new token.
             (Outcome::Refused, Role::Master(_)) => sleep(10 * PAUSE).await,
-            (Outcome::Refused, Role::Node(_)) => std::future::pending().await,
+            (Outcome::Refused, Role::Node(_) | Role::Slap(_)) => std::future::pending().await,
         }
     }
 }

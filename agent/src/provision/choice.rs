@@ -111,7 +111,7 @@ fn without_token(settings: Settings) -> Settings {
             role: Role::Node(None),
             ..settings
         },
-        Role::Master(_) => settings,
+        Role::Master(_) | Role::Slap(_) => settings,
     }
 }
 

@@ -58,7 +58,7 @@ fn holds(document: Option<Vec<u8>>, used: &JoinBlob) -> Option<String> {
     let settings = config::parse(text).ok()?;
     match settings.role {
         config::Role::Node(Some(blob)) if blob == *used => config::without_join(text),
-        config::Role::Node(_) | config::Role::Master(_) => None,
+        config::Role::Node(_) | config::Role::Master(_) | config::Role::Slap(_) => None,
     }
 }
 

@@ -50,6 +50,16 @@ pub fn read(places: &Places) -> OverlayState {
 }
 
 impl OverlayState {
+    /// A box that is in no overlay: its network gives it this prefix.
+    pub fn without(prefix: Ipv6Net) -> Self {
+        Self {
+            prefix: Some(prefix),
+            state: "none".to_owned(),
+            reason: Some("the prefix is that of the configuration".to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// The same, for the screen.
     pub fn into_status(self) -> status::Overlay {
         status::Overlay {

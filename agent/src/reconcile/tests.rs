@@ -53,6 +53,7 @@ impl Box {
         let (node, master) = (Arc::clone(&self.node), Arc::clone(&self.master));
         let (places, board) = (self.places.clone(), self.board.clone());
         let wanted = Wanted {
+            prefix: None,
             partitions: 200,
             reference: "COMP-2".parse().unwrap(),
         };

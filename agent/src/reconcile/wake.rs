@@ -1,13 +1,15 @@
 //! Why the loop wakes, and what wakes it. Each source only names the reason; the work is the loop's.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::ports::{Node, Upstream};
 use crate::enrol::Retry;
+use crate::notify;
 use crate::places::Places;
 
 /// As often as SLAP asks a node to look.
@@ -28,6 +30,8 @@ pub enum Wake {
     DesiredChanged,
     /// A minute is over.
     Timer,
+    /// A person does not want to wait for that minute.
+    Asked,
     /// The program has started.
     Started,
 }
@@ -36,7 +40,7 @@ impl Wake {
     /// Whether what the master wants may be another than before.
     pub fn asks_the_master(self) -> bool {
         match self {
-            Self::Started | Self::DesiredChanged | Self::Timer => true,
+            Self::Started | Self::DesiredChanged | Self::Timer | Self::Asked => true,
             Self::UnitChanged | Self::OverlayChanged | Self::Again => false,
         }
     }
@@ -44,7 +48,7 @@ impl Wake {
     /// Whether the partitions may be other than they were left.
     pub fn checks_the_partitions(self) -> bool {
         match self {
-            Self::Started | Self::Timer => true,
+            Self::Started | Self::Timer | Self::Asked => true,
             Self::DesiredChanged | Self::UnitChanged | Self::OverlayChanged | Self::Again => false,
         }
     }
@@ -54,6 +58,7 @@ impl fmt::Display for Wake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Started => "started",
+            Self::Asked => "somebody asked",
             Self::DesiredChanged => "the master wants something else",
             Self::UnitChanged => "something on the node changed",
             Self::OverlayChanged => "the overlay changed",
@@ -86,6 +91,18 @@ pub async fn tick(wakes: mpsc::Sender<Wake>) {
         wake = Wake::Timer;
         sleep(EVERY).await;
     }
+}
+
+/// Wakes when somebody asks, by `systemctl reload`, not to wait for the next minute.
+pub async fn follow_requests(wakes: mpsc::Sender<Wake>) -> io::Result<()> {
+    let mut asked = signal(SignalKind::hangup())?;
+    while asked.recv().await.is_some() {
+        if wakes.send(Wake::Asked).await.is_err() {
+            break;
+        }
+        notify::reloaded();
+    }
+    Ok(())
 }
 
 /// Wakes when something on the node changed.

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::budget::Budget;
 use super::unpack::decompressed;
+use crate::master::is_trusted_way;
 use crate::workload::Fetcher;
 
 /// An archive could not be fetched.
@@ -75,13 +76,11 @@ pub(super) async fn download(
     written.map_err(write_error)
 }
 
-/// Plain http only on the machine itself, where benches are.
 fn check_scheme(url: &Url) -> Result<(), DownloadError> {
-    let here = matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if here => Ok(()),
-        _ => Err(DownloadError::NotHttps),
+    if is_trusted_way(url) {
+        Ok(())
+    } else {
+        Err(DownloadError::NotHttps)
     }
 }
 

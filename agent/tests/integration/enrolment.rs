@@ -231,7 +231,13 @@ async fn a_certificate_is_renewed_for_the_same_key_with_the_one_before() {
     let the = Box::new();
     let identity = the.identity(admitted(the.enrol(&master.join()).await), &master.join());
     let computer = identity.master.reference.parse().unwrap();
-    let client = Master::new(&identity, computer, the.places(), Box::world()).unwrap();
+    let client = Master::new(
+        slapbox_agent::master::settings(&identity),
+        computer,
+        the.places(),
+        Box::world(),
+    )
+    .unwrap();
     let renewed = renew(&client, &identity).await.unwrap();
     assert!(renewed.certificate.not_after > identity.certificate.not_after);
     assert_eq!(

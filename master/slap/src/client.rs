@@ -29,6 +29,9 @@ pub enum Trust {
     Pin(CaPin),
     /// The CA with this certificate (PEM): afterwards.
     Ca(String),
+    /// Whoever has a certificate for the host in the URL: by the CAs with these certificates (PEM), or else by those that the
+    /// system trusts. For masters of another make, the one kind that may be called by `http://`.
+    Host(Option<String>),
 }
 
 /// What a client is made of.
@@ -56,6 +59,18 @@ impl Settings {
             trust: Trust::Pin(join.ca),
             clock: Clock::Trusted,
             identity: None,
+            proxy: None,
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Returns the settings of somebody who is known to a master of another make.
+    pub fn known_to(url: String, ca_pem: Option<String>, identity: Option<Identity>) -> Self {
+        Self {
+            urls: vec![url],
+            trust: Trust::Host(ca_pem),
+            clock: Clock::Trusted,
+            identity,
             proxy: None,
             timeout: Duration::from_secs(60),
         }
@@ -99,7 +114,7 @@ impl Client {
             urls: settings
                 .urls
                 .iter()
-                .map(|url| parse_url(url))
+                .map(|url| parse_url(url, &settings.trust))
                 .collect::<Result<_, _>>()?,
             last_good: AtomicUsize::new(0),
             trust: settings.trust.clone(),
@@ -108,14 +123,48 @@ impl Client {
     }
 }
 
+impl Settings {
+    /// Begins a client that believes and shows what these settings say.
+    ///
+    /// # Errors
+    ///
+    /// A certificate or key that cannot be used.
+    pub fn tls(&self) -> Result<reqwest::ClientBuilder, SetupError> {
+        let identity = self.identity.as_ref();
+        let builder = reqwest::Client::builder();
+        Ok(match &self.trust {
+            Trust::Pin(pin) => {
+                builder.tls_backend_preconfigured(pinned(*pin, self.clock, identity)?)
+            }
+            Trust::Ca(pem) => {
+                builder.tls_backend_preconfigured(trusting(pem, self.clock, identity)?)
+            }
+            Trust::Host(ca) => by_host(builder, ca.as_deref(), identity)?,
+        })
+    }
+}
+
+fn by_host(
+    mut builder: reqwest::ClientBuilder,
+    ca_pem: Option<&str>,
+    identity: Option<&Identity>,
+) -> Result<reqwest::ClientBuilder, SetupError> {
+    if let Some(pem) = ca_pem {
+        let bundle = reqwest::Certificate::from_pem_bundle(pem.as_bytes());
+        let bundle = bundle.ok().filter(|it| !it.is_empty());
+        builder = builder.tls_certs_only(bundle.ok_or(SetupError::BadCa)?);
+    }
+    if let Some(identity) = identity {
+        let both = format!("{}\n{}", identity.certificate_pem, identity.key_pem);
+        let both = reqwest::Identity::from_pem(both.as_bytes());
+        builder = builder.identity(both.map_err(SetupError::NoClient)?);
+    }
+    Ok(builder)
+}
+
 fn http(settings: &Settings) -> Result<reqwest::Client, SetupError> {
-    let identity = settings.identity.as_ref();
-    let tls = match &settings.trust {
-        Trust::Pin(pin) => pinned(*pin, settings.clock, identity)?,
-        Trust::Ca(pem) => trusting(pem, settings.clock, identity)?,
-    };
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
+    let mut builder = settings
+        .tls()?
         // An upgraded connection, which `forward` needs, is one of HTTP/1.1.
         .http1_only()
         .no_proxy()
@@ -139,10 +188,12 @@ fn http(settings: &Settings) -> Result<reqwest::Client, SetupError> {
     builder.build().map_err(SetupError::NoClient)
 }
 
-fn parse_url(text: &str) -> Result<reqwest::Url, SetupError> {
+fn parse_url(text: &str, trust: &Trust) -> Result<reqwest::Url, SetupError> {
     let slashed = format!("{}/", text.trim_end_matches('/'));
+    let is_spoken =
+        |scheme: &str| scheme == "https" || scheme == "http" && matches!(trust, Trust::Host(_));
     match reqwest::Url::parse(&slashed) {
-        Ok(url) if url.scheme() == "https" && url.has_host() => Ok(url),
+        Ok(url) if is_spoken(url.scheme()) && url.has_host() => Ok(url),
         _ => Err(SetupError::BadUrl(text.to_owned())),
     }
 }
