@@ -38,6 +38,10 @@ const NEEDS: &[Need] = &[
         package: "iproute2",
     },
     Need {
+        program: "ping",
+        package: "iputils-ping",
+    },
+    Need {
         program: "sysctl",
         package: "procps",
     },
@@ -62,6 +66,15 @@ const NEEDS: &[Need] = &[
         package: "zstd",
     },
 ];
+
+const UNPACK_BABELD: &str = "set -e
+export DEBIAN_FRONTEND=noninteractive
+apt-get update
+apt-get download babeld
+apt-get satisfy --yes --no-install-recommends \"$(dpkg-deb -f babeld_*.deb Depends)\"
+dpkg-deb -x babeld_*.deb tree
+mkdir -p bin
+cp tree/usr/sbin/babeld bin/";
 
 /// An administrator's own word about clusters is left as it is.
 const INSTALL_POSTGRES: &str = "set -e
@@ -134,28 +147,27 @@ impl Host {
             .map(drop)
     }
 
-    /// Unpacks babeld, unless the machine has it. Installing it would start a routing daemon.
+    /// Unpacks babeld and installs the libraries that it needs, unless the machine has it. Installing it would start a routing daemon.
     pub async fn has_babeld(&self) -> Result<()> {
-        if self.finds("babeld") {
+        if self.babeld_runs() {
             return Ok(());
         }
-        let mut download = Command::new("apt-get");
-        download
-            .args(["download", "babeld"])
-            .current_dir(&self.programs);
-        run("download babeld", &download, &self.logs).await?;
+        ensure!(
+            is_root(),
+            "babeld is missing: run `apt-get install babeld` as root, or this command as root"
+        );
         let mut unpack = Command::new("sh");
-        unpack.args([
-            "-c",
-            "dpkg-deb -x babeld_*.deb tree && mkdir -p bin && cp tree/usr/sbin/babeld bin/",
-        ]);
-        run(
-            "unpack babeld",
-            unpack.current_dir(&self.programs),
-            &self.logs,
-        )
-        .await
-        .map(drop)
+        unpack
+            .args(["-c", UNPACK_BABELD])
+            .current_dir(&self.programs);
+        run("unpack babeld", &unpack, &self.logs).await.map(drop)
+    }
+
+    /// It is there, and so are its libraries.
+    fn babeld_runs(&self) -> bool {
+        let mut version = Command::new("babeld");
+        version.arg("-V").env("PATH", self.path());
+        version.output().is_ok_and(|it| it.status.success())
     }
 
     /// Installs PostgreSQL, unless the machine has it. Its package would make a server and start it; it is told not to.

@@ -18,6 +18,9 @@ const REQUIREMENTS: &str = include_str!("../../master/tests/peer/requirements.tx
 /// What the releases need that it builds.
 const RECIPES: &str = include_str!("../../master/tests/peer/recipes.txt");
 
+/// Of packages that share the name `slapos`, pip leaves out what says so: what buildout lays elsewhere would not be found with it.
+const NAMESPACE: &str = "__import__('pkg_resources').declare_namespace(__name__)\n";
+
 /// Where what is installed is kept, beside the list that it was installed from.
 #[derive(Debug)]
 pub struct Peer {
@@ -43,7 +46,7 @@ impl Peer {
         peer.link_tree(&tree)?;
         peer.write_python()?;
         let list = peer.folder.join("installed.txt");
-        let wanted = [REQUIREMENTS, RECIPES].concat();
+        let wanted = [REQUIREMENTS, RECIPES, NAMESPACE].concat();
         if std::fs::read_to_string(&list).is_ok_and(|it| it == wanted) {
             return Ok(peer);
         }
@@ -115,6 +118,7 @@ exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" --argv0 "$0" 
             .args(["--root-user-action", "ignore"])
             .args(["--target", fresh.as_str(), "--requirement", list.as_str()]);
         run("install slapos.core", &install, &host.logs).await?;
+        put(&fresh.join("slapos/__init__.py"), NAMESPACE)?;
         keep_dots(&wheels)?;
         std::fs::rename(&fresh, &site).with_context(|| format!("cannot rename {fresh}"))
     }
