@@ -13,15 +13,15 @@ import time
 import urllib.error
 import urllib.request
 import warnings
-import zipfile
 
 warnings.filterwarnings("ignore")
 
+from lay_out import lay_out
 from slapos.slap import NotFoundError, ResourceNotReady, slap
 from slapos.util import loads
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-RELEASES = os.path.join(HERE, "releases")
+RELEASES = "/srv/releases"
 WEB, ROOT, BROKEN = (os.path.join(RELEASES, name) for name in ("web.cfg", "root.cfg", "broken.cfg"))
 CONFIGURATION = "/srv/slapos.cfg"
 INSTANCES, SOFTWARE, CERTIFICATES = "/srv/node/instance", "/srv/node/software", "/srv/node/certificates"
@@ -178,31 +178,6 @@ class World(object):
     def request(self, title, release, color, state="started"):
         return self.order.request(
             release, title, partition_parameter_kw={"color": color}, filter_kw={"computer_guid": self.computer}, state=state)
-
-
-def make_wheel():
-    """The releases' own recipes, as buildout wants them; and which version of each package it shall take."""
-    os.makedirs("/srv/wheels")
-    with zipfile.ZipFile("/srv/wheels/plain-1-py3-none-any.whl", "w") as wheel:
-        wheel.write(os.path.join(HERE, "plain.py"), "plain.py")
-        described = {
-            "METADATA": "Metadata-Version: 2.1\nName: plain\nVersion: 1\nRequires-Dist: slapos.cookbook\n",
-            "WHEEL": "Wheel-Version: 1.0\nGenerator: by hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-            "entry_points.txt": "[zc.buildout]\ninstance = plain:Instance\nrequest = plain:Request\n",
-            "RECORD": "",
-        }
-        for name, text in described.items():
-            entry = zipfile.ZipInfo("plain-1.dist-info/" + name)
-            entry.external_attr = 0o644 << 16
-            wheel.writestr(entry, text)
-    with open("/srv/versions.cfg", "w") as versions:
-        versions.write("[buildout]\nversions = versions\n[versions]\nplain = 1\nnetifaces = 0.11.0\n")
-        for name in ("requirements.txt", "recipes.txt"):
-            with open(os.path.join(HERE, name)) as lines:
-                pins = (line.split("==") for line in lines if not line.startswith("#"))
-                versions.writelines("%s = %s" % (name.replace("_", "-"), version) for name, version in pins)
-    for path in ("/srv/wheels", "/srv/wheels/plain-1-py3-none-any.whl", "/srv/versions.cfg"):
-        os.chmod(path, 0o755)
 
 
 def prepare(world):
@@ -434,7 +409,7 @@ def describe(world):
 
 def main():
     world = World(json.load(sys.stdin))
-    make_wheel()
+    lay_out(RELEASES, RELEASES, "/opt/slapos/wheels", "none")
     prepare(world)
     life(world)
     if world.tls:
