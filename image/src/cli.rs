@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::guard::Guard;
 use crate::profile::Profile;
+use crate::releases::{self, Release};
 use crate::workspace::Workspace;
-use crate::{assemble, demo, host, progress, render, stamp, tools, verify};
+use crate::{assemble, host, progress, render, stamp, tools, verify};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -54,6 +55,11 @@ enum Command {
     Verify(Build),
     /// Builds the demonstration release, an OCI archive, and prints its path on the last line.
     Demo {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Builds the builder, an OCI archive in which nodes build software, and prints its path on the last line.
+    Builder {
         #[command(flatten)]
         source: Source,
     },
@@ -132,7 +138,11 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         }
         Command::Demo { source } => {
             let _guard = Guard::take(&workspace)?;
-            progress::answer(demo::build(&workspace, &source)?.as_str());
+            progress::answer(releases::build(&workspace, &source, Release::Demo)?.as_str());
+        }
+        Command::Builder { source } => {
+            let _guard = Guard::take(&workspace)?;
+            progress::answer(releases::build(&workspace, &source, Release::Builder)?.as_str());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -70,7 +70,7 @@ fn text(value: &Value) -> Result<Vec<u8>> {
 fn compress(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
     let mut gzip = GzBuilder::new()
         .mtime(0)
-        .write(File::create(to)?, Compression::best());
+        .write(File::create(to)?, Compression::default());
     io::copy(&mut File::open(from)?, &mut gzip)?;
     gzip.finish()?.sync_all()
 }
