@@ -1,8 +1,10 @@
 //! Carries out the steps about a partition, each one complete in itself.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use tokio::time::Instant;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
@@ -11,6 +13,7 @@ use crate::instances::confinement::{
     CONFIGURATION_SLICE, CONNECTION, PARAMETERS, Place, Program, Run, description, properties,
     slice, slice_properties,
 };
+use crate::instances::profile::{Origin, profile};
 use crate::instances::programs::{self, ProgramsError};
 use crate::instances::promises::{LONGEST_MESSAGE, Status, TIMEOUT};
 use crate::instances::units::UnitName;
@@ -18,7 +21,7 @@ use crate::observe::{ORDER, Programs, TIMESTAMP, programs_of};
 use crate::observed::ProgramName;
 use crate::partitions::directories::put_resource;
 use crate::plan::Step;
-use crate::software::{INSTANTIATE, Release};
+use crate::software::{INSTANTIATE, Makes, Release};
 use crate::systemd::{Property, Systemd, SystemdError, property};
 use crate::workload::Clock;
 
@@ -35,6 +38,10 @@ pub enum ApplyError {
     NoRelease,
     #[error(transparent)]
     Systemd(SystemdError),
+    #[error("failed to read the profile of its release")]
+    Template(#[source] io::Error),
+    #[error("its release has neither `instance.cfg` nor `template.cfg`")]
+    NoTemplate,
     #[error("instantiation failed ({result}): {output}")]
     NotInstantiated { result: String, output: String },
     #[error("failed to remove its files")]
@@ -58,6 +65,7 @@ pub struct Hands<'a> {
     pub place: &'a Place,
     pub instance: &'a Instance,
     pub release: Option<&'a Release>,
+    pub origin: &'a Origin,
     /// The text of `.slapos-resource`.
     pub resource: Option<&'a str>,
     pub clock: Clock,
@@ -65,6 +73,7 @@ pub struct Hands<'a> {
 
 const INSTANTIATE_WITHIN: Duration = Duration::from_secs(600);
 const LONGEST_OUTPUT: usize = 1500;
+const LONGEST_TEMPLATE: u64 = 1024 * 1024;
 
 impl Hands<'_> {
     /// Carries out one step about this partition.
@@ -114,28 +123,26 @@ impl Hands<'_> {
         let release = self.release()?;
         let inside = self.inside()?;
         self.write_parameters(&inside).map_err(ApplyError::Inside)?;
-        if release.instantiates {
-            programs::clear(&inside).map_err(ApplyError::Programs)?;
-            inside.remove(CONNECTION).map_err(ApplyError::Inside)?;
-            let program = Program {
-                command: vec![INSTANTIATE.to_owned()],
-                run: Run::Once(INSTANTIATE_WITHIN),
-                folder: None,
-            };
-            let unit = UnitName::Instantiate(self.place.partition).to_string();
-            let mut all = properties(self.place, release, &program);
-            all.push(property("Slice", CONFIGURATION_SLICE));
-            all.push(property(
-                "Description",
-                format!("Instantiate {}", self.place.partition),
-            ));
-            let ran = self.systemd.run(&unit, &all).await;
-            let ran = ran.map_err(ApplyError::Systemd)?;
-            if ran.result != "done" {
-                return Err(ApplyError::NotInstantiated {
-                    result: ran.result,
-                    output: tail(&ran.output, LONGEST_OUTPUT),
-                });
+        match &release.makes {
+            Makes::Nothing => {}
+            Makes::Script => {
+                programs::clear(&inside).map_err(ApplyError::Programs)?;
+                inside.remove(CONNECTION).map_err(ApplyError::Inside)?;
+                let command = vec![INSTANTIATE.to_owned()];
+                self.configure(release, command, BTreeMap::new()).await?;
+            }
+            Makes::Buildout(folder) => {
+                // What it made before it takes away itself.
+                self.write_profile(&inside, folder)?;
+                let command = vec![folder.join("bin/buildout").into(), "-U".into()];
+                let instances = self.place.directory.parent();
+                let instances = instances.map_or(String::new(), ToString::to_string);
+                let told = [
+                    ("PYTHONNOUSERSITE", "true".to_owned()),
+                    // Has the original's library note what is requested.
+                    ("SLAPGRID_INSTANCE_ROOT", instances),
+                ];
+                self.configure(release, command, told.into()).await?;
             }
         }
         let root = Ownership::of_root(0o644);
@@ -143,6 +150,45 @@ impl Hands<'_> {
             .replace(ORDER, order.as_str().as_bytes(), root)
             .map_err(ApplyError::Inside)?;
         Ok(Done::Started)
+    }
+
+    /// Runs what makes the instance, as the partition, in the slice that yields.
+    async fn configure(
+        &self,
+        release: &Release,
+        command: Vec<String>,
+        environment: BTreeMap<&'static str, String>,
+    ) -> Result<(), ApplyError> {
+        let program = Program {
+            command,
+            run: Run::Once(INSTANTIATE_WITHIN),
+            folder: None,
+            environment,
+        };
+        let partition = self.place.partition;
+        let unit = UnitName::Instantiate(partition).to_string();
+        let mut all = properties(self.place, release, &program);
+        all.push(property("Slice", CONFIGURATION_SLICE));
+        all.push(property("Description", format!("Instantiate {partition}")));
+        let ran = self.systemd.run(&unit, &all, INSTANTIATE_WITHIN).await;
+        let ran = ran.map_err(ApplyError::Systemd)?;
+        if ran.result == "done" {
+            return Ok(());
+        }
+        Err(ApplyError::NotInstantiated {
+            result: ran.result,
+            output: tail(&ran.output, LONGEST_OUTPUT),
+        })
+    }
+
+    fn write_profile(&self, inside: &Inside, release: &Utf8Path) -> Result<(), ApplyError> {
+        let template = template(release)?;
+        let partition = self.place.partition;
+        let text = profile(&template, self.origin, partition, self.instance);
+        let readable = Ownership::readable_by(self.place.ids, 0o640);
+        inside
+            .replace("buildout.cfg", text.as_bytes(), readable)
+            .map_err(ApplyError::Inside)
     }
 
     fn write_parameters(&self, inside: &Inside) -> io::Result<()> {
@@ -165,6 +211,7 @@ impl Hands<'_> {
                 command,
                 run: Run::Service,
                 folder: release.runs.folder(),
+                environment: BTreeMap::new(),
             },
             Programs::Files(mut files) => {
                 let found = files.remove(name);
@@ -173,6 +220,7 @@ impl Hands<'_> {
                     command: vec![self.place.directory.join(&found.path).into_string()],
                     run: found.run,
                     folder: None,
+                    environment: BTreeMap::new(),
                 }
             }
         };
@@ -228,6 +276,7 @@ impl Hands<'_> {
             command: vec![self.place.directory.join(path).into_string()],
             run: Run::Once(TIMEOUT),
             folder: None,
+            environment: BTreeMap::new(),
         };
         let mut all = properties(self.place, release, &program);
         all.push(property("Slice", slice(partition)));
@@ -237,7 +286,7 @@ impl Hands<'_> {
         ));
         let unit = UnitName::Promise(partition, name.clone()).to_string();
         let begin = Instant::now();
-        let ran = self.systemd.run(&unit, &all).await;
+        let ran = self.systemd.run(&unit, &all, TIMEOUT).await;
         let ran = ran.map_err(ApplyError::Systemd)?;
         let mut message = tail(&ran.output, LONGEST_MESSAGE);
         if ran.result == "timeout" {
@@ -319,6 +368,19 @@ impl Hands<'_> {
     fn program_unit(&self, program: &ProgramName) -> String {
         UnitName::Program(self.place.partition, program.clone()).to_string()
     }
+}
+
+/// Reads what a release makes instances from. Its folder is the software user's, who is not believed more than a partition.
+fn template(release: &Utf8Path) -> Result<String, ApplyError> {
+    let inside = Inside::open(release).map_err(ApplyError::Template)?;
+    for name in ["instance.cfg", "template.cfg"] {
+        let found = inside.read(name, LONGEST_TEMPLATE);
+        if let Some(text) = found.map_err(ApplyError::Template)? {
+            let text = String::from_utf8(text).map_err(io::Error::other);
+            return text.map_err(ApplyError::Template);
+        }
+    }
+    Err(ApplyError::NoTemplate)
 }
 
 /// Returns the end of a text, where the cause of a failure mostly is.

@@ -34,6 +34,8 @@ pub struct Settings {
     pub proxy: Option<String>,
     /// Its end of the overlay.
     pub overlay: Overlay,
+    /// The OCI image in which releases are built.
+    pub builder: Option<String>,
 }
 
 /// What a box is.

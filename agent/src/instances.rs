@@ -2,6 +2,7 @@
 
 pub mod confinement;
 pub mod connection;
+pub mod profile;
 pub mod programs;
 pub mod promises;
 pub mod units;

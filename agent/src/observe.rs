@@ -15,7 +15,7 @@ use crate::memory::{Remembered, goal};
 use crate::observed::{Partition, ProgramName, Unit, UnitState};
 use crate::partitions::directories::RESOURCE;
 use crate::partitions::users::Accounts;
-use crate::software::Release;
+use crate::software::{Makes, Release};
 use crate::systemd::ListedUnit;
 use crate::workload::Paths;
 
@@ -145,7 +145,7 @@ pub enum Programs {
 
 /// Returns what the partition runs.
 pub fn programs_of(inside: &Inside, release: &Release) -> Result<Programs, ProgramsError> {
-    if release.instantiates {
+    if release.makes != Makes::Nothing {
         programs::programs(inside).map(Programs::Files)
     } else {
         Ok(Programs::Command(release.runs.command()))

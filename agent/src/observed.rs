@@ -18,9 +18,10 @@ pub enum Software {
     Installing,
     Removing,
     Available,
-    /// The last attempt failed; while resting there is no other.
+    /// The last attempt to remove it, or to install it, failed; while resting there is no other of that kind.
     Failed {
         log: String,
+        removing: bool,
         resting: bool,
     },
 }

@@ -71,11 +71,17 @@ pub fn plan_releases(desired: &Desired, observed: &Observed) -> Vec<(SoftwareUrl
         match (wanted, found) {
             (
                 SupplyState::Available,
-                Software::Absent | Software::Failed { resting: false, .. },
+                Software::Absent
+                | Software::Failed { resting: false, .. }
+                | Software::Failed { removing: true, .. },
             ) => steps.push((url.clone(), ReleaseStep::Install)),
             (
                 SupplyState::Destroyed,
-                Software::Available | Software::Failed { resting: false, .. },
+                Software::Available
+                | Software::Failed { resting: false, .. }
+                | Software::Failed {
+                    removing: false, ..
+                },
             ) if !is_used(url, desired, observed) => {
                 steps.push((url.clone(), ReleaseStep::Remove));
             }

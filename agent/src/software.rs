@@ -1,6 +1,6 @@
-//! Installed software releases: OCI images from layout archives, each unpacked once and run from there.
+//! Installed software releases, each in a folder named by its URL: OCI images, unpacked once and run from there, and what buildout built.
 //!
-//! A release is there or not: it is built under another name and renamed when complete.
+//! A release is there or not: the last thing that an engine does is to say that it is complete.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,28 +10,35 @@ use md5::{Digest as _, Md5};
 
 use crate::desired::SoftwareUrl;
 use crate::workload::Fetcher;
+use buildout::Workshop;
 
 mod archive;
 mod budget;
+pub mod buildout;
 mod download;
+mod engine;
 mod image;
 pub mod installer;
+mod oci;
 mod tar_stream;
 mod unpack;
 
 pub use archive::ArchiveError;
+pub use buildout::BuildError;
 pub use download::DownloadError;
+pub use engine::Engine;
 pub use image::Runs;
 pub use unpack::UnpackError;
-
-use archive::Archive;
-use budget::Budget;
 
 /// A release could not be installed, removed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SoftwareError {
-    #[error("no engine installs it: its URL must end in .oci.tar, .oci.tar.gz or .oci.tar.zst")]
+    #[error(
+        "no engine installs it: its URL must end in .oci.tar, .oci.tar.gz or .oci.tar.zst, or in .cfg"
+    )]
     NoEngine,
+    #[error("failed to build it")]
+    Build(#[source] BuildError),
     #[error("failed to fetch it")]
     Download(#[source] DownloadError),
     #[error("failed to use its archive")]
@@ -55,9 +62,20 @@ pub enum SoftwareError {
 pub struct Release {
     /// What programs see as `/`.
     pub rootfs: Utf8PathBuf,
+    /// What its image runs, and with which environment; nothing if it is no image's.
     pub runs: Runs,
-    /// Whether it has `/slapos/instantiate`.
-    pub instantiates: bool,
+    pub makes: Makes,
+}
+
+/// How a release makes an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Makes {
+    /// It has nothing to make: its image has one program.
+    Nothing,
+    /// By its `/slapos/instantiate`.
+    Script,
+    /// By the buildout in this folder, which its programs see, too.
+    Buildout(Utf8PathBuf),
 }
 
 /// The program that makes an instance, in an image that has one.
@@ -77,46 +95,25 @@ pub fn is_installed(software: &Utf8Path, url: &SoftwareUrl) -> bool {
 /// Reads what an installed release is.
 pub fn read(software: &Utf8Path, url: &SoftwareUrl) -> Result<Release, SoftwareError> {
     let folder = directory(software, url);
-    let path = folder.join("config.json");
-    let configuration = fs::read(&path).map_err(|source| disk_error(&path, source))?;
-    let rootfs = folder.join("rootfs");
-    Ok(Release {
-        runs: Runs::parse(&configuration).map_err(SoftwareError::Configuration)?,
-        instantiates: rootfs.join(&INSTANTIATE[1..]).symlink_metadata().is_ok(),
-        rootfs,
-    })
+    match Engine::of(url) {
+        Some(Engine::Oci) => oci::read(&folder),
+        Some(Engine::Buildout) => buildout::read(software, &folder),
+        None => Err(SoftwareError::NoEngine),
+    }
 }
 
-/// Installs a release: fetches its archive, verifies it, unpacks it, and gives it its name last.
+/// Installs a release.
 pub async fn install(
     fetcher: &Fetcher,
+    workshop: &Workshop,
     software: &Utf8Path,
     url: &SoftwareUrl,
 ) -> Result<(), SoftwareError> {
-    check_engine(url)?;
-    let building = software.join(format!(".new-{}", name(url)));
-    let archive = building.join("archive");
-    remove_all(&building)?;
-    fs::create_dir_all(&building).map_err(|source| disk_error(&building, source))?;
-    let finished = directory(software, url);
-    let result = async {
-        download::download(fetcher, url.as_str(), &archive)
-            .await
-            .map_err(SoftwareError::Download)?;
-        let building = building.clone();
-        blocking(move || {
-            unpack_archive(&archive, &building)?;
-            remove_all(&finished)?;
-            fs::rename(&building, &finished).map_err(|source| disk_error(&finished, source))?;
-            sync(finished.parent().unwrap_or(&finished))
-        })
-        .await
+    match Engine::of(url) {
+        Some(Engine::Oci) => oci::install(fetcher, software, url).await,
+        Some(Engine::Buildout) => buildout::install(workshop, fetcher, software, url).await,
+        None => Err(SoftwareError::NoEngine),
     }
-    .await;
-    if result.is_err() {
-        blocking(move || remove_all(&building)).await?;
-    }
-    result
 }
 
 /// Removes a release; one that is not there is removed already.
@@ -139,49 +136,6 @@ pub async fn remove(software: &Utf8Path, url: &SoftwareUrl) -> Result<(), Softwa
 fn name(url: &SoftwareUrl) -> String {
     let digest = Md5::digest(url.as_str());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn check_engine(url: &SoftwareUrl) -> Result<(), SoftwareError> {
-    let path = url.as_str().split(['?', '#']).next().unwrap_or_default();
-    let ends = [".oci.tar", ".oci.tar.gz", ".oci.tar.zst"];
-    match ends.iter().any(|end| path.ends_with(end)) {
-        true => Ok(()),
-        false => Err(SoftwareError::NoEngine),
-    }
-}
-
-/// Verifies the archive and lays its image into `folder`; the archive is gone afterwards.
-fn unpack_archive(archive: &Utf8Path, folder: &Utf8Path) -> Result<(), SoftwareError> {
-    let disk = |path: &Utf8Path| {
-        let path = path.to_owned();
-        move |source| disk_error(&path, source)
-    };
-    let file = File::open(archive).map_err(disk(archive))?;
-    let opened = Archive::open(file).map_err(SoftwareError::Archive)?;
-    let image = image::find(&opened, image::own_architecture()).map_err(SoftwareError::Archive)?;
-    Runs::parse(&image.configuration).map_err(SoftwareError::Configuration)?;
-    let rootfs = folder.join("rootfs");
-    fs::create_dir(&rootfs).map_err(disk(&rootfs))?;
-    let mut budget = Budget::of_disk(folder).map_err(disk(folder))?;
-    let target = unpack::Target::open(&rootfs).map_err(SoftwareError::Unpack)?;
-    for (number, layer) in image.layers.iter().enumerate() {
-        let blob = |layer| opened.blob(layer).map_err(SoftwareError::Archive);
-        if number > 0 {
-            let content = blob(layer)?;
-            target.subtract(content).map_err(SoftwareError::Unpack)?;
-        }
-        let content = blob(layer)?;
-        target
-            .add(content, &mut budget)
-            .map_err(SoftwareError::Unpack)?;
-    }
-    drop(opened);
-    fs::remove_file(archive).map_err(disk(archive))?;
-    let configuration = folder.join("config.json");
-    crate::disk::replace(&configuration, &image.configuration)
-        .and_then(|()| crate::disk::replace(&folder.join(COMPLETED), b""))
-        .map_err(|error| disk_error(folder, io::Error::other(error)))?;
-    sync(folder)
 }
 
 fn sync(folder: &Utf8Path) -> Result<(), SoftwareError> {

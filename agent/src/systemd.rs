@@ -11,9 +11,12 @@ use tokio::sync::watch;
 use zbus::{Connection, OwnedVariant, Variant};
 use zbus_systemd::systemd1::ManagerProxy;
 
+mod output;
 mod property;
 
 pub use property::{Property, Value, property};
+
+use output::Output;
 
 /// systemd did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +69,7 @@ pub struct ListedUnit {
 pub struct Ran {
     /// `done`, or how it failed: `failed`, `timeout` …
     pub result: String,
-    /// The beginning of what it wrote.
+    /// What it wrote; of very much, the beginning and the end.
     pub output: String,
 }
 
@@ -80,7 +83,6 @@ pub struct Systemd {
 const JOB_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long output may come after the end, from processes that are being killed.
 const LATE_OUTPUT: Duration = Duration::from_secs(2);
-const MOST_OUTPUT: usize = 16 * 1024;
 
 impl Systemd {
     /// Speaks to the service manager over `connection` (the system bus).
@@ -114,7 +116,8 @@ impl Systemd {
 
     /// Makes a unit and waits until it is started.
     pub async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
-        let result = self.start_unit(unit, variants(properties)).await?;
+        let properties = variants(properties);
+        let result = self.start_unit(unit, properties, Duration::ZERO).await?;
         match result.as_str() {
             "done" => Ok(()),
             _ => Err(SystemdError::NotStarted {
@@ -124,9 +127,14 @@ impl Systemd {
         }
     }
 
-    /// Makes a unit that runs to its end, waits for that and returns what it wrote. One that an agent before us left
-    /// running is stopped first.
-    pub async fn run(&self, unit: &str, properties: &[Property]) -> Result<Ran, SystemdError> {
+    /// Makes a unit that runs to its end, which its properties make come `within` that time, and returns what it wrote. One
+    /// that an agent before us left running is stopped first.
+    pub async fn run(
+        &self,
+        unit: &str,
+        properties: &[Property],
+        within: Duration,
+    ) -> Result<Ran, SystemdError> {
         self.stop(unit).await?;
         let pipe_error = |source| SystemdError::Pipe {
             unit: unit.to_owned(),
@@ -143,12 +151,12 @@ impl Systemd {
             properties.push((name.to_owned(), descriptor(end)));
         }
         drop(write);
-        let mut output = Vec::new();
+        let mut output = Output::default();
         let read = nonblocking(read).map_err(pipe_error)?;
         let result = {
             let reading = read_all(read, &mut output);
             tokio::pin!(reading);
-            let starting = self.start_unit(unit, properties);
+            let starting = self.start_unit(unit, properties, within);
             tokio::pin!(starting);
             tokio::select! {
                 result = &mut starting => {
@@ -160,7 +168,7 @@ impl Systemd {
         };
         Ok(Ran {
             result,
-            output: String::from_utf8_lossy(&output).trim_end().to_owned(),
+            output: output.text(),
         })
     }
 
@@ -180,7 +188,7 @@ impl Systemd {
             Err(error) if is_no_such_unit(&error) => return Ok(()),
             job => job.map_err(stop_error)?,
         };
-        let result = wait(&mut jobs, unit, job.as_str()).await?;
+        let result = wait(&mut jobs, unit, job.as_str(), Duration::ZERO).await?;
         match result.as_str() {
             "done" => Ok(()),
             _ => Err(SystemdError::NotStopped {
@@ -233,6 +241,7 @@ impl Systemd {
         &self,
         unit: &str,
         properties: Vec<(String, OwnedVariant)>,
+        within: Duration,
     ) -> Result<String, SystemdError> {
         let manager = self.manager().await?;
         // Before the call, or a short job's end would be missed.
@@ -250,7 +259,7 @@ impl Systemd {
                 unit: unit.to_owned(),
                 source,
             })?;
-        wait(&mut jobs, unit, job.as_str()).await
+        wait(&mut jobs, unit, job.as_str(), within).await
     }
 
     async fn manager(&self) -> Result<ManagerProxy<'_>, SystemdError> {
@@ -266,7 +275,9 @@ async fn wait(
     jobs: &mut zbus_systemd::systemd1::JobRemovedStream,
     unit: &str,
     job: &str,
+    within: Duration,
 ) -> Result<String, SystemdError> {
+    let patience = within + JOB_TIMEOUT;
     let ended = async {
         while let Some(signal) = jobs.next().await {
             if let Ok(args) = signal.args()
@@ -277,11 +288,11 @@ async fn wait(
         }
         Err(SystemdError::Ended)
     };
-    match tokio::time::timeout(JOB_TIMEOUT, ended).await {
+    match tokio::time::timeout(patience, ended).await {
         Ok(result) => result,
         Err(_) => Err(SystemdError::Silent {
             unit: unit.to_owned(),
-            waited: JOB_TIMEOUT,
+            waited: patience,
         }),
     }
 }
@@ -303,12 +314,11 @@ fn nonblocking(fd: OwnedFd) -> std::io::Result<pipe::Receiver> {
     pipe::Receiver::from_owned_fd(fd)
 }
 
-/// Reads to the end and keeps the beginning, so that a program that writes much is not held up.
-async fn read_all(mut pipe: pipe::Receiver, output: &mut Vec<u8>) {
+/// Reads to the end, so that a program that writes much is not held up.
+async fn read_all(mut pipe: pipe::Receiver, output: &mut Output) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-        let room = MOST_OUTPUT.saturating_sub(output.len());
-        output.extend_from_slice(&buffer[..count.min(room)]);
+        output.take(&buffer[..count]);
     }
 }
 

@@ -16,8 +16,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
+use crate::instances::profile::Origin;
 use crate::partitions::document;
 use crate::partitions::{self, PartitionsError};
+use crate::software::buildout::Workshop;
 use crate::software::installer::Installer;
 use crate::systemd::{Systemd, SystemdError};
 
@@ -167,11 +169,19 @@ pub struct Workload {
 
 impl Workload {
     /// Takes what it works with; does nothing yet.
-    pub fn new(paths: Paths, fetcher: Fetcher, systemd: Systemd, clock: Clock) -> Self {
+    pub fn new(paths: Paths, fetcher: Fetcher, workshop: Workshop, origin: Origin) -> Self {
         let changes = watch::Sender::new(0);
-        let installer = Installer::new(fetcher, paths.software.clone(), changes.clone());
+        let (systemd, clock) = (workshop.systemd.clone(), workshop.clock);
+        let software = paths.software.clone();
+        let installer = Installer::new(fetcher, workshop, software, changes.clone());
         Self {
-            crew: Crew::new(paths.clone(), systemd.clone(), clock, changes.clone()),
+            crew: Crew::new(
+                paths.clone(),
+                systemd.clone(),
+                clock,
+                origin,
+                changes.clone(),
+            ),
             paths,
             systemd,
             installer,

@@ -8,6 +8,9 @@ use serde::Deserialize;
 use slap::join::JoinBlob;
 use toml::Spanned;
 
+use crate::desired::SoftwareUrl;
+use crate::software::Engine;
+
 use super::mistake::Mistake;
 use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master};
 
@@ -21,6 +24,7 @@ pub(super) struct Document {
     join: Option<Spanned<String>>,
     partitions: Option<Spanned<i64>>,
     proxy: Option<Spanned<String>>,
+    builder: Option<Spanned<String>>,
     overlay: Option<OverlayTable>,
     master: Option<Spanned<MasterTable>>,
     slap: Option<Spanned<slap_master::Table>>,
@@ -74,6 +78,10 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             .map(|proxy| proxy_of(text, proxy))
             .transpose()?,
         overlay: overlay(text, document.overlay)?,
+        builder: document
+            .builder
+            .map(|builder| builder_of(text, builder))
+            .transpose()?,
     })
 }
 
@@ -314,6 +322,20 @@ fn proxy_of(text: &str, proxy: Spanned<String>) -> Result<String, Mistake> {
         text,
         proxy.span().start,
         "the proxy is not an http:// URL",
+        remedy,
+    ))
+}
+
+fn builder_of(text: &str, builder: Spanned<String>) -> Result<String, Mistake> {
+    let url = SoftwareUrl::new(builder.get_ref());
+    if Engine::of(&url) == Some(Engine::Oci) && reqwest::Url::parse(url.as_str()).is_ok() {
+        return Ok(builder.into_inner());
+    }
+    let remedy = "write for example \"https://master.example/releases/builder.oci.tar\"";
+    Err(Mistake::at(
+        text,
+        builder.span().start,
+        "the builder is not the URL of an OCI archive",
         remedy,
     ))
 }

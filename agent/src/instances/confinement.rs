@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::desired::{Fingerprint, PartitionName};
-use crate::partitions::users::Ids;
-use crate::software::Release;
+use crate::partitions::users::{Ids, SOFTWARE_USER};
+use crate::software::{Makes, Release};
 use crate::systemd::{Property, Value, property};
 
 /// A partition with all that its programs are told.
@@ -43,6 +43,8 @@ pub struct Program {
     pub run: Run,
     /// Where it begins, if not in the partition's directory.
     pub folder: Option<String>,
+    /// What else it is told.
+    pub environment: BTreeMap<&'static str, String>,
 }
 
 /// What configures partitions runs here, and yields to what serves.
@@ -82,7 +84,7 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
     let mut all = vec![
         property("CollectMode", "inactive-or-failed"),
         property("ExecStart", Value::Command(program.command.clone())),
-        property("Environment", environment(place, release)),
+        property("Environment", environment(place, release, program)),
         property(
             "WorkingDirectory",
             folder.unwrap_or(place.directory.as_str()),
@@ -95,7 +97,49 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
     ];
     all.extend(running(program.run));
-    all.extend(view(place, release));
+    let sees = match &release.makes {
+        Makes::Buildout(folder) => Some(folder.as_path()),
+        Makes::Nothing | Makes::Script => None,
+    };
+    all.extend(view(&release.rootfs, &place.directory, sees));
+    all.extend(privileges());
+    all
+}
+
+/// Returns the properties of the unit that builds software in a folder, as its user.
+pub fn building(
+    rootfs: &Utf8Path,
+    folder: &Utf8Path,
+    ids: Ids,
+    command: Vec<String>,
+    proxy: Option<&str>,
+    within: Duration,
+) -> Vec<Property> {
+    let mut told = BTreeMap::from([
+        ("PATH", PATH.to_owned()),
+        ("HOME", folder.to_string()),
+        ("USER", SOFTWARE_USER.to_owned()),
+        ("LOGNAME", SOFTWARE_USER.to_owned()),
+        ("PYTHONNOUSERSITE", "true".to_owned()),
+    ]);
+    if let Some(proxy) = proxy {
+        told.extend(["http_proxy", "https_proxy"].map(|name| (name, proxy.to_owned())));
+    }
+    let mut all = vec![
+        property("CollectMode", "inactive-or-failed"),
+        property("ExecStart", Value::Command(command)),
+        property("Environment", entries(told)),
+        property("WorkingDirectory", folder.as_str()),
+        property("User", ids.uid.to_string()),
+        property("Group", ids.gid.to_string()),
+        property("UMask", 0o027_u32),
+        property("LimitNOFILE", MOST_FILES),
+        property("TasksMax", MOST_TASKS),
+        property("KillMode", "control-group"),
+        property("TimeoutStopUSec", micros(STOP_WITHIN)),
+    ];
+    all.extend(running(Run::Once(within)));
+    all.extend(view(rootfs, folder, None));
     all.extend(privileges());
     all
 }
@@ -139,21 +183,17 @@ fn restarting(when: &'static str) -> Vec<Property> {
     ]
 }
 
-/// What the program sees of the node.
-fn view(place: &Place, release: &Release) -> Vec<Property> {
-    let directory = place.directory.to_string();
+/// What the program sees of the node: a root, a folder of its own, and another that it only reads.
+fn view(rootfs: &Utf8Path, own: &Utf8Path, sees: Option<&Utf8Path>) -> Vec<Property> {
+    let directory = own.to_string();
     let same = |path: &str, optional| (path.to_owned(), path.to_owned(), optional);
+    let mut readable = vec![same("/etc/resolv.conf", true), same("/etc/hosts", true)];
+    readable.extend(sees.map(|path| same(path.as_str(), false)));
     vec![
-        property("RootDirectory", release.rootfs.as_str()),
+        property("RootDirectory", rootfs.as_str()),
         property("MountAPIVFS", true),
         property("BindPaths", Value::Binds(vec![same(&directory, false)])),
-        property(
-            "BindReadOnlyPaths",
-            Value::Binds(vec![
-                same("/etc/resolv.conf", true),
-                same("/etc/hosts", true),
-            ]),
-        ),
+        property("BindReadOnlyPaths", Value::Binds(readable)),
         property("ReadWritePaths", vec![directory]),
         property("ProtectSystem", "strict"),
         property("ProtectHome", "read-only"),
@@ -196,7 +236,7 @@ fn privileges() -> Vec<Property> {
     ]
 }
 
-fn environment(place: &Place, release: &Release) -> Vec<String> {
+fn environment(place: &Place, release: &Release, program: &Program) -> Vec<String> {
     let directory = &place.directory;
     let user = place.partition.user();
     let of_image = release.runs.env.iter().filter_map(|entry| entry_of(entry));
@@ -213,6 +253,12 @@ fn environment(place: &Place, release: &Release) -> Vec<String> {
         ("SLAPOS_PARAMETERS", directory.join(PARAMETERS).into()),
         ("SLAPOS_CONNECTION", directory.join(CONNECTION).into()),
     ]);
+    let more = program.environment.iter();
+    all.extend(more.map(|(name, value)| (*name, value.clone())));
+    entries(all)
+}
+
+fn entries(all: BTreeMap<&str, String>) -> Vec<String> {
     let all = all.into_iter();
     all.map(|(name, value)| format!("{name}={value}")).collect()
 }

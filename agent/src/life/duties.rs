@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use slap::ComputerId;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::{End, Life, membership::Membership};
 use crate::config::{Role, Settings};
+use crate::desired::SoftwareUrl;
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
+use crate::instances::profile::Origin;
 use crate::master::{self, Master};
 use crate::provision;
 use crate::reconcile::{self, Upstream as _, Wanted};
 use crate::report::{self, Facts, node_report};
 use crate::roles::{self, Overlay, Services};
+use crate::software::buildout::Workshop;
 use crate::status::Enrolment;
 use crate::systemd::Systemd;
 use crate::workload::{Fetcher, Paths, Workload};
@@ -48,8 +52,7 @@ pub(super) async fn run(
         let _ = tokio::time::timeout(TIME_WITHIN, master.keep_time()).await;
         bring_up(life, &systemd, *overlay).await;
     }
-    let fetcher = fetcher(&master, &settings);
-    let workload = Workload::new(Paths::default(), fetcher, systemd.clone(), life.world.now);
+    let workload = workload(life, &master, &settings, systemd.clone(), reference.clone());
     let (wake, wakes) = mpsc::channel(WAKES);
     let (report, reports) = mpsc::channel(REPORTS);
     let wanted = Wanted {
@@ -79,6 +82,29 @@ pub(super) async fn run(
         () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
         end = another_document(life, &settings) => end,
     }
+}
+
+fn workload(
+    life: &Life,
+    master: &Arc<Master>,
+    settings: &Settings,
+    systemd: Systemd,
+    computer: ComputerId,
+) -> Workload {
+    let paths = Paths::default();
+    let workshop = Workshop {
+        systemd,
+        etc: paths.etc.clone(),
+        builder: settings.builder.clone().map(SoftwareUrl::new),
+        proxy: settings.proxy.clone(),
+        clock: life.world.now,
+    };
+    let url = master.settings().urls.into_iter().next();
+    let origin = Origin {
+        url: url.unwrap_or_default(),
+        computer,
+    };
+    Workload::new(paths, fetcher(master, settings), workshop, origin)
 }
 
 /// A source that has nothing more to say does not end the others.

@@ -351,10 +351,33 @@ fn what_rests_after_a_failure_is_left_alone_and_what_runs_goes_on_running() {
     found.resting = false;
     let failed = Software::Failed {
         log: "no space".into(),
+        removing: false,
         resting: true,
     };
     world.observed.software.insert(url(), failed);
     assert_eq!(plan(&desired, &world.observed), []);
+}
+
+#[test]
+fn what_cannot_be_installed_is_removed_without_a_rest() {
+    let mut observed = Observed::default();
+    let mut desired = Desired::default();
+    for (wanted, removing, step) in [
+        (SupplyState::Destroyed, false, Some(ReleaseStep::Remove)),
+        (SupplyState::Destroyed, true, None),
+        (SupplyState::Available, true, Some(ReleaseStep::Install)),
+        (SupplyState::Available, false, None),
+    ] {
+        let failed = Software::Failed {
+            log: "no space".into(),
+            removing,
+            resting: true,
+        };
+        observed.software.insert(url(), failed);
+        desired.software.insert(url(), wanted);
+        let steps = plan_releases(&desired, &observed);
+        assert_eq!(steps.first().map(|(_, step)| *step), step, "{wanted:?}");
+    }
 }
 
 #[test]

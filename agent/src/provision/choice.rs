@@ -11,7 +11,7 @@ pub enum Choice {
     /// Go on with what was accepted before, and say why what is shown is not taken.
     KeepAndSay(Settings, String),
     /// Accept what is shown.
-    Accept(Provided, Settings),
+    Accept(Box<Provided>, Settings),
     /// Wait, since there is no document.
     Wait,
     /// Wait, since the only document is not good.
@@ -46,14 +46,12 @@ pub fn choose(kept: Option<Settings>, shown: Option<Provided>, enrolled: bool) -
             }),
         ) => {
             let again = Ok(settings.clone());
-            Choice::Accept(
-                Provided {
-                    channel,
-                    text,
-                    settings: again,
-                },
-                settings,
-            )
+            let shown = Provided {
+                channel,
+                text,
+                settings: again,
+            };
+            Choice::Accept(Box::new(shown), settings)
         }
         (
             Some(kept),
@@ -84,7 +82,7 @@ fn second(kept: Settings, shown: Provided, settings: Settings, enrolled: bool) -
         return if kept == settings {
             Choice::Keep(kept)
         } else {
-            Choice::Accept(shown, settings)
+            Choice::Accept(Box::new(shown), settings)
         };
     }
     if kept.role.name() != settings.role.name() {
@@ -100,7 +98,7 @@ fn second(kept: Settings, shown: Provided, settings: Settings, enrolled: bool) -
     if without_token(kept.clone()) == settings {
         Choice::Keep(kept)
     } else {
-        Choice::Accept(shown, settings)
+        Choice::Accept(Box::new(shown), settings)
     }
 }
 

@@ -87,7 +87,7 @@ pub async fn another(
         };
         let is_again = std::mem::replace(&mut has_looked, true);
         match choose(Some(current.clone()), Some(shown.clone()), is_enrolled()) {
-            Choice::Accept(provided, settings) => return (provided, settings),
+            Choice::Accept(provided, settings) => return (*provided, settings),
             Choice::KeepAndSay(_, why) => say(board, why),
             // Whoever plugs the refused one in again wants it to be tried again.
             Choice::Keep(settings) if is_again && !is_enrolled() => return (shown, settings),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
+use crate::software::buildout::Workshop;
 use crate::workload::Fetcher;
 
 const FIRST_REST: Duration = Duration::from_secs(30);
@@ -20,6 +21,7 @@ const LONGEST_REST: Duration = Duration::from_secs(1800);
 #[derive(Clone, Debug)]
 pub struct Installer {
     fetcher: Fetcher,
+    workshop: Workshop,
     folder: Utf8PathBuf,
     one_at_a_time: Arc<Semaphore>,
     works: Arc<Mutex<BTreeMap<SoftwareUrl, Work>>>,
@@ -32,6 +34,7 @@ enum Work {
     Removing,
     Failed {
         log: String,
+        removing: bool,
         attempts: u32,
         again: Instant,
     },
@@ -39,9 +42,15 @@ enum Work {
 
 impl Installer {
     /// Works in `folder`; moves `changes` after each piece of work.
-    pub fn new(fetcher: Fetcher, folder: Utf8PathBuf, changes: watch::Sender<u64>) -> Self {
+    pub fn new(
+        fetcher: Fetcher,
+        workshop: Workshop,
+        folder: Utf8PathBuf,
+        changes: watch::Sender<u64>,
+    ) -> Self {
         Self {
             fetcher,
+            workshop,
             folder,
             one_at_a_time: Arc::new(Semaphore::new(1)),
             works: Arc::default(),
@@ -55,8 +64,14 @@ impl Installer {
             Some(Work::Installing) => Software::Installing,
             Some(Work::Removing) => Software::Removing,
             _ if super::is_installed(&self.folder, url) => Software::Available,
-            Some(Work::Failed { log, again, .. }) => Software::Failed {
+            Some(Work::Failed {
+                log,
+                removing,
+                again,
+                ..
+            }) => Software::Failed {
                 log: log.clone(),
+                removing: *removing,
                 resting: Instant::now() < *again,
             },
             None => Software::Absent,
@@ -106,12 +121,13 @@ impl Installer {
     }
 
     async fn run(self, url: SoftwareUrl, work: Work, attempts: u32) {
+        let removing = matches!(work, Work::Removing);
         let result = {
             let _turn = self.one_at_a_time.acquire().await;
             match work {
                 Work::Removing => super::remove(&self.folder, &url).await,
                 Work::Installing | Work::Failed { .. } => {
-                    super::install(&self.fetcher, &self.folder, &url).await
+                    super::install(&self.fetcher, &self.workshop, &self.folder, &url).await
                 }
             }
         };
@@ -128,6 +144,7 @@ impl Installer {
                     url,
                     Work::Failed {
                         log,
+                        removing,
                         attempts: attempts + 1,
                         again: Instant::now() + rest.min(LONGEST_REST),
                     },

@@ -142,7 +142,7 @@ fn unpacked(archive: &[u8]) -> (tempfile::TempDir, Utf8PathBuf, Result<(), Softw
     fs::create_dir(&folder).unwrap();
     let path = folder.join("archive");
     File::create(&path).unwrap().write_all(archive).unwrap();
-    let result = unpack_archive(&path, &folder);
+    let result = oci::unpack_archive(&path, &folder);
     let rootfs = folder.join("rootfs");
     (keep, rootfs, result)
 }
@@ -203,11 +203,11 @@ fn an_installed_image_says_what_it_runs() {
     let release = read(&software, &url).unwrap();
     assert_eq!(release.runs.command(), ["/bin/serve"]);
     assert_eq!(release.runs.folder().as_deref(), Some("/srv"));
-    assert!(!release.instantiates);
+    assert_eq!(release.makes, Makes::Nothing);
     let instantiate = release.rootfs.join("slapos/instantiate");
     fs::create_dir(release.rootfs.join("slapos")).unwrap();
     File::create(instantiate).unwrap();
-    assert!(read(&software, &url).unwrap().instantiates);
+    assert_eq!(read(&software, &url).unwrap().makes, Makes::Script);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use zbus::connection::Builder;
 use zbus::object_server::SignalEmitter;
@@ -200,12 +201,14 @@ async fn a_job_that_fails_is_an_error_that_says_how() {
 #[tokio::test]
 async fn a_program_that_runs_to_its_end_leaves_its_output() {
     let (systemd, log, _keep) = systemd("timeout").await;
-    let stopping = systemd.run("slappromise-slappart0-a.service", &[]).await;
+    let stopping = systemd
+        .run("slappromise-slappart0-a.service", &[], Duration::ZERO)
+        .await;
     assert!(stopping.is_err(), "what runs already cannot be stopped");
     drop((systemd, log));
     let (systemd, log, _keep) = self::systemd("done").await;
     let ran = systemd
-        .run("slappromise-slappart0-a.service", &[])
+        .run("slappromise-slappart0-a.service", &[], Duration::ZERO)
         .await
         .unwrap();
     assert_eq!(ran.result, "done");

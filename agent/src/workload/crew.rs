@@ -16,6 +16,7 @@ use crate::apply::{Done, Hands};
 use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
 use crate::instances::confinement::Place;
+use crate::instances::profile::Origin;
 use crate::instances::units::UnitName;
 use crate::memory::{Goal, Memory, goal};
 use crate::observe::{self, Sight};
@@ -31,6 +32,7 @@ pub(super) struct Crew {
     paths: Paths,
     pub(super) systemd: Systemd,
     clock: Clock,
+    origin: Arc<Origin>,
     changes: watch::Sender<u64>,
     memory: Arc<Mutex<Memory>>,
     works: Arc<Mutex<BTreeMap<PartitionName, Work>>>,
@@ -64,12 +66,14 @@ impl Crew {
         paths: Paths,
         systemd: Systemd,
         clock: Clock,
+        origin: Origin,
         changes: watch::Sender<u64>,
     ) -> Self {
         Self {
             paths,
             systemd,
             clock,
+            origin: Arc::new(origin),
             changes,
             memory: Arc::default(),
             works: Arc::default(),
@@ -198,6 +202,7 @@ impl Crew {
             place: &place,
             instance: &order.instance,
             release: order.release.as_deref(),
+            origin: &self.origin,
             resource: resource.as_deref(),
             clock: self.clock,
         };

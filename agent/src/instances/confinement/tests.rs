@@ -23,7 +23,7 @@ fn release(env: &[&str]) -> Release {
             env: env.iter().map(|entry| (*entry).to_owned()).collect(),
             ..Runs::default()
         },
-        instantiates: true,
+        makes: Makes::Script,
     }
 }
 
@@ -32,6 +32,7 @@ fn program(run: Run) -> Program {
         command: vec!["/srv/slapgrid/slappart7/etc/service/nginx".into()],
         run,
         folder: None,
+        environment: BTreeMap::new(),
     }
 }
 
@@ -80,7 +81,7 @@ fn an_image_may_set_its_path_but_not_who_the_instance_is() {
         "BELL=\u{7}",
         "GOOD=a=b",
     ];
-    let environment = environment(&place(), &release(&image));
+    let environment = environment(&place(), &release(&image), &program(Run::Service));
     insta::assert_snapshot!(environment.join("\n"));
 }
 

@@ -7,10 +7,28 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use zbus::Guid;
+use zbus::connection::Builder;
 
 use super::*;
 use crate::observed::Software;
 use crate::software::installer::Installer;
+use crate::systemd::Systemd;
+
+/// A workshop where nothing is ever built: without a builder, and nobody is behind its systemd.
+async fn workshop() -> Workshop {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let theirs = Builder::unix_stream(theirs).server(Guid::generate()).p2p();
+    let ours = Builder::unix_stream(ours).p2p();
+    let (_, ours) = tokio::try_join!(theirs.build(), ours.build()).unwrap();
+    Workshop {
+        systemd: Systemd::new(ours),
+        etc: "/etc".into(),
+        builder: None,
+        proxy: None,
+        clock: std::time::SystemTime::now,
+    }
+}
 
 /// A server on this machine that has the demo, compressed and not, and a few traps.
 async fn server() -> String {
@@ -73,7 +91,9 @@ async fn a_release_is_installed_from_each_kind_of_archive_and_removed() {
         "demo.oci.tar?v=2",
     ] {
         let url = SoftwareUrl::new(format!("{server}/{name}"));
-        install(&fetcher(), &folder, &url).await.unwrap();
+        install(&fetcher(), &workshop().await, &folder, &url)
+            .await
+            .unwrap();
         assert!(is_installed(&folder, &url));
         let rootfs = read(&folder, &url).unwrap().rootfs;
         assert!(rootfs.join("bin/serve").exists());
@@ -105,8 +125,12 @@ async fn what_cannot_be_fetched_is_said_in_words_and_leaves_nothing() {
             "failed to fetch it: ",
         ),
         (
-            format!("{server}/software.cfg"),
+            format!("{server}/software.zip"),
             "no engine installs it: its URL must end in .oci.tar",
+        ),
+        (
+            format!("{server}/software.cfg"),
+            "failed to build it: this box has no builder: write `builder = ",
         ),
         (
             "http://example.invalid/x.oci.tar".into(),
@@ -122,7 +146,9 @@ async fn what_cannot_be_fetched_is_said_in_words_and_leaves_nothing() {
         ),
     ] {
         let url = SoftwareUrl::new(url);
-        let error = install(&fetcher(), &folder, &url).await.unwrap_err();
+        let error = install(&fetcher(), &workshop().await, &folder, &url)
+            .await
+            .unwrap_err();
         let words = words(error);
         assert!(words.starts_with(expected), "{words}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{url}");
@@ -135,7 +161,7 @@ async fn work_in_the_background_says_when_it_ends_and_rests_after_a_failure() {
     let server = server().await;
     let changes = tokio::sync::watch::Sender::new(0);
     let mut ended = changes.subscribe();
-    let installer = Installer::new(fetcher(), folder, changes);
+    let installer = Installer::new(fetcher(), workshop().await, folder, changes);
     let good = SoftwareUrl::new(format!("{server}/demo.oci.tar"));
     assert_eq!(installer.observe(&good), Software::Absent);
     installer.install(&good);
@@ -146,7 +172,7 @@ async fn work_in_the_background_says_when_it_ends_and_rests_after_a_failure() {
     let bad = SoftwareUrl::new(format!("{server}/none.oci.tar"));
     installer.install(&bad);
     ended.changed().await.unwrap();
-    let Software::Failed { log, resting } = installer.observe(&bad) else {
+    let Software::Failed { log, resting, .. } = installer.observe(&bad) else {
         panic!("it should have failed");
     };
     assert_eq!(log, "failed to fetch it: its server answers 404 Not Found");

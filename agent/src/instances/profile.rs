@@ -1,0 +1,129 @@
+//! The `buildout.cfg` of an instance whose release is buildout's: the release's own template, and what the node has to say. Pure.
+
+use std::fmt::Write as _;
+
+use slap::ComputerId;
+
+use crate::desired::{Instance, PartitionName};
+
+/// Where the wishes for instances come from, as their programs are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The master's URL.
+    pub url: String,
+    /// What it calls this computer.
+    pub computer: ComputerId,
+}
+
+/// Returns the text for a partition.
+pub fn profile(
+    template: &str,
+    origin: &Origin,
+    partition: PartitionName,
+    instance: &Instance,
+) -> String {
+    let options = [
+        ("computer-id", origin.computer.to_string()),
+        ("partition-id", partition.to_string()),
+        ("server-url", origin.url.clone()),
+        ("software-release-url", instance.software.to_string()),
+        ("key-file", String::new()),
+        ("cert-file", String::new()),
+        ("shared-part-list", String::new()),
+        ("build-time-part-list", String::new()),
+        ("requested-state", instance.state.as_str().to_owned()),
+    ];
+    let mut text = template.trim_end().to_owned();
+    text.push_str("\n\n[buildout]\nbin-directory = ${buildout:directory}/sbin\noffline = true\n");
+    section(&mut text, "slap-connection", &options);
+    // As recipes of long ago spell it.
+    let old = options.map(|(name, value)| (name.replace('-', "_"), value));
+    section(&mut text, "slap_connection", &old);
+    section(&mut text, "storage-configuration", &[("storage-home", "")]);
+    section(
+        &mut text,
+        "network-information",
+        &[("global-ipv4-network", "")],
+    );
+    text
+}
+
+fn section(text: &mut String, name: &str, options: &[(impl AsRef<str>, impl AsRef<str>)]) {
+    // A String takes any text.
+    let _ = writeln!(text, "\n[{name}]");
+    for (name, value) in options {
+        // A `$` would be the beginning of a reference.
+        let value = value.as_ref().replace('$', "$$");
+        let line = format!("{} = {value}", name.as_ref());
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use slap::RequestedState;
+
+    use super::*;
+    use crate::desired::SoftwareUrl;
+
+    #[test]
+    fn the_template_comes_first_and_the_node_has_the_last_word() {
+        let instance = Instance {
+            state: RequestedState::Started,
+            software: SoftwareUrl::new("https://x/$a/software.cfg"),
+            software_type: "default".into(),
+            title: "site".into(),
+            root_title: "site".into(),
+            reference: "SOFTINST-1".into(),
+            timestamp: "1".into(),
+            parameters: BTreeMap::new(),
+            shared: Vec::new(),
+            ip_list: Vec::new(),
+            connection: BTreeMap::new(),
+        };
+        let origin = Origin {
+            url: "https://[fd00::1]".into(),
+            computer: "COMP-2".parse().unwrap(),
+        };
+        let template = "[buildout]\nparts = site\n\n\n";
+        let partition = PartitionName::new(3);
+        insta::assert_snapshot!(profile(template, &origin, partition, &instance), @r"
+        [buildout]
+        parts = site
+
+        [buildout]
+        bin-directory = ${buildout:directory}/sbin
+        offline = true
+
+        [slap-connection]
+        computer-id = COMP-2
+        partition-id = slappart3
+        server-url = https://[fd00::1]
+        software-release-url = https://x/$$a/software.cfg
+        key-file =
+        cert-file =
+        shared-part-list =
+        build-time-part-list =
+        requested-state = started
+
+        [slap_connection]
+        computer_id = COMP-2
+        partition_id = slappart3
+        server_url = https://[fd00::1]
+        software_release_url = https://x/$$a/software.cfg
+        key_file =
+        cert_file =
+        shared_part_list =
+        build_time_part_list =
+        requested_state = started
+
+        [storage-configuration]
+        storage-home =
+
+        [network-information]
+        global-ipv4-network =
+        ");
+    }
+}

@@ -1,0 +1,255 @@
+//! The engine that builds a release with buildout, as the original's node does. It works in a builder: the root of an OCI image with
+//! compilers, Python and a `buildout`, where it sees its own folder and the network, and nothing of the node.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, chown};
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use nix::sys::statvfs::statvfs;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+use super::{
+    COMPLETED, Engine, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error,
+    is_installed, name, oci, sync,
+};
+use crate::desired::SoftwareUrl;
+use crate::disk;
+use crate::instances::confinement::{self, CONFIGURATION_SLICE};
+use crate::partitions::users::{self, Ids, SOFTWARE_USER, UsersError};
+use crate::systemd::{Systemd, SystemdError, property};
+use crate::workload::{Clock, Fetcher};
+
+/// What builds are done with.
+#[derive(Clone, Debug)]
+pub struct Workshop {
+    pub systemd: Systemd,
+    /// `/etc`: where users are listed.
+    pub etc: Utf8PathBuf,
+    /// The OCI image to build in, if this box has one.
+    pub builder: Option<SoftwareUrl>,
+    /// A proxy for what a build downloads.
+    pub proxy: Option<String>,
+    pub clock: Clock,
+}
+
+/// Why a release could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error(
+        "this box has no builder: write `builder = \"https://…/builder.oci.tar.zst\"` in its configuration"
+    )]
+    NoBuilder,
+    #[error("the builder `{0}` is no OCI archive")]
+    NotABuilder(SoftwareUrl),
+    #[error("failed to find the user of software")]
+    Users(#[source] UsersError),
+    #[error("there is no user `{SOFTWARE_USER}`")]
+    NoUser,
+    #[error("the disk has {free} MB free, and a build needs {NEEDED_MB} MB")]
+    NoRoom { free: u64 },
+    #[error("failed to run the build")]
+    Run(#[source] SystemdError),
+    #[error("{step} failed ({result}): {output}")]
+    Failed {
+        step: &'static str,
+        result: String,
+        output: String,
+    },
+    #[error("failed to read which builder it was built in")]
+    UnknownBuilder,
+}
+
+/// As the original's node asks for before it builds.
+const NEEDED_MB: u64 = 1000;
+/// Some releases bring everything down to the C library's neighbours.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The builder's own buildout, which gives the release its own.
+const BUILDOUT: &str = "/usr/bin/buildout";
+/// What the profile extends, as it was when it was first downloaded.
+const CACHE: &str = "extends-cache";
+/// Names the builder that a release was built in, and runs in.
+const BUILDER: &str = ".builder";
+
+/// Reads what a built release is.
+pub(super) fn read(software: &Utf8Path, folder: &Utf8Path) -> Result<Release, SoftwareError> {
+    let builder = disk::read_text(&folder.join(BUILDER)).ok().flatten();
+    let builder = builder.ok_or(SoftwareError::Build(BuildError::UnknownBuilder))?;
+    let builder = directory(software, &SoftwareUrl::new(builder.trim()));
+    Ok(Release {
+        rootfs: oci::read(&builder)?.rootfs,
+        runs: Runs::default(),
+        makes: Makes::Buildout(folder.to_owned()),
+    })
+}
+
+/// Builds a release where it will be. What a failed attempt has built stays for the next one.
+pub(super) async fn install(
+    workshop: &Workshop,
+    fetcher: &Fetcher,
+    software: &Utf8Path,
+    url: &SoftwareUrl,
+) -> Result<(), SoftwareError> {
+    let failed = SoftwareError::Build;
+    let builder = workshop.builder.as_ref();
+    let builder = builder.ok_or(BuildError::NoBuilder).map_err(failed)?;
+    if Engine::of(builder) != Some(Engine::Oci) {
+        return Err(failed(BuildError::NotABuilder(builder.clone())));
+    }
+    if !is_installed(software, builder) {
+        oci::install(fetcher, software, builder).await?;
+    }
+    let rootfs = oci::read(&directory(software, builder))?.rootfs;
+    let accounts = users::observe(&workshop.etc).map_err(|err| failed(BuildError::Users(err)))?;
+    let ids = accounts
+        .software()
+        .ok_or(BuildError::NoUser)
+        .map_err(failed)?;
+    has_room(software)?;
+    let folder = directory(software, url);
+    prepare(&folder, url, builder, ids)?;
+    let build = Build {
+        workshop,
+        rootfs: &rootfs,
+        folder: &folder,
+        ids,
+        unit: format!("slapsoftware-{}.service", name(url)),
+    };
+    if !folder.join("bin/buildout").exists() {
+        let bootstrap = build.command(BUILDOUT, &["bootstrap"]);
+        build.step("bootstrap", bootstrap).await.map_err(failed)?;
+    }
+    let own = folder.join("bin/buildout");
+    let whole = build.command(own.as_str(), &[]);
+    build.step("buildout", whole).await.map_err(failed)?;
+    let now = (workshop.clock)();
+    blocking(move || complete(&folder, now)).await
+}
+
+/// One release being built.
+struct Build<'a> {
+    workshop: &'a Workshop,
+    rootfs: &'a Utf8Path,
+    folder: &'a Utf8Path,
+    ids: Ids,
+    unit: String,
+}
+
+impl Build<'_> {
+    fn command(&self, program: &str, words: &[&str]) -> Vec<String> {
+        let folder = self.folder;
+        let mut command = vec![
+            program.to_owned(),
+            // Whoever configures the software's user does not configure the build.
+            "-U".to_owned(),
+            format!("buildout:extends-cache={folder}/{CACHE}"),
+            format!("buildout:directory={folder}"),
+            "-N".to_owned(),
+            "-c".to_owned(),
+            format!("{folder}/buildout.cfg"),
+        ];
+        command.extend(words.iter().map(|word| (*word).to_owned()));
+        command
+    }
+
+    async fn step(&self, step: &'static str, command: Vec<String>) -> Result<(), BuildError> {
+        let proxy = self.workshop.proxy.as_deref();
+        let mut all =
+            confinement::building(self.rootfs, self.folder, self.ids, command, proxy, LONGEST);
+        all.push(property("Slice", CONFIGURATION_SLICE));
+        all.push(property(
+            "Description",
+            format!("Build {} ({step})", self.folder),
+        ));
+        let systemd = &self.workshop.systemd;
+        let ran = systemd.run(&self.unit, &all, LONGEST).await;
+        let ran = ran.map_err(BuildError::Run)?;
+        if ran.result == "done" {
+            return Ok(());
+        }
+        Err(BuildError::Failed {
+            step,
+            result: ran.result,
+            output: ran.output,
+        })
+    }
+}
+
+fn has_room(software: &Utf8Path) -> Result<(), SoftwareError> {
+    let disk = statvfs(software.as_std_path());
+    let disk = disk.map_err(|errno| disk_error(software, errno.into()))?;
+    let free = disk.blocks_available() * disk.fragment_size() / 1_000_000;
+    if free < NEEDED_MB {
+        return Err(SoftwareError::Build(BuildError::NoRoom { free }));
+    }
+    Ok(())
+}
+
+/// Makes the release's folder, the software user's, with its profile, and notes the builder.
+fn prepare(
+    folder: &Utf8Path,
+    url: &SoftwareUrl,
+    builder: &SoftwareUrl,
+    ids: Ids,
+) -> Result<(), SoftwareError> {
+    for folder in [folder, &folder.join(CACHE)] {
+        let make = || -> std::io::Result<()> {
+            fs::DirBuilder::new().mode(0o755).create(folder)?;
+            chown(folder, Some(ids.uid), Some(ids.gid))
+        };
+        if !folder.exists() {
+            make().map_err(|source| disk_error(folder, source))?;
+        }
+    }
+    let profile = folder.join("buildout.cfg");
+    let write = |path: &Utf8Path, text: &str| {
+        let written = disk::replace(path, text.as_bytes());
+        written.map_err(|error| disk_error(path, std::io::Error::other(error)))
+    };
+    write(&profile, &self::profile(url))?;
+    write(&folder.join(BUILDER), builder.as_str())
+}
+
+/// Returns the text of a release's `buildout.cfg`.
+fn profile(url: &SoftwareUrl) -> String {
+    // A `$` would be the beginning of a reference.
+    let url = url.as_str().replace('$', "$$");
+    format!("[buildout]\nextends = {url}\n")
+}
+
+/// Says that the release is complete, as the peer does: with the date.
+fn complete(folder: &Utf8Path, now: SystemTime) -> Result<(), SoftwareError> {
+    sync(folder)?;
+    let path = folder.join(COMPLETED);
+    let date = format_description!(
+        "[weekday repr:short] [month repr:short] [day padding:space] [hour]:[minute]:[second] [year]"
+    );
+    let date = OffsetDateTime::from(now).format(&date).unwrap_or_default();
+    disk::replace(&path, date.as_bytes())
+        .map_err(|error| disk_error(&path, std::io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_extends_what_the_url_names() {
+        assert_eq!(
+            profile(&SoftwareUrl::new("https://x/software.cfg")),
+            "[buildout]\nextends = https://x/software.cfg\n"
+        );
+        let odd = profile(&SoftwareUrl::new("https://x/${buildout:x}.cfg"));
+        assert_eq!(odd, "[buildout]\nextends = https://x/$${buildout:x}.cfg\n");
+    }
+
+    #[test]
+    fn a_complete_release_says_since_when() {
+        let keep = tempfile::tempdir().unwrap();
+        let folder = Utf8Path::from_path(keep.path()).unwrap();
+        complete(folder, SystemTime::UNIX_EPOCH).unwrap();
+        let text = fs::read_to_string(folder.join(COMPLETED)).unwrap();
+        assert_eq!(text, "Thu Jan  1 00:00:00 1970");
+    }
+}

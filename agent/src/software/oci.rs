@@ -1,0 +1,97 @@
+//! The engine for OCI images: layout archives, each unpacked under another name and renamed when it is complete.
+
+use std::fs::{self, File};
+use std::io;
+
+use camino::Utf8Path;
+
+use super::archive::Archive;
+use super::budget::Budget;
+use super::{
+    COMPLETED, INSTANTIATE, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error,
+    download, image, name, remove_all, sync, unpack,
+};
+use crate::desired::SoftwareUrl;
+use crate::workload::Fetcher;
+
+/// Reads what an unpacked image is.
+pub(super) fn read(folder: &Utf8Path) -> Result<Release, SoftwareError> {
+    let path = folder.join("config.json");
+    let configuration = fs::read(&path).map_err(|source| disk_error(&path, source))?;
+    let rootfs = folder.join("rootfs");
+    let has_script = rootfs.join(&INSTANTIATE[1..]).symlink_metadata().is_ok();
+    Ok(Release {
+        runs: Runs::parse(&configuration).map_err(SoftwareError::Configuration)?,
+        makes: if has_script {
+            Makes::Script
+        } else {
+            Makes::Nothing
+        },
+        rootfs,
+    })
+}
+
+/// Fetches its archive, verifies it, unpacks it, and gives it its name last.
+pub(super) async fn install(
+    fetcher: &Fetcher,
+    software: &Utf8Path,
+    url: &SoftwareUrl,
+) -> Result<(), SoftwareError> {
+    let building = software.join(format!(".new-{}", name(url)));
+    let archive = building.join("archive");
+    remove_all(&building)?;
+    fs::create_dir_all(&building).map_err(|source| disk_error(&building, source))?;
+    let finished = directory(software, url);
+    let result = async {
+        download::download(fetcher, url.as_str(), &archive)
+            .await
+            .map_err(SoftwareError::Download)?;
+        let building = building.clone();
+        blocking(move || {
+            unpack_archive(&archive, &building)?;
+            remove_all(&finished)?;
+            fs::rename(&building, &finished).map_err(|source| disk_error(&finished, source))?;
+            sync(finished.parent().unwrap_or(&finished))
+        })
+        .await
+    }
+    .await;
+    if result.is_err() {
+        blocking(move || remove_all(&building)).await?;
+    }
+    result
+}
+
+/// Verifies the archive and lays its image into `folder`; the archive is gone afterwards.
+pub(super) fn unpack_archive(archive: &Utf8Path, folder: &Utf8Path) -> Result<(), SoftwareError> {
+    let disk = |path: &Utf8Path| {
+        let path = path.to_owned();
+        move |source| disk_error(&path, source)
+    };
+    let file = File::open(archive).map_err(disk(archive))?;
+    let opened = Archive::open(file).map_err(SoftwareError::Archive)?;
+    let image = image::find(&opened, image::own_architecture()).map_err(SoftwareError::Archive)?;
+    Runs::parse(&image.configuration).map_err(SoftwareError::Configuration)?;
+    let rootfs = folder.join("rootfs");
+    fs::create_dir(&rootfs).map_err(disk(&rootfs))?;
+    let mut budget = Budget::of_disk(folder).map_err(disk(folder))?;
+    let target = unpack::Target::open(&rootfs).map_err(SoftwareError::Unpack)?;
+    for (number, layer) in image.layers.iter().enumerate() {
+        let blob = |layer| opened.blob(layer).map_err(SoftwareError::Archive);
+        if number > 0 {
+            let content = blob(layer)?;
+            target.subtract(content).map_err(SoftwareError::Unpack)?;
+        }
+        let content = blob(layer)?;
+        target
+            .add(content, &mut budget)
+            .map_err(SoftwareError::Unpack)?;
+    }
+    drop(opened);
+    fs::remove_file(archive).map_err(disk(archive))?;
+    let configuration = folder.join("config.json");
+    crate::disk::replace(&configuration, &image.configuration)
+        .and_then(|()| crate::disk::replace(&folder.join(COMPLETED), b""))
+        .map_err(|error| disk_error(folder, io::Error::other(error)))?;
+    sync(folder)
+}
