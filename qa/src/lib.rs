@@ -6,6 +6,7 @@
 
 pub mod accelerator;
 pub mod blob;
+pub mod cell;
 pub mod child;
 pub mod console;
 pub mod eventually;
@@ -28,8 +29,11 @@ pub mod partitions;
 pub mod peer;
 pub mod postgres;
 pub mod product;
+pub mod releases;
 pub mod run;
 pub mod seed;
+pub mod shelf;
+pub mod slapproxy;
 pub mod stages;
 pub mod stick;
 pub mod story;

@@ -273,7 +273,9 @@ mod tests {
         files::put(&image, vec![7; 1 << 20]).unwrap();
         Some(Product {
             image,
+            usr: folder.join("usr"),
             demo: folder.join("demo"),
+            builder: folder.join("builder"),
             tools,
         })
     }

@@ -4,7 +4,7 @@
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
@@ -19,52 +19,73 @@ const EMPTY: [&str; 3] = ["/srv", "/run", "/var/lib"];
 pub struct Namespace {
     // Lives as long as the namespace; whatever was started in it dies with it.
     keeper: Child,
-    folder: Utf8PathBuf,
+    private: &'static [&'static str],
 }
+
+/// What a namespace has for itself, as `unshare` and `nsenter` call it.
+const PRIVATE: &[&str] = &["--net", "--mount", "--pid"];
 
 impl Namespace {
     /// Makes one, in whose `/etc` anything may be changed.
     pub async fn make(folder: &Utf8Path) -> Result<Self> {
         act("make a namespace of network, mounts and processes");
         files::empty_folder(folder)?;
-        let mut keep = Command::new("unshare");
-        keep.args([
-            "--net",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ]);
-        keep.args(["sh", "-c", "echo ready; exec sleep infinity"]);
-        let mut keeper = Child::start("a namespace", &keep, &folder.join("keeper.log"))?;
+        let mut keep = Command::new("sh");
+        keep.args(["-c", "echo ready; exec sleep infinity"]);
+        let log = folder.join("keeper.log");
+        let mut namespace = Self::keep("a namespace", PRIVATE, &["--mount-proc"], &keep, &log)?;
+        let keeper = &mut namespace.keeper;
         let ready = eventually("the namespace is there", async || {
             keeper.must_live()?;
             ensure!(keeper.said().contains("ready"), "not yet");
             Ok(())
         });
         ready.within(seconds(10)).await?;
-        let namespace = Self {
-            keeper,
-            folder: folder.to_owned(),
-        };
-        namespace.furnish()?;
+        namespace.furnish(folder)?;
         Ok(namespace)
+    }
+
+    /// Makes one whose first process is this command.
+    pub(crate) fn keep(
+        name: &str,
+        private: &'static [&'static str],
+        options: &[&str],
+        first: &Command,
+        log: &Utf8Path,
+    ) -> Result<Self> {
+        let mut keep = Command::new("unshare");
+        keep.args(private)
+            .args(["--fork", "--kill-child", "--propagation", "private"])
+            .args(options)
+            .arg(first.get_program())
+            .args(first.get_args());
+        Ok(Self {
+            keeper: Child::start(name, &keep, log)?,
+            private,
+        })
+    }
+
+    /// Refuses, for good, when the namespace has ended.
+    pub(crate) fn must_live(&mut self) -> Result<()> {
+        self.keeper.must_live()
     }
 
     /// A command in the namespace.
     pub fn command(&self, program: &str) -> Result<Command> {
+        self.entering(self.private, program)
+    }
+
+    /// A command of this machine in the namespace's network alone.
+    pub fn command_beside(&self, program: &str) -> Result<Command> {
+        self.entering(&["--net"], program)
+    }
+
+    fn entering(&self, what: &[&str], program: &str) -> Result<Command> {
         let inside = self.first_process()?;
         let mut command = Command::new("nsenter");
-        command.args([
-            "--net",
-            "--mount",
-            "--pid",
-            "--target",
-            &inside.to_string(),
-            "--",
-            program,
-        ]);
+        command
+            .args(what)
+            .args(["--target", &inside.to_string(), "--", program]);
         Ok(command)
     }
 
@@ -90,8 +111,8 @@ impl Namespace {
             .with_context(|| format!("cannot run {program}"))
     }
 
-    fn furnish(&self) -> Result<()> {
-        let etc = self.folder.join("etc");
+    fn furnish(&self, folder: &Utf8Path) -> Result<()> {
+        let etc = folder.join("etc");
         self.run(&["cp", "-a", "/etc", etc.as_str()])?;
         self.run(&["mount", "--bind", etc.as_str(), "/etc"])?;
         for folder in EMPTY {

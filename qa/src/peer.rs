@@ -13,6 +13,9 @@ use crate::host::Host;
 use crate::product;
 use crate::run::run;
 
+/// Where tests find a Python with the original.
+pub const TEST_PYTHON: &str = "SLAPBOX_TEST_PYTHON";
+
 /// What the peer needs.
 const REQUIREMENTS: &str = include_str!("../../master/tests/peer/requirements.txt");
 /// What the releases need that it builds.
@@ -53,6 +56,13 @@ impl Peer {
         peer.install(host).await?;
         put(&list, &wanted)?;
         Ok(peer)
+    }
+
+    /// Returns the Python that finds the peer, where a test is told of one.
+    pub fn told_python() -> Result<Utf8PathBuf> {
+        let python = std::env::var(TEST_PYTHON)
+            .with_context(|| format!("`{TEST_PYTHON}` names no Python with slapos.core"))?;
+        Ok(python.into())
     }
 
     /// Returns the Python that finds the peer.

@@ -14,8 +14,12 @@ use crate::story::detail;
 pub struct Product {
     /// The disk image of the profile `vm`.
     pub image: Utf8PathBuf,
+    /// Its `/usr` alone, as it lies in the image.
+    pub usr: Utf8PathBuf,
     /// The demo release.
     pub demo: Utf8PathBuf,
+    /// What nodes build software in; not needed by every test.
+    pub builder: Utf8PathBuf,
     /// What QEMU and mtools come from.
     pub tools: Tools,
 }
@@ -32,11 +36,14 @@ impl Product {
         let built = target()?.join("image");
         let product = Self {
             image: built.join("vm/slapbox.raw"),
+            usr: built.join("vm/slapbox.usr.raw"),
             demo: built.join("demo/demo.oci.tar"),
+            builder: built.join("builder/builder.oci.tar"),
             tools: Tools::find()?,
         };
         for (path, command) in [
             (&product.image, "cargo image build --profile vm"),
+            (&product.usr, "cargo image build --profile vm"),
             (&product.demo, "cargo image demo"),
             (&product.tools.root, "cargo image tools"),
         ] {

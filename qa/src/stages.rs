@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 
 use crate::host::Host;
-use crate::peer::Peer;
+use crate::peer::{Peer, TEST_PYTHON};
 use crate::postgres::Postgres;
 use crate::product;
 use crate::run::{Job, run};
@@ -37,7 +37,7 @@ pub enum Stage {
     Postgres,
     /// The image is built and holds what it shall, and nothing else.
     Image,
-    /// What needs root and namespaces of its own: 200 partitions on this machine.
+    /// What needs root and namespaces of its own: 200 partitions on this machine, boxes that systemd boots there.
     Namespaces,
     /// Machines boot, and the product works.
     Scenarios,
@@ -132,7 +132,11 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
         }
         Stage::Namespaces => {
             up::build(host).await?;
-            nextest(host, "namespaces", &only("namespaces")).await
+            let builder = host.cargo(&["image", "builder"])?;
+            run("build the builder", &builder, &host.logs).await?;
+            let mut command = nextest_command(host, &only("namespaces"))?;
+            command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
+            count(host, "namespaces", &command).await
         }
         Stage::Image => image(host).await,
         Stage::Scenarios => {
@@ -167,8 +171,6 @@ const PEERS: [&str; 5] = [
     "--filterset",
     "binary(integration) & test(/^peer::/)",
 ];
-/// Where the master's tests find a Python with the original.
-const TEST_PYTHON: &str = "SLAPBOX_TEST_PYTHON";
 /// Of the original's node one life is enough: what differs is below what it sees.
 const ON_POSTGRES: [&str; 5] = [
     "--package",

@@ -1,4 +1,6 @@
-//! What the product does on this machine itself: 200 partitions in namespaces of their own, as root, and a master as a process.
+//! What the product does on this machine itself: 200 partitions in namespaces of their own, as root, boxes that systemd boots in
+//! such, and a master as a process.
 
 mod master;
 mod partitions;
+mod slapproxy;

@@ -9,12 +9,12 @@ use slap::JoinBlob;
 
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
-use crate::files::put;
 use crate::host::Host;
 use crate::load::{Line, Target, Usage, get};
 use crate::peer::Peer;
 use crate::product;
 use crate::run::run;
+use crate::slapproxy;
 
 /// The master's program, compiled as the image's is.
 #[derive(Debug)]
@@ -108,20 +108,9 @@ impl Program {
 pub(super) async fn slapproxy(host: &Host, folder: &Utf8Path, computer: &str) -> Result<Server> {
     let peer = Peer::ensure(host).await?;
     let address = free_address()?;
-    let configuration = folder.join("slapproxy.cfg");
-    put(
-        &configuration,
-        format!(
-            "[slapos]\ncomputer_id = {computer}\nmaster_url = http://{address}/\n\
-             [slapproxy]\nhost = {}\nport = {}\ndatabase_uri = {folder}/slapproxy.db\n",
-            address.ip(),
-            address.port()
-        ),
-    )?;
+    let configuration = slapproxy::configure(folder, address, computer)?;
     let mut command = Command::new(peer.python());
-    command
-        .args(["-c", "from slapos.cli.entry import main; main()"])
-        .args(["proxy", "start", "--cfg", configuration.as_str()]);
+    command.args(slapproxy::START).arg(configuration.as_str());
     let mut child = Child::start("slapproxy", &command, &folder.join("slapproxy.log"))?;
     eventually("slapproxy answers", async || {
         child.must_live()?;

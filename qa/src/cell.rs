@@ -1,0 +1,92 @@
+//! A box without a machine: systemd boots the product's `/usr` in namespaces of this machine, at this machine's own speed. For what
+//! needs systemd and the agent but neither firmware, nor a kernel of its own, nor WireGuard. Needs root; leaves nothing behind.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::eventually::{eventually, seconds};
+use crate::files;
+use crate::namespace::Namespace;
+use crate::story::act;
+
+const BOOT: &str = include_str!("cell/boot.sh");
+const PRIVATE: &[&str] = &["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup"];
+
+/// A box that runs until it is dropped.
+#[derive(Debug)]
+pub struct Cell {
+    namespace: Namespace,
+    folder: Utf8PathBuf,
+}
+
+impl Cell {
+    /// Boots the `/usr` of this image with a configuration document; what it says goes into `folder`.
+    pub async fn boot(usr: &Utf8Path, document: &str, folder: &Utf8Path) -> Result<Self> {
+        act("boot a box in namespaces");
+        files::empty_folder(folder)?;
+        let (script, told) = (folder.join("boot.sh"), folder.join("box.toml"));
+        let root = folder.join("root");
+        files::put(&script, BOOT)?;
+        files::put(&told, document)?;
+        std::fs::create_dir(&root).with_context(|| format!("cannot create {root}"))?;
+        let mut boot = Command::new("sh");
+        boot.args([&script, usr, &root, &told]);
+        let log = folder.join("box.log");
+        let namespace = Namespace::keep("a box", PRIVATE, &[], &boot, &log)?;
+        let mut cell = Self {
+            namespace,
+            folder: folder.to_owned(),
+        };
+        cell.is_up().await?;
+        Ok(cell)
+    }
+
+    async fn is_up(&mut self) -> Result<()> {
+        eventually("the box has booted", async || {
+            self.namespace.must_live()?;
+            self.namespace
+                .run(&["systemctl", "is-active", "slapbox-agent.service"])
+                .map(drop)
+        })
+        .within(seconds(60))
+        .await
+    }
+
+    /// The namespaces that it lives in.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Has the agent ask its master at once.
+    pub fn looks_again(&self) -> Result<()> {
+        self.namespace
+            .run(&["systemctl", "reload", "slapbox-agent.service"])
+            .map(drop)
+    }
+
+    /// Keeps the journal beside the other evidence, and returns its end.
+    pub fn journal(&self) -> Result<String> {
+        let journal =
+            self.namespace
+                .run(&["journalctl", "--no-pager", "--output=short-monotonic"])?;
+        files::put(&self.folder.join("journal.log"), &journal)?;
+        let lines: Vec<&str> = journal.lines().collect();
+        let last = lines.len().saturating_sub(60);
+        Ok(lines[last..].join("\n"))
+    }
+
+    /// What is in a file of the box.
+    pub fn text(&self, path: &str) -> Result<String> {
+        self.namespace.run(&["cat", path])
+    }
+
+    /// Says whether nothing is in a folder of the box but these.
+    pub fn holds_only(&self, folder: &str, names: &[&str]) -> Result<()> {
+        let listed = self.namespace.run(&["ls", "-A", folder])?;
+        let there: Vec<&str> = listed.lines().collect();
+        ensure!(there == names, "{folder} holds {there:?}, not {names:?}");
+        Ok(())
+    }
+}

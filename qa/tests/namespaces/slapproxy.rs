@@ -1,0 +1,237 @@
+//! A box is the node of the original's own master, slapproxy, and runs what the original's command requests of it: an image, and what
+//! it builds itself with buildout.
+
+use anyhow::{Context as _, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use slapbox_qa::cell::Cell;
+use slapbox_qa::eventually::{eventually, seconds};
+use slapbox_qa::files::empty_folder;
+use slapbox_qa::host::is_root;
+use slapbox_qa::partitions::traces_on_this_machine;
+use slapbox_qa::peer::Peer;
+use slapbox_qa::product::{self, Product};
+use slapbox_qa::releases;
+use slapbox_qa::shelf::Shelf;
+use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
+
+/// A box with what it is asked by and what it fetches from.
+struct Stage<'a> {
+    cell: &'a Cell,
+    proxy: Slapproxy<'a>,
+    shelf: Shelf,
+    python: Utf8PathBuf,
+}
+
+/// What is requested: a title, a release and one parameter.
+struct Site<'a> {
+    title: &'a str,
+    release: &'a str,
+    parameter: String,
+}
+
+#[tokio::test]
+async fn a_box_lives_through_an_instance_with_slapproxy() -> Result<()> {
+    play("slapproxy-image", "", async |stage, _product| {
+        let release = stage.shelf.url("demo.oci.tar");
+        stage.supply(&release).await?;
+        let greeting = "Hello from the original";
+        let site = Site {
+            title: "site",
+            release: &release,
+            parameter: format!("greeting={greeting}"),
+        };
+        stage.start(&site).await?;
+        let url = stage.published(&site)?;
+        stage.says(&url, greeting).await?;
+        stage.stop(&site, &url).await?;
+        stage.destroy(&site).await?;
+        stage.remove(&release).await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_box_builds_software_and_runs_it() -> Result<()> {
+    let builder = format!("builder = \"{}\"", Shelf::address("builder.oci.tar"));
+    play("slapproxy-buildout", &builder, async |stage, product| {
+        if !product.builder.exists() {
+            return product::skip(
+                "building software",
+                "`cargo image builder` makes the builder",
+            );
+        }
+        let release = stage.shelf.url("web.cfg");
+        stage.supply(&release).await?;
+        let mut site = Site {
+            title: "page",
+            release: &release,
+            parameter: "color=red".to_owned(),
+        };
+        stage.start(&site).await?;
+        let url = stage.published(&site)?;
+        stage.says(&url, "red").await?;
+        site.parameter = "color=blue".to_owned();
+        stage.start(&site).await?;
+        stage.says(&url, "blue").await?;
+
+        // What cannot be built is reported with what buildout said, and disturbs nobody.
+        let broken = stage.shelf.url("broken.cfg");
+        stage.proxy.slapos(&["supply", &broken, COMPUTER])?;
+        stage.cell.looks_again()?;
+        let told = ["buildingSoftwareRelease", "softwareReleaseError"];
+        stage.proxy.hears(&told).await?;
+        eventually("the box says what is wrong with it", async || {
+            let status = stage.cell.text("/run/slapbox/status.json")?;
+            ensure!(status.contains("'nowhere', was not defined"), "{status}");
+            Ok(())
+        })
+        .within(seconds(10))
+        .await?;
+        stage.says(&url, "blue").await?;
+        stage.proxy.slapos(&["remove", &broken, COMPUTER])?;
+        stage.cell.looks_again()?;
+        stage.proxy.hears(&["destroyedSoftwareRelease"]).await?;
+
+        stage.stop(&site, &url).await?;
+        stage.destroy(&site).await
+    })
+    .await
+}
+
+/// Boots a box for slapproxy, plays, and holds that nothing is left.
+async fn play(
+    name: &str,
+    more: &str,
+    story: impl AsyncFnOnce(&mut Stage<'_>, &Product) -> Result<()>,
+) -> Result<()> {
+    if !is_root() {
+        return product::skip(name, "namespaces need root");
+    }
+    let (product, python) = match (Product::find(), Peer::told_python()) {
+        (Ok(product), Ok(python)) => (product, python),
+        (Err(missing), _) | (_, Err(missing)) => {
+            return product::skip(name, &format!("{missing:#}"));
+        }
+    };
+    let before = traces_on_this_machine()?;
+    let folder = product::target()?.join("qa").join(name);
+    empty_folder(&folder)?;
+    {
+        let cell = Cell::boot(&product.usr, &document(10, more), &folder.join("box")).await?;
+        let played = stage_and_play(&cell, &product, python, &folder, story).await;
+        let journal = cell.journal()?;
+        played.map_err(|error| error.context(journal))?;
+    }
+    let after = traces_on_this_machine()?;
+    ensure!(after == before, "left: {:?}", after.difference(&before));
+    Ok(())
+}
+
+async fn stage_and_play(
+    cell: &Cell,
+    product: &Product,
+    python: Utf8PathBuf,
+    folder: &Utf8Path,
+    story: impl AsyncFnOnce(&mut Stage<'_>, &Product) -> Result<()>,
+) -> Result<()> {
+    let things = folder.join("shelf");
+    releases::lay_out(&python, &things, &Shelf::address(""))?;
+    for archive in [&product.demo, &product.builder] {
+        let name = archive.file_name().context("an archive has a name")?;
+        std::os::unix::fs::symlink(archive, things.join(name))?;
+    }
+    let log = folder.join("shelf.log");
+    let mut stage = Stage {
+        cell,
+        proxy: Slapproxy::start(cell, &python, folder).await?,
+        shelf: Shelf::open(cell, &python, &things, &log).await?,
+        python,
+    };
+    story(&mut stage, product).await
+}
+
+impl Stage<'_> {
+    /// Supplies the first release, and waits until the box has it.
+    async fn supply(&mut self, release: &str) -> Result<()> {
+        self.proxy.slapos(&["supply", release, COMPUTER])?;
+        self.cell.looks_again()?;
+        let told = [
+            "loadComputerConfigurationFromXML",
+            "buildingSoftwareRelease",
+            "availableSoftwareRelease",
+        ];
+        self.proxy.hears(&told).await
+    }
+
+    fn request(&self, site: &Site<'_>, more: &[&str]) -> Result<String> {
+        let words = ["request", site.title, site.release];
+        let parameters = ["--parameters", site.parameter.as_str()];
+        self.proxy.slapos(&[&words[..], &parameters, more].concat())
+    }
+
+    async fn start(&mut self, site: &Site<'_>) -> Result<()> {
+        self.request(site, &[])?;
+        self.cell.looks_again()?;
+        let told = [
+            "setComputerPartitionConnectionXml",
+            "startedComputerPartition",
+        ];
+        self.proxy.hears(&told).await
+    }
+
+    /// Takes the URL out of what `slapos request` prints.
+    fn published(&self, site: &Site<'_>) -> Result<String> {
+        let told = self.request(site, &[])?;
+        let url = told
+            .split_once("'url': '")
+            .and_then(|(_, rest)| rest.split('\'').next());
+        url.map(str::to_owned)
+            .with_context(|| format!("it publishes no url: {told}"))
+    }
+
+    async fn says(&self, url: &str, wanted: &str) -> Result<()> {
+        eventually(format!("{url} says {wanted}"), async || {
+            let page = self.fetch(url)?;
+            ensure!(page.contains(wanted), "it says {page}");
+            Ok(())
+        })
+        .within(seconds(20))
+        .await
+    }
+
+    async fn stop(&mut self, site: &Site<'_>, url: &str) -> Result<()> {
+        self.request(site, &["--state", "stopped"])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["stoppedComputerPartition"]).await?;
+        ensure!(self.fetch(url).is_err(), "what is stopped answers");
+        Ok(())
+    }
+
+    async fn destroy(&mut self, site: &Site<'_>) -> Result<()> {
+        self.request(site, &["--state", "destroyed"])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["destroyedComputerPartition"]).await?;
+        let partition = "/srv/slapgrid/slappart0";
+        self.cell.holds_only(partition, &[".slapos-resource"])
+    }
+
+    async fn remove(&mut self, release: &str) -> Result<()> {
+        self.proxy.slapos(&["remove", release, COMPUTER])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["destroyedSoftwareRelease"]).await?;
+        self.cell.holds_only("/srv/slapgrid/software", &[])
+    }
+
+    /// Asks a service from its own machine.
+    fn fetch(&self, url: &str) -> Result<String> {
+        const FETCH: &str = "import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode())";
+        let mut command = self.cell.namespace().command_beside(self.python.as_str())?;
+        let answer = command.args(["-c", FETCH, url]).output()?;
+        ensure!(
+            answer.status.success(),
+            "{}",
+            String::from_utf8_lossy(&answer.stderr)
+        );
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    }
+}
