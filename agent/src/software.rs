@@ -7,6 +7,7 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use md5::{Digest as _, Md5};
+use tokio::sync::Semaphore;
 
 use crate::desired::SoftwareUrl;
 use crate::workload::Fetcher;
@@ -102,16 +103,43 @@ pub fn read(software: &Utf8Path, url: &SoftwareUrl) -> Result<Release, SoftwareE
     }
 }
 
-/// Installs a release.
+/// Who waits for whom: images come one after the other, and so do builds, which may take hours.
+#[derive(Debug)]
+pub struct Turns {
+    images: Semaphore,
+    builds: Semaphore,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            images: Semaphore::new(1),
+            builds: Semaphore::new(1),
+        }
+    }
+}
+
+/// Installs a release when it is its turn.
 pub async fn install(
     fetcher: &Fetcher,
     workshop: &Workshop,
+    turns: &Turns,
     software: &Utf8Path,
     url: &SoftwareUrl,
 ) -> Result<(), SoftwareError> {
     match Engine::of(url) {
-        Some(Engine::Oci) => oci::install(fetcher, software, url).await,
-        Some(Engine::Buildout) => buildout::install(workshop, fetcher, software, url).await,
+        Some(Engine::Oci) => {
+            let _turn = turns.images.acquire().await;
+            oci::install(fetcher, software, url).await
+        }
+        Some(Engine::Buildout) => {
+            {
+                let _turn = turns.images.acquire().await;
+                buildout::fetch_builder(workshop, fetcher, software).await?;
+            }
+            let _turn = turns.builds.acquire().await;
+            buildout::install(workshop, software, url).await
+        }
         None => Err(SoftwareError::NoEngine),
     }
 }

@@ -11,8 +11,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{
-    COMPLETED, Engine, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error,
-    is_installed, name, oci, sync,
+    COMPLETED, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error, is_installed,
+    name, oci, sync,
 };
 use crate::desired::SoftwareUrl;
 use crate::disk;
@@ -41,8 +41,6 @@ pub enum BuildError {
         "this box has no builder: write `builder = \"https://…/builder.oci.tar.zst\"` in its configuration"
     )]
     NoBuilder,
-    #[error("the builder `{0}` is no OCI archive")]
-    NotABuilder(SoftwareUrl),
     #[error("failed to find the user of software")]
     Users(#[source] UsersError),
     #[error("there is no user `{SOFTWARE_USER}`")]
@@ -84,22 +82,34 @@ pub(super) fn read(software: &Utf8Path, folder: &Utf8Path) -> Result<Release, So
     })
 }
 
-/// Builds a release where it will be. What a failed attempt has built stays for the next one.
-pub(super) async fn install(
+impl Workshop {
+    fn builder(&self) -> Result<&SoftwareUrl, SoftwareError> {
+        let builder = self.builder.as_ref().ok_or(BuildError::NoBuilder);
+        builder.map_err(SoftwareError::Build)
+    }
+}
+
+/// Installs the builder, unless it is there.
+pub(super) async fn fetch_builder(
     workshop: &Workshop,
     fetcher: &Fetcher,
+    software: &Utf8Path,
+) -> Result<(), SoftwareError> {
+    let builder = workshop.builder()?;
+    if is_installed(software, builder) {
+        return Ok(());
+    }
+    oci::install(fetcher, software, builder).await
+}
+
+/// Builds a release where it will be, in the builder that is there. What a failed attempt has built stays for the next one.
+pub(super) async fn install(
+    workshop: &Workshop,
     software: &Utf8Path,
     url: &SoftwareUrl,
 ) -> Result<(), SoftwareError> {
     let failed = SoftwareError::Build;
-    let builder = workshop.builder.as_ref();
-    let builder = builder.ok_or(BuildError::NoBuilder).map_err(failed)?;
-    if Engine::of(builder) != Some(Engine::Oci) {
-        return Err(failed(BuildError::NotABuilder(builder.clone())));
-    }
-    if !is_installed(software, builder) {
-        oci::install(fetcher, software, builder).await?;
-    }
+    let builder = workshop.builder()?;
     let rootfs = oci::read(&directory(software, builder))?.rootfs;
     let accounts = users::observe(&workshop.etc).map_err(|err| failed(BuildError::Users(err)))?;
     let ids = accounts

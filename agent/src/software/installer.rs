@@ -1,16 +1,18 @@
-//! Installs and removes releases in the background, one at a time, and remembers what came of it.
+//! Installs and removes releases in the background, one at a time and beside it one that is built, for which an image need not wait
+//! for hours; and remembers what came of it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
+use crate::software::Turns;
 use crate::software::buildout::Workshop;
 use crate::workload::Fetcher;
 
@@ -23,7 +25,7 @@ pub struct Installer {
     fetcher: Fetcher,
     workshop: Workshop,
     folder: Utf8PathBuf,
-    one_at_a_time: Arc<Semaphore>,
+    turns: Arc<Turns>,
     works: Arc<Mutex<BTreeMap<SoftwareUrl, Work>>>,
     changes: watch::Sender<u64>,
 }
@@ -52,7 +54,7 @@ impl Installer {
             fetcher,
             workshop,
             folder,
-            one_at_a_time: Arc::new(Semaphore::new(1)),
+            turns: Arc::default(),
             works: Arc::default(),
             changes,
         }
@@ -122,14 +124,12 @@ impl Installer {
 
     async fn run(self, url: SoftwareUrl, work: Work, attempts: u32) {
         let removing = matches!(work, Work::Removing);
-        let result = {
-            let _turn = self.one_at_a_time.acquire().await;
-            match work {
-                Work::Removing => super::remove(&self.folder, &url).await,
-                Work::Installing | Work::Failed { .. } => {
-                    super::install(&self.fetcher, &self.workshop, &self.folder, &url).await
-                }
-            }
+        let result = if removing {
+            let _turn = self.turns.images.acquire().await;
+            super::remove(&self.folder, &url).await
+        } else {
+            let (turns, workshop) = (&self.turns, &self.workshop);
+            super::install(&self.fetcher, workshop, turns, &self.folder, &url).await
         };
         let mut works = self.lock();
         match result {

@@ -91,9 +91,15 @@ async fn a_release_is_installed_from_each_kind_of_archive_and_removed() {
         "demo.oci.tar?v=2",
     ] {
         let url = SoftwareUrl::new(format!("{server}/{name}"));
-        install(&fetcher(), &workshop().await, &folder, &url)
-            .await
-            .unwrap();
+        install(
+            &fetcher(),
+            &workshop().await,
+            &Turns::default(),
+            &folder,
+            &url,
+        )
+        .await
+        .unwrap();
         assert!(is_installed(&folder, &url));
         let rootfs = read(&folder, &url).unwrap().rootfs;
         assert!(rootfs.join("bin/serve").exists());
@@ -146,9 +152,15 @@ async fn what_cannot_be_fetched_is_said_in_words_and_leaves_nothing() {
         ),
     ] {
         let url = SoftwareUrl::new(url);
-        let error = install(&fetcher(), &workshop().await, &folder, &url)
-            .await
-            .unwrap_err();
+        let error = install(
+            &fetcher(),
+            &workshop().await,
+            &Turns::default(),
+            &folder,
+            &url,
+        )
+        .await
+        .unwrap_err();
         let words = words(error);
         assert!(words.starts_with(expected), "{words}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{url}");
