@@ -130,6 +130,12 @@ pub fn is_trusted_way(url: &reqwest::Url) -> bool {
     }
 }
 
+/// Who serves from elsewhere does not lead to what this machine keeps to itself.
+fn is_followed(from: Option<&reqwest::Url>, to: &reqwest::Url) -> bool {
+    let is_plain = |url: &reqwest::Url| url.scheme() == "http";
+    is_trusted_way(to) && (!is_plain(to) || from.is_some_and(is_plain))
+}
+
 /// A client for what the master serves, as this box.
 pub fn fetching(settings: &client::Settings) -> anyhow::Result<reqwest::Client> {
     fetching_through(settings.tls()?, settings.proxy.as_deref())
@@ -149,7 +155,7 @@ fn fetching_through(
         .redirect(reqwest::redirect::Policy::custom(|redirected| {
             if redirected.previous().len() > MOST_REDIRECTS {
                 redirected.error("it is redirected again and again")
-            } else if is_trusted_way(redirected.url()) {
+            } else if is_followed(redirected.previous().last(), redirected.url()) {
                 redirected.follow()
             } else {
                 redirected.error("it is redirected to where there is no https")
@@ -160,4 +166,24 @@ fn fetching_through(
         Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy)?).build()?,
         None => builder.build()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirection_leads_neither_out_of_https_nor_back_to_this_machine() {
+        let url = |text: &str| reqwest::Url::parse(text).unwrap();
+        for (from, to, follows) in [
+            ("https://x/", "https://y/", true),
+            ("http://127.0.0.1/", "https://y/", true),
+            ("http://127.0.0.1/", "http://[::1]/", true),
+            ("https://x/", "http://127.0.0.1/", false),
+            ("https://x/", "http://y/", false),
+            ("http://127.0.0.1/", "ftp://y/", false),
+        ] {
+            assert_eq!(is_followed(Some(&url(from)), &url(to)), follows, "{to}");
+        }
+    }
 }

@@ -30,6 +30,12 @@ async fn workshop() -> Workshop {
     }
 }
 
+/// Installs a release alone.
+async fn installed(folder: &Utf8Path, url: &SoftwareUrl) -> Result<(), SoftwareError> {
+    let (workshop, turns) = (workshop().await, Turns::default());
+    install(&fetcher(), &workshop, &turns, folder, url).await
+}
+
 /// A server on this machine that has the demo, compressed and not, and a few traps.
 async fn server() -> String {
     let demo = || layout(vec![gzip(&tar_of(&[file("bin/serve", "#!")]))]).bytes();
@@ -91,15 +97,7 @@ async fn a_release_is_installed_from_each_kind_of_archive_and_removed() {
         "demo.oci.tar?v=2",
     ] {
         let url = SoftwareUrl::new(format!("{server}/{name}"));
-        install(
-            &fetcher(),
-            &workshop().await,
-            &Turns::default(),
-            &folder,
-            &url,
-        )
-        .await
-        .unwrap();
+        installed(&folder, &url).await.unwrap();
         assert!(is_installed(&folder, &url));
         let rootfs = read(&folder, &url).unwrap().rootfs;
         assert!(rootfs.join("bin/serve").exists());
@@ -152,15 +150,7 @@ async fn what_cannot_be_fetched_is_said_in_words_and_leaves_nothing() {
         ),
     ] {
         let url = SoftwareUrl::new(url);
-        let error = install(
-            &fetcher(),
-            &workshop().await,
-            &Turns::default(),
-            &folder,
-            &url,
-        )
-        .await
-        .unwrap_err();
+        let error = installed(&folder, &url).await.unwrap_err();
         let words = words(error);
         assert!(words.starts_with(expected), "{words}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{url}");
