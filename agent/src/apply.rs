@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use camino::Utf8Path;
-use tokio::time::Instant;
+use camino::{Utf8Path, Utf8PathBuf};
+use slapbox_promises::words::Settings;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::inside::{Inside, Ownership};
@@ -13,16 +13,18 @@ use crate::instances::confinement::{
     CONFIGURATION_SLICE, CONNECTION, PARAMETERS, Place, Program, Run, description, properties,
     slice, slice_properties,
 };
+use crate::instances::credentials::{self, Issuer};
 use crate::instances::profile::{Origin, profile};
-use crate::instances::programs::{self, ProgramsError};
-use crate::instances::promises::{LONGEST_MESSAGE, Status, TIMEOUT};
+use crate::instances::programs::{self, Farewell, ProgramsError};
+use crate::instances::retention;
 use crate::instances::units::UnitName;
-use crate::observe::{ORDER, Programs, TIMESTAMP, programs_of};
+use crate::observe::{ORDER, Programs, TIMESTAMP, programs_of, request_list};
 use crate::observed::ProgramName;
 use crate::partitions::directories::put_resource;
 use crate::plan::Step;
+use crate::promises::Watches;
 use crate::software::{INSTANTIATE, Makes, Release};
-use crate::systemd::{Property, Systemd, SystemdError, property};
+use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
 use crate::workload::Clock;
 
 /// A step failed.
@@ -44,18 +46,16 @@ pub enum ApplyError {
     NoTemplate,
     #[error("instantiation failed ({result}): {output}")]
     NotInstantiated { result: String, output: String },
+    #[error("its certificate cannot be had: {0}")]
+    NotCertified(String),
+    #[error("its own `{path}` failed ({result}): {output}")]
+    NotRemoved {
+        path: String,
+        result: String,
+        output: String,
+    },
     #[error("failed to remove its files")]
     Wipe(#[source] io::Error),
-}
-
-/// What a step changed that must be remembered.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Done {
-    Nothing,
-    /// Programs were started, or configured anew.
-    Started,
-    /// The promises were looked at.
-    Checked(Result<(), String>),
 }
 
 /// A partition and all that acting on it needs.
@@ -68,16 +68,28 @@ pub struct Hands<'a> {
     pub origin: &'a Origin,
     /// The text of `.slapos-resource`.
     pub resource: Option<&'a str>,
+    pub watches: &'a Watches,
+    /// Who gives the partition its certificate, if its master knows it by one.
+    pub issuer: Option<&'a Issuer>,
     pub clock: Clock,
 }
 
 const INSTANTIATE_WITHIN: Duration = Duration::from_secs(600);
+/// Seconds that a promise may take.
+const PROMISE_WITHIN: u64 = 20;
+/// What checks promises, on the node and as the partition sees it.
+const CHECKER_OF_NODE: &str = "/usr/bin/slapbox-promises";
+const CHECKER: &str = "/run/slapbox-promises";
+/// What is in a partition of the release that it has, as the peer has it.
+const RELEASE: &str = "software_release";
+/// What an instance does at its end may be the last copy of everything.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_OUTPUT: usize = 1500;
 const LONGEST_TEMPLATE: u64 = 1024 * 1024;
 
 impl Hands<'_> {
     /// Carries out one step about this partition.
-    pub async fn apply(&self, step: &Step) -> Result<Done, ApplyError> {
+    pub async fn apply(&self, step: &Step) -> Result<(), ApplyError> {
         let partition = self.place.partition;
         match step {
             Step::Forget => self.forget(),
@@ -88,7 +100,14 @@ impl Hands<'_> {
             Step::Instantiate(order) => self.instantiate(order).await,
             Step::Stop(program) => self.stop(&self.program_unit(program)).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
-            Step::Check => self.check().await,
+            Step::Certify => self.certify().await,
+            Step::Retain => self.retain(),
+            Step::TakeLeave => self.take_leave().await,
+            Step::Watch(subject) => self.watch(subject),
+            Step::Unwatch => {
+                self.watches.pause(partition);
+                Ok(())
+            }
             Step::Remember(timestamp) => self.remember(timestamp),
             Step::Halt => self.halt(partition).await,
             Step::Wipe => self.wipe().await,
@@ -103,23 +122,23 @@ impl Hands<'_> {
         self.release.ok_or(ApplyError::NoRelease)
     }
 
-    fn forget(&self) -> Result<Done, ApplyError> {
+    fn forget(&self) -> Result<(), ApplyError> {
         let inside = self.inside()?;
         inside.remove(TIMESTAMP).map_err(ApplyError::Inside)?;
-        Ok(Done::Nothing)
+        Ok(())
     }
 
-    fn remember(&self, timestamp: &str) -> Result<Done, ApplyError> {
+    fn remember(&self, timestamp: &str) -> Result<(), ApplyError> {
         let inside = self.inside()?;
         let root = Ownership::of_root(0o644);
         inside
             .replace(TIMESTAMP, timestamp.as_bytes(), root)
             .and_then(|()| inside.sync())
             .map_err(ApplyError::Inside)?;
-        Ok(Done::Nothing)
+        Ok(())
     }
 
-    async fn instantiate(&self, order: &Fingerprint) -> Result<Done, ApplyError> {
+    async fn instantiate(&self, order: &Fingerprint) -> Result<(), ApplyError> {
         let release = self.release()?;
         let inside = self.inside()?;
         self.write_parameters(&inside).map_err(ApplyError::Inside)?;
@@ -129,11 +148,13 @@ impl Hands<'_> {
                 programs::clear(&inside).map_err(ApplyError::Programs)?;
                 inside.remove(CONNECTION).map_err(ApplyError::Inside)?;
                 let command = vec![INSTANTIATE.to_owned()];
-                self.configure(release, command, BTreeMap::new()).await?;
+                self.configure(release, command, self.master()).await?;
             }
             Makes::Buildout(folder) => {
                 // What it made before it takes away itself.
                 self.write_profile(&inside, folder)?;
+                let requests = request_list(self.place.partition);
+                inside.remove(&requests).map_err(ApplyError::Inside)?;
                 let command = vec![folder.join("bin/buildout").into(), "-U".into()];
                 let instances = self.place.directory.parent();
                 let instances = instances.map_or(String::new(), ToString::to_string);
@@ -145,11 +166,13 @@ impl Hands<'_> {
                 self.configure(release, command, told.into()).await?;
             }
         }
+        retention::note(&inside, self.instance.retention_days, self.place.ids)
+            .map_err(ApplyError::Inside)?;
         let root = Ownership::of_root(0o644);
         inside
             .replace(ORDER, order.as_str().as_bytes(), root)
             .map_err(ApplyError::Inside)?;
-        Ok(Done::Started)
+        Ok(())
     }
 
     /// Runs what makes the instance, as the partition, in the slice that yields.
@@ -159,19 +182,8 @@ impl Hands<'_> {
         command: Vec<String>,
         environment: BTreeMap<&'static str, String>,
     ) -> Result<(), ApplyError> {
-        let program = Program {
-            command,
-            run: Run::Once(INSTANTIATE_WITHIN),
-            folder: None,
-            environment,
-        };
-        let partition = self.place.partition;
-        let unit = UnitName::Instantiate(partition).to_string();
-        let mut all = properties(self.place, release, &program);
-        all.push(property("Slice", CONFIGURATION_SLICE));
-        all.push(property("Description", format!("Instantiate {partition}")));
-        let ran = self.systemd.run(&unit, &all, INSTANTIATE_WITHIN).await;
-        let ran = ran.map_err(ApplyError::Systemd)?;
+        let ran = self.run(release, command, environment, INSTANTIATE_WITHIN);
+        let ran = ran.await?;
         if ran.result == "done" {
             return Ok(());
         }
@@ -181,14 +193,64 @@ impl Hands<'_> {
         })
     }
 
+    /// Runs something as the partition to its end, where what configures runs.
+    async fn run(
+        &self,
+        release: &Release,
+        command: Vec<String>,
+        environment: BTreeMap<&'static str, String>,
+        within: Duration,
+    ) -> Result<Ran, ApplyError> {
+        let program = Program {
+            command,
+            run: Run::Once(within),
+            folder: None,
+            environment,
+        };
+        let partition = self.place.partition;
+        let unit = UnitName::Instantiate(partition).to_string();
+        let mut all = properties(self.place, release, &program);
+        all.push(property("Slice", CONFIGURATION_SLICE));
+        all.push(property("Description", format!("Instantiate {partition}")));
+        let ran = self.systemd.run(&unit, &all, within).await;
+        ran.map_err(ApplyError::Systemd)
+    }
+
     fn write_profile(&self, inside: &Inside, release: &Utf8Path) -> Result<(), ApplyError> {
         let template = template(release)?;
         let partition = self.place.partition;
-        let text = profile(&template, self.origin, partition, self.instance);
+        let credentials = self.credentials();
+        let text = profile(
+            &template,
+            self.origin,
+            partition,
+            self.instance,
+            credentials.as_ref(),
+        );
         let readable = Ownership::readable_by(self.place.ids, 0o640);
         inside
             .replace("buildout.cfg", text.as_bytes(), readable)
+            .and_then(|()| inside.link(RELEASE, release.as_str(), self.place.ids))
             .map_err(ApplyError::Inside)
+    }
+
+    /// What a script is told of the master, of which it may request more.
+    fn master(&self) -> BTreeMap<&'static str, String> {
+        let mut told = BTreeMap::from([
+            ("SLAPOS_MASTER", self.origin.url.clone()),
+            ("SLAPOS_COMPUTER", self.origin.computer.to_string()),
+        ]);
+        if let Some((certificate, key)) = self.credentials() {
+            told.insert("SLAPOS_CERTIFICATE", certificate.into());
+            told.insert("SLAPOS_KEY", key.into());
+        }
+        told
+    }
+
+    /// Where the partition finds its certificate and key, if it has some.
+    fn credentials(&self) -> Option<(Utf8PathBuf, Utf8PathBuf)> {
+        let folder = &self.place.directory;
+        self.issuer.as_ref().map(|_| credentials::paths(folder))
     }
 
     fn write_parameters(&self, inside: &Inside) -> io::Result<()> {
@@ -203,7 +265,7 @@ impl Hands<'_> {
         &self,
         name: &ProgramName,
         fingerprint: &Fingerprint,
-    ) -> Result<Done, ApplyError> {
+    ) -> Result<(), ApplyError> {
         let release = self.release()?;
         let programs = programs_of(&self.inside()?, release).map_err(ApplyError::Programs)?;
         let program = match programs {
@@ -230,105 +292,92 @@ impl Hands<'_> {
         let description = description(partition, name.as_str(), fingerprint);
         all.push(property("Description", description));
         self.start(&self.program_unit(name), &all).await?;
-        Ok(Done::Started)
+        Ok(())
     }
 
-    /// Looks at all promises; the first that is not kept says why.
-    async fn check(&self) -> Result<Done, ApplyError> {
+    async fn certify(&self) -> Result<(), ApplyError> {
+        let Some(issuer) = self.issuer else {
+            return Ok(());
+        };
+        let issued = issuer.issue(self.place.partition).await;
+        let issued = issued.map_err(ApplyError::NotCertified)?;
+        credentials::store(&self.inside()?, self.place.ids, &issued).map_err(ApplyError::Inside)
+    }
+
+    fn retain(&self) -> Result<(), ApplyError> {
+        let (inside, now) = (self.inside()?, (self.clock)());
+        retention::begin(&inside, now, self.place.ids).map_err(ApplyError::Inside)
+    }
+
+    /// Runs what the partition wants to run at its end, one after the other.
+    async fn take_leave(&self) -> Result<(), ApplyError> {
         let release = self.release()?;
         let inside = self.inside()?;
-        let mut result = self.programs_stay_up().await?;
-        let promises = programs::promises(&inside).map_err(ApplyError::Programs)?;
-        for (name, path) in promises {
-            let kept = self.check_one(&inside, release, &name, &path).await?;
-            result = result.and(kept);
-        }
-        Ok(Done::Checked(result))
-    }
-
-    /// That programs do not fail again and again is a promise that nobody needs to write.
-    async fn programs_stay_up(&self) -> Result<Result<(), String>, ApplyError> {
-        let pattern = format!("{}-*.service", self.place.partition);
-        let units = self.systemd.list(&[&pattern]).await;
-        let units = units.map_err(ApplyError::Systemd)?;
-        let restarting = units
-            .iter()
-            .find(|unit| unit.sub_state.starts_with("auto-restart"));
-        Ok(
-            match restarting.and_then(|unit| UnitName::parse(&unit.name)) {
-                Some(UnitName::Program(_, program)) => {
-                    Err(format!("`{program}` ends again and again, see its journal"))
+        for farewell in programs::farewells(&inside).map_err(ApplyError::Programs)? {
+            let (path, within) = match &farewell {
+                Farewell::Script(path) => (path, FAREWELL_WITHIN),
+                Farewell::Removal(path) => (path, INSTANTIATE_WITHIN),
+            };
+            let command = vec![self.place.directory.join(path).into_string()];
+            let ran = self.run(release, command, BTreeMap::new(), within).await?;
+            let Ran { result, output } = ran;
+            let output = tail(&output, LONGEST_OUTPUT);
+            match farewell {
+                _ if result == "done" => {}
+                Farewell::Script(path) => {
+                    let partition = self.place.partition;
+                    tracing::warn!(%partition, "its own `{path}` failed ({result}): {output}");
                 }
-                _ => Ok(()),
-            },
-        )
+                Farewell::Removal(path) => {
+                    return Err(ApplyError::NotRemoved {
+                        path,
+                        result,
+                        output,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
-    async fn check_one(
-        &self,
-        inside: &Inside,
-        release: &Release,
-        name: &ProgramName,
-        path: &str,
-    ) -> Result<Result<(), String>, ApplyError> {
+    /// Has what checks promises run in the partition, and tells it what is new to watch.
+    fn watch(&self, subject: &Fingerprint) -> Result<(), ApplyError> {
+        let release = self.release()?;
         let partition = self.place.partition;
+        let (certificate, key) = self.credentials().unzip();
+        let settings = Settings {
+            folder: self.place.directory.clone(),
+            partition: partition.to_string(),
+            computer: self.origin.computer.to_string(),
+            master: self.origin.url.clone(),
+            certificate: certificate.clone(),
+            key: key.clone(),
+            python: release.python(),
+            seconds: PROMISE_WITHIN,
+        };
+        let settings = serde_json::to_string(&settings).map_err(io::Error::other);
+        let settings = settings.map_err(ApplyError::Inside)?;
         let program = Program {
-            command: vec![self.place.directory.join(path).into_string()],
-            run: Run::Once(TIMEOUT),
+            command: vec![CHECKER.to_owned(), settings],
+            run: Run::Helper,
             folder: None,
             environment: BTreeMap::new(),
         };
         let mut all = properties(self.place, release, &program);
+        let ours = (CHECKER_OF_NODE.to_owned(), CHECKER.to_owned(), false);
+        all.push(property("BindReadOnlyPaths", Value::Binds(vec![ours])));
         all.push(property("Slice", slice(partition)));
-        all.push(property(
-            "Description",
-            format!("Promise {name} of {partition}"),
-        ));
-        let unit = UnitName::Promise(partition, name.clone()).to_string();
-        let begin = Instant::now();
-        let ran = self.systemd.run(&unit, &all, TIMEOUT).await;
-        let ran = ran.map_err(ApplyError::Systemd)?;
-        let mut message = tail(&ran.output, LONGEST_MESSAGE);
-        if ran.result == "timeout" {
-            message = format!(
-                "Error: Promise timed out after {} seconds",
-                TIMEOUT.as_secs()
-            );
-        }
-        let result = match ran.result.as_str() {
-            "done" => Ok(message.as_str()),
-            _ => Err(message.as_str()),
-        };
-        let now = (self.clock)();
-        let status = Status::new(name.as_str(), path, begin.elapsed(), now, result);
-        self.write_status(inside, name, &status)
-            .map_err(ApplyError::Inside)?;
-        Ok(match result {
-            Ok(_) => Ok(()),
-            Err(message) => Err(format!("promise `{name}` failed with output: {message}")),
-        })
-    }
-
-    fn write_status(
-        &self,
-        inside: &Inside,
-        name: &ProgramName,
-        status: &Status<'_>,
-    ) -> io::Result<()> {
-        let own = Ownership::of_partition(self.place.ids, 0o750);
-        for folder in [".slapgrid", ".slapgrid/promise", ".slapgrid/promise/result"] {
-            inside.folder(folder, own)?;
-        }
-        let path = format!(".slapgrid/promise/result/{name}.status.json");
-        let readable = Ownership::readable_by(self.place.ids, 0o640);
-        inside.replace(&path, &serde_json::to_vec(status)?, readable)
+        all.push(property("Description", format!("Promises of {partition}")));
+        self.watches.begin(partition, subject.clone(), all);
+        Ok(())
     }
 
     /// Stops the slice with all programs in it, and what runs for the partition elsewhere.
-    async fn halt(&self, partition: PartitionName) -> Result<Done, ApplyError> {
+    async fn halt(&self, partition: PartitionName) -> Result<(), ApplyError> {
+        self.watches.end(partition);
         let patterns = [
             UnitName::Instantiate(partition).to_string(),
-            format!("slappromise-{partition}-*.service"),
+            UnitName::Promises(partition).to_string(),
         ];
         let patterns = patterns.each_ref().map(String::as_str);
         let others = self.systemd.list(&patterns).await;
@@ -338,7 +387,7 @@ impl Hands<'_> {
         self.stop(&slice(partition)).await
     }
 
-    async fn wipe(&self) -> Result<Done, ApplyError> {
+    async fn wipe(&self) -> Result<(), ApplyError> {
         let inside = self.inside()?;
         let resource = self.resource.map(str::to_owned);
         let wipe = move || {
@@ -351,18 +400,18 @@ impl Hands<'_> {
         let wiped = tokio::task::spawn_blocking(wipe).await;
         let wiped = wiped.unwrap_or_else(|error| Err(io::Error::other(error)));
         wiped.map_err(ApplyError::Wipe)?;
-        Ok(Done::Nothing)
+        Ok(())
     }
 
-    async fn start(&self, unit: &str, properties: &[Property]) -> Result<Done, ApplyError> {
+    async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), ApplyError> {
         let started = self.systemd.start(unit, properties).await;
         started.map_err(ApplyError::Systemd)?;
-        Ok(Done::Nothing)
+        Ok(())
     }
 
-    async fn stop(&self, unit: &str) -> Result<Done, ApplyError> {
+    async fn stop(&self, unit: &str) -> Result<(), ApplyError> {
         self.systemd.stop(unit).await.map_err(ApplyError::Systemd)?;
-        Ok(Done::Nothing)
+        Ok(())
     }
 
     fn program_unit(&self, program: &ProgramName) -> String {

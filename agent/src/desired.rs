@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use slap::{Occupant, RequestedState, SupplyState};
 
+use crate::instances::retention;
+
 /// Everything that the master wants of this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Desired {
     /// The releases that shall be installed, or removed.
     pub software: BTreeMap<SoftwareUrl, SupplyState>,
@@ -135,7 +137,7 @@ impl fmt::Display for SoftwareUrl {
 }
 
 /// One configured run of a release in a partition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     pub state: RequestedState,
     pub software: SoftwareUrl,
@@ -152,6 +154,8 @@ pub struct Instance {
     pub shared: Vec<BTreeMap<String, String>>,
     /// Its addresses with the interface each is on.
     pub ip_list: Vec<(String, IpAddr)>,
+    /// For how many days what it leaves is kept.
+    pub retention_days: f64,
     /// What the master knows as published.
     pub connection: BTreeMap<String, String>,
 }
@@ -173,6 +177,12 @@ impl Instance {
             ip_list: addresses
                 .map(|one| (one.interface.clone(), one.address))
                 .collect(),
+            retention_days: retention::days(
+                occupant
+                    .filter
+                    .get(retention::CONDITION)
+                    .map(String::as_str),
+            ),
             connection: occupant.connection.clone(),
         }
     }
@@ -297,6 +307,7 @@ mod tests {
                 ("slaptap0".into(), "10.0.0.2".parse().unwrap()),
                 ("slaptap0".into(), "fd00::2".parse().unwrap()),
             ],
+            retention_days: 0.0,
             connection: BTreeMap::new(),
         }
     }

@@ -10,9 +10,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use camino::Utf8Path;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat};
 
 use crate::partitions::users::Ids;
 
@@ -193,6 +193,22 @@ impl Inside {
             other => other?,
         }
         Ok(())
+    }
+
+    /// Makes a link of the partition's own, or has it lead elsewhere.
+    pub fn link(&self, path: &str, target: &str, ids: Ids) -> io::Result<()> {
+        let (folder, name) = self.parent(path)?;
+        let temporary = format!(".{name}.slapbox-new");
+        unlink_if_there(&folder, &temporary)?;
+        symlinkat(target, &folder, temporary.as_str())?;
+        let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
+        let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+        fchownat(&folder, temporary.as_str(), Some(uid), Some(gid), flags)?;
+        match renameat(&folder, temporary.as_str(), &folder, name) {
+            // A folder that the partition has there instead is its own affair.
+            Err(Errno::EISDIR) => unlink_if_there(&folder, &temporary),
+            other => Ok(other?),
+        }
     }
 
     /// Makes a folder, if it is not there; the one above it must be.

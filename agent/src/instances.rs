@@ -2,7 +2,8 @@
 
 pub mod confinement;
 pub mod connection;
+pub mod credentials;
 pub mod profile;
 pub mod programs;
-pub mod promises;
+pub mod retention;
 pub mod units;

@@ -27,6 +27,7 @@ pub mod outlook;
 pub mod partitions;
 pub mod places;
 pub mod plan;
+pub mod promises;
 pub mod provision;
 pub mod reconcile;
 pub mod report;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
-use crate::instances::promises::Record;
+use crate::observed::ProgramName;
 use crate::workload::Report;
 
 /// What is remembered.
@@ -22,8 +22,18 @@ pub struct Memory {
 /// What is remembered of a partition.
 #[derive(Debug, Default)]
 pub struct Remembered {
-    pub promises: Record,
     failure: Option<Failure>,
+    crashes: BTreeMap<ProgramName, Crashes>,
+}
+
+/// How often a program has ended by itself.
+#[derive(Clone, Copy, Debug)]
+struct Crashes {
+    /// As systemd counts, since it was made.
+    restarts: u32,
+    /// One soon after the other.
+    in_a_row: u32,
+    last: Instant,
 }
 
 #[derive(Debug)]
@@ -42,6 +52,9 @@ pub type Goal = (slap::RequestedState, Fingerprint);
 
 const FIRST_REST: Duration = Duration::from_secs(2);
 const LONGEST_REST: Duration = Duration::from_secs(60);
+/// So many ends in a row are a failure of the instance; they are in a row when no more than this lies between.
+const CRASHES_THAT_LAST: u32 = 3;
+const CRASHES_WITHIN: Duration = Duration::from_secs(120);
 
 /// Returns the goal of an instance.
 pub fn goal(partition: PartitionName, instance: &Instance) -> Goal {
@@ -91,6 +104,46 @@ impl Remembered {
         });
     }
 
+    /// Notes how often systemd has started a program again; says whether that is more often than before.
+    pub fn restarted(&mut self, program: ProgramName, restarts: u32, now: Instant) -> bool {
+        let before = self.crashes.get(&program).copied();
+        if restarts <= before.map_or(0, |before| before.restarts) {
+            return false;
+        }
+        let in_a_row = match before {
+            Some(before) if now.saturating_duration_since(before.last) <= CRASHES_WITHIN => {
+                before.in_a_row + 1
+            }
+            _ => 1,
+        };
+        let crashes = Crashes {
+            restarts,
+            in_a_row,
+            last: now,
+        };
+        self.crashes.insert(program, crashes);
+        true
+    }
+
+    /// Notes that a program was made anew: what was before says nothing of it.
+    pub fn made_anew(&mut self, program: &ProgramName) {
+        self.crashes.remove(program);
+    }
+
+    /// Returns the program that ends again and again, if one does.
+    pub fn crashing(&self, now: Instant) -> Option<ProgramName> {
+        let mut crashes = self.crashes.iter();
+        let found = crashes.find(|(_, crashes)| crashes.lasts(now));
+        found.map(|(program, _)| program.clone())
+    }
+
+    /// Returns how long until no program counts as one that ends again and again, if one does now.
+    pub fn calm_in(&self, now: Instant) -> Option<Duration> {
+        let crashes = self.crashes.values().filter(|crashes| crashes.lasts(now));
+        let ends = crashes.map(|crashes| crashes.last + CRASHES_WITHIN);
+        ends.max().map(|end| end.saturating_duration_since(now))
+    }
+
     /// Notes that an attempt did not fail.
     pub fn succeeded(&mut self) {
         self.failure = None;
@@ -104,6 +157,13 @@ impl Remembered {
             .filter(|failure| failure.goal == *goal)?;
         let rest = failure.again.saturating_duration_since(now);
         Some((&failure.message, rest))
+    }
+}
+
+impl Crashes {
+    fn lasts(&self, now: Instant) -> bool {
+        self.in_a_row >= CRASHES_THAT_LAST
+            && now.saturating_duration_since(self.last) <= CRASHES_WITHIN
     }
 }
 
@@ -135,6 +195,28 @@ mod tests {
         );
         remembered.succeeded();
         assert!(remembered.failure(&started, now).is_none());
+    }
+
+    #[test]
+    fn three_ends_in_a_row_are_a_failure_until_it_is_calm() {
+        let start = Instant::now();
+        let web = ProgramName::new("web").unwrap();
+        let mut remembered = Remembered::default();
+        assert!(!remembered.restarted(web.clone(), 0, start));
+        for restarts in 1..=3 {
+            assert_eq!(remembered.crashing(start), None);
+            assert!(remembered.restarted(web.clone(), restarts, start));
+            assert!(!remembered.restarted(web.clone(), restarts, start));
+        }
+        assert_eq!(remembered.crashing(start), Some(web.clone()));
+        assert_eq!(remembered.calm_in(start), Some(CRASHES_WITHIN));
+        let later = start + CRASHES_WITHIN + Duration::from_secs(1);
+        assert_eq!(remembered.crashing(later), None);
+        // One that ends once an hour does not end again and again.
+        assert!(remembered.restarted(web.clone(), 4, later));
+        assert_eq!(remembered.crashing(later), None);
+        remembered.made_anew(&web);
+        assert!(remembered.restarted(web, 1, later));
     }
 
     #[test]

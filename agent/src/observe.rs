@@ -2,19 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::clock::unix_seconds;
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::inside::Inside;
 use crate::instances::confinement::fingerprint_of;
 use crate::instances::connection::{self, ConnectionError};
+use crate::instances::credentials;
 use crate::instances::programs::{self, Found, ProgramsError};
+use crate::instances::retention::{self, Retention};
 use crate::instances::units::UnitName;
 use crate::memory::{Remembered, goal};
-use crate::observed::{Partition, ProgramName, Unit, UnitState};
+use crate::observed::{Partition, ProgramName, Promises, Unit, UnitState};
 use crate::partitions::directories::RESOURCE;
 use crate::partitions::users::Accounts;
+use crate::promises::Watches;
 use crate::software::{Makes, Release};
 use crate::systemd::ListedUnit;
 use crate::workload::Paths;
@@ -35,7 +40,7 @@ pub enum ObserveError {
 pub struct UnitsOf {
     pub programs: BTreeMap<ProgramName, Unit>,
     pub slice: bool,
-    /// Instantiations and promises.
+    /// What makes it, and what watches its promises.
     pub others: Vec<UnitName>,
 }
 
@@ -46,7 +51,7 @@ pub const ORDER: &str = ".slapgrid/order";
 /// The one program of an image that has no `instantiate`.
 pub const MAIN: &str = "main";
 
-const LONGEST_NOTE: u64 = 4096;
+const LONGEST_NOTE: u64 = 64 * 1024;
 
 /// Returns the units of each partition.
 pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
@@ -65,7 +70,7 @@ pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
                 units.programs.insert(program, Unit { state, fingerprint });
             }
             UnitName::Slice(_) => units.slice = true,
-            UnitName::Instantiate(_) | UnitName::Promise(..) => units.others.push(name),
+            UnitName::Instantiate(_) | UnitName::Promises(_) => units.others.push(name),
         }
     }
     all
@@ -77,7 +82,12 @@ pub struct Sight<'a> {
     pub paths: &'a Paths,
     pub accounts: &'a Accounts,
     pub units: BTreeMap<PartitionName, UnitsOf>,
+    pub watches: Option<&'a Watches>,
     pub now: Instant,
+    /// The time of day.
+    pub date: SystemTime,
+    /// Whether the master knows its instances by certificates.
+    pub certifies: bool,
 }
 
 impl Sight<'_> {
@@ -98,6 +108,9 @@ impl Sight<'_> {
         found.ready = true;
         found.empty = inside.holds_only(RESOURCE).map_err(ObserveError::Inside)?;
         if instance.state == slap::RequestedState::Destroyed {
+            found.retention =
+                retention::observe(&inside, self.date).map_err(ObserveError::Inside)?;
+            found.takes_leave = programs::takes_leave(&inside).map_err(ObserveError::Programs)?;
             return Ok(found);
         }
         found.processed = note(&inside, TIMESTAMP);
@@ -105,6 +118,13 @@ impl Sight<'_> {
         if let Some(release) = release {
             let programs = programs_of(&inside, release).map_err(ObserveError::Programs)?;
             found.programs = contents(programs);
+            found.has_promises = programs::has_promises(&inside).map_err(ObserveError::Programs)?;
+            found.requested = requested(&inside, name);
+            if self.certifies && release.makes != Makes::Nothing {
+                let now = unix_seconds(self.date);
+                let good = credentials::is_good(&inside, now);
+                found.certified = good.map_err(ObserveError::Inside)?;
+            }
             found.connection = connection::read(&inside, ids).map_err(ObserveError::Connection)?;
         }
         Ok(found)
@@ -127,8 +147,17 @@ impl Sight<'_> {
             units: units.programs,
             slice: units.slice,
             loose_ends: !units.others.is_empty(),
-            promises: remembered.promises.promises(self.now),
-            promises_due: remembered.promises.due_in(self.now).is_zero(),
+            has_promises: false,
+            watched: self.watches.and_then(|watches| watches.subject(name)),
+            promises: match self.watches {
+                Some(watches) => watches.promises(name),
+                None => Promises::Unknown,
+            },
+            crashing: remembered.crashing(self.now),
+            requested: Vec::new(),
+            certified: true,
+            retention: Retention::Over,
+            takes_leave: false,
             connection: None,
             failure: failure.map(|(message, _)| message.to_owned()),
             resting: failure.is_some_and(|(_, rest)| !rest.is_zero()),
@@ -164,6 +193,22 @@ fn contents(programs: Programs) -> BTreeMap<ProgramName, Fingerprint> {
             BTreeMap::from([(main, Fingerprint::of(command.join("\0").as_bytes()))])
         }
     }
+}
+
+/// Returns where the original's library notes what a partition requests of others.
+pub fn request_list(partition: PartitionName) -> String {
+    format!(".slapos-request-transaction-{partition}")
+}
+
+/// Reads what the partition requested of others. It is the partition's own file: one that misleads is none.
+fn requested(inside: &Inside, partition: PartitionName) -> Vec<String> {
+    let Some(text) = note(inside, &request_list(partition)) else {
+        return Vec::new();
+    };
+    let mut titles: Vec<_> = text.lines().map(str::to_owned).collect();
+    titles.sort();
+    titles.dedup();
+    titles
 }
 
 /// Reads a note of ours. One that cannot be read is none: the order is then carried out again.

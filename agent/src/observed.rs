@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
+use crate::instances::retention::Retention;
 
 /// What is on the node of all that the master speaks of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,11 +44,23 @@ pub struct Partition {
     pub units: BTreeMap<ProgramName, Unit>,
     /// Whether its slice is there.
     pub slice: bool,
-    /// Whether something runs for it that is no program: an instantiation or a promise of an agent that is gone.
+    /// Whether something runs for it that is no program: what makes it, or what watches its promises.
     pub loose_ends: bool,
+    /// Whether it makes any promise.
+    pub has_promises: bool,
+    /// What is watched of it, if something is.
+    pub watched: Option<Fingerprint>,
     pub promises: Promises,
-    /// Whether it is time to look at the promises (again).
-    pub promises_due: bool,
+    /// The program that ends again and again, if one does.
+    pub crashing: Option<ProgramName>,
+    /// What it requested of others when it was last instantiated.
+    pub requested: Vec<String>,
+    /// Whether it has a certificate that will do, if its programs need one.
+    pub certified: bool,
+    /// What is to be kept of it when its end has come.
+    pub retention: Retention,
+    /// Whether something of it shall run before it is removed.
+    pub takes_leave: bool,
     /// What it publishes.
     pub connection: Option<BTreeMap<String, String>>,
     /// Why the last attempt at this order failed.
@@ -88,15 +101,14 @@ pub enum UnitState {
     Ending,
 }
 
-/// What the promises said when they were last looked at.
+/// What the promises of what is watched say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Promises {
     Unknown,
     Kept,
-    /// One is not kept; it lasts when patience is over.
+    /// One is not kept, and patience is over.
     Broken {
         message: String,
-        lasting: bool,
     },
 }
 

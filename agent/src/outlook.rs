@@ -1,5 +1,7 @@
 //! `slapbox-agent plan`: what the next pass of the loop would do, without doing it and without asking the master.
 
+use std::time::SystemTime;
+
 use anyhow::Context as _;
 use tokio::time::Instant;
 
@@ -10,7 +12,7 @@ use crate::observe::{self, Sight};
 use crate::observed::{Observed, Software};
 use crate::partitions::users;
 use crate::places::Places;
-use crate::plan::plan;
+use crate::plan::{Action, Step, plan};
 use crate::reconcile::last_desired;
 use crate::software;
 use crate::systemd::Systemd;
@@ -24,7 +26,9 @@ pub async fn outlook(places: &Places) -> anyhow::Result<String> {
         .await
         .context("the system bus does not answer")?;
     let observed = look(&Paths::default(), &Systemd::new(bus), &desired).await?;
-    let actions = plan(&desired, &observed);
+    let mut actions = plan(&desired, &observed);
+    // What is watched is the daemon's affair, and not to be seen from here.
+    actions.retain(|action| !matches!(action, Action::Partition(_, Step::Watch(_))));
     if actions.is_empty() {
         return Ok("nothing is to be done\n".to_owned());
     }
@@ -48,7 +52,10 @@ async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Re
         paths,
         accounts: &accounts,
         units,
+        watches: None,
         now: Instant::now(),
+        date: SystemTime::now(),
+        certifies: false,
     };
     let mut memory = Memory::default();
     for (name, instance) in &desired.partitions {

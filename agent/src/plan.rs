@@ -8,6 +8,7 @@ use std::fmt;
 use slap::{RequestedState, SupplyState};
 
 use crate::desired::{Desired, Fingerprint, Instance, PartitionName, SoftwareUrl};
+use crate::instances::retention::Retention;
 use crate::observed::{Observed, Partition, ProgramName, Promises, Software, Unit, UnitState};
 
 /// One step, complete in itself and harmless when repeated.
@@ -31,18 +32,26 @@ pub enum Step {
     Forget,
     /// Make the slice that accounts for the partition.
     MakeSlice,
+    /// Fetch the certificate by which it is known to its master.
+    Certify,
     /// Let the release configure the partition for an order.
     Instantiate(Fingerprint),
     /// Stop a program.
     Stop(ProgramName),
     /// Start a program, as what its fingerprint says.
     Start(ProgramName, Fingerprint),
-    /// Look whether the promises are kept.
-    Check,
+    /// Watch the promises of what this stands for, none of which is known to be kept.
+    Watch(Fingerprint),
+    /// Watch no promises while the partition changes.
+    Unwatch,
     /// Note that the order with this timestamp was carried out in full.
     Remember(String),
     /// Stop everything of the partition, and kill what does not stop.
     Halt,
+    /// Note until when everything in it is kept.
+    Retain,
+    /// Run what it wants to run at its end.
+    TakeLeave,
     /// Remove everything that is in the partition.
     Wipe,
 }
@@ -116,8 +125,17 @@ pub fn plan_partition(
         }
         RequestedState::Destroyed => {
             let halt = (runs_anything(found) || found.slice).then_some(Step::Halt);
-            let wipe = (!found.empty).then_some(Step::Wipe);
-            halt.into_iter().chain(wipe).collect()
+            let rest = match found.retention {
+                Retention::NotBegun => vec![Step::Retain],
+                Retention::Lasts => Vec::new(),
+                Retention::Over if found.empty => Vec::new(),
+                // Without its release nothing of it can run.
+                Retention::Over if found.takes_leave && software == Some(&Software::Available) => {
+                    vec![Step::TakeLeave, Step::Wipe]
+                }
+                Retention::Over => vec![Step::Wipe],
+            };
+            halt.into_iter().chain(rest).collect()
         }
     }
 }
@@ -125,14 +143,16 @@ pub fn plan_partition(
 fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Step> {
     let slice = (!found.slice).then_some(Step::MakeSlice);
     let order = instance.order(partition);
+    let certify = (!found.certified).then_some(Step::Certify);
+    let unwatch = found.watched.as_ref().map(|_| Step::Unwatch);
     if found.order.as_ref() != Some(&order) {
         let forget = found.processed.as_ref().map(|_| Step::Forget);
         let instantiate = Step::Instantiate(order);
-        return forget
-            .into_iter()
-            .chain(slice)
-            .chain([instantiate])
-            .collect();
+        let first = unwatch.into_iter().chain(forget).chain(slice);
+        return first.chain(certify).chain([instantiate]).collect();
+    }
+    if certify.is_some() {
+        return certify.into_iter().collect();
     }
     let wanted = wanted_units(partition, instance, found);
     let (stops, starts) = unit_steps(&wanted, &found.units);
@@ -140,8 +160,13 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
         let slice = slice.filter(|_| !starts.is_empty());
         return stops.into_iter().chain(slice).chain(starts).collect();
     }
-    if found.promises_due {
-        return vec![Step::Check];
+    if !found.has_promises {
+        let rest = remember(instance, found);
+        return unwatch.into_iter().chain(rest).collect();
+    }
+    let subject = subject(&order, &wanted);
+    if found.watched.as_ref() != Some(&subject) {
+        return vec![Step::Watch(subject)];
     }
     match found.promises {
         Promises::Kept => remember(instance, found),
@@ -165,6 +190,14 @@ pub fn wanted_units(
     programs
         .map(|(program, content)| (program.clone(), unit(content)))
         .collect()
+}
+
+/// Returns what the promises are about: the order, and the programs as they run for it.
+fn subject(order: &Fingerprint, wanted: &BTreeMap<ProgramName, Fingerprint>) -> Fingerprint {
+    let programs = wanted.iter();
+    let programs = programs.map(|(name, fingerprint)| format!("{name} {}", fingerprint.as_str()));
+    let programs: Vec<_> = programs.collect();
+    Fingerprint::of(format!("{}\0{}", order.as_str(), programs.join("\0")).as_bytes())
 }
 
 fn unit_steps(
@@ -225,12 +258,16 @@ impl fmt::Display for Step {
         match self {
             Self::Forget => f.write_str("forget the last order"),
             Self::MakeSlice => f.write_str("make its slice"),
+            Self::Certify => f.write_str("fetch its certificate"),
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
             Self::Stop(program) => write!(f, "stop {program}"),
             Self::Start(program, _) => write!(f, "start {program}"),
-            Self::Check => f.write_str("check its promises"),
+            Self::Watch(subject) => write!(f, "watch its promises as {}", subject.as_str()),
+            Self::Unwatch => f.write_str("watch its promises no more"),
             Self::Remember(timestamp) => write!(f, "remember order {timestamp}"),
             Self::Halt => f.write_str("stop everything"),
+            Self::Retain => f.write_str("keep everything for a while"),
+            Self::TakeLeave => f.write_str("let it take its leave"),
             Self::Wipe => f.write_str("remove everything"),
         }
     }

@@ -117,6 +117,9 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
         if wake.asks_the_master() {
             self.fetch().await;
         }
+        if *wake == Wake::Asked {
+            self.node.look_at_promises();
+        }
         if wake.checks_the_partitions() || !self.made {
             self.make_partitions().await;
         }

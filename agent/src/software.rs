@@ -79,9 +79,23 @@ pub enum Makes {
     Buildout(Utf8PathBuf),
 }
 
+impl Release {
+    /// Returns the Python that the release has: buildout's own, or the one where images have theirs. As its programs name it.
+    pub fn python(&self) -> Option<String> {
+        match &self.makes {
+            Makes::Buildout(folder) => buildout::python(folder),
+            Makes::Nothing | Makes::Script => {
+                let python = self.rootfs.join(&PYTHON[1..]).symlink_metadata();
+                python.is_ok().then(|| PYTHON.to_owned())
+            }
+        }
+    }
+}
+
 /// The program that makes an instance, in an image that has one.
 pub const INSTANTIATE: &str = "/slapos/instantiate";
 const COMPLETED: &str = ".completed";
+const PYTHON: &str = "/usr/bin/python3";
 
 /// Returns the directory of a release.
 pub fn directory(software: &Utf8Path, url: &SoftwareUrl) -> Utf8PathBuf {

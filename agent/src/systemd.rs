@@ -6,10 +6,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use nix::fcntl::OFlag;
 use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::sync::watch;
 use zbus::{Connection, OwnedVariant, Variant};
-use zbus_systemd::systemd1::ManagerProxy;
+use zbus_systemd::systemd1::{ManagerProxy, ServiceProxy};
 
 mod output;
 mod property;
@@ -172,6 +172,60 @@ impl Systemd {
         })
     }
 
+    /// Makes a unit whose program is spoken with: what we say is its standard input, what it says its standard output. It hears the
+    /// end of its input when we are gone.
+    pub async fn converse(
+        &self,
+        unit: &str,
+        properties: &[Property],
+    ) -> Result<UnixStream, SystemdError> {
+        self.stop(unit).await?;
+        let pipe_error = |source| SystemdError::Pipe {
+            unit: unit.to_owned(),
+            source,
+        };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(pipe_error)?;
+        let mut properties = variants(properties);
+        for name in [
+            "StandardInputFileDescriptor",
+            "StandardOutputFileDescriptor",
+        ] {
+            let end = theirs.try_clone().map_err(pipe_error)?;
+            properties.push((name.to_owned(), descriptor(end.into())));
+        }
+        drop(theirs);
+        ours.set_nonblocking(true).map_err(pipe_error)?;
+        let ours = UnixStream::from_std(ours).map_err(pipe_error)?;
+        match self
+            .start_unit(unit, properties, Duration::ZERO)
+            .await?
+            .as_str()
+        {
+            "done" => Ok(ours),
+            result => Err(SystemdError::NotStarted {
+                unit: unit.to_owned(),
+                result: result.to_owned(),
+            }),
+        }
+    }
+
+    /// Returns how often systemd has started a service again by itself since it was made; nothing if it is gone.
+    pub async fn restarts(&self, unit: &str) -> Result<Option<u32>, SystemdError> {
+        let manager = self.manager().await?;
+        let path = match manager.get_unit(unit.to_owned()).await {
+            Err(error) if is_no_such_unit(&error) => return Ok(None),
+            path => path.map_err(SystemdError::List)?,
+        };
+        let service = ServiceProxy::builder(&self.connection)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .path(path)
+            .build()
+            .await
+            .map_err(SystemdError::Reach)?;
+        let restarts = service.n_restarts().await;
+        Ok(Some(restarts.map_err(SystemdError::List)?))
+    }
+
     /// Stops a unit with everything in it; one that is not there is stopped already.
     pub async fn stop(&self, unit: &str) -> Result<(), SystemdError> {
         let stop_error = |source| SystemdError::Stop {
@@ -213,8 +267,11 @@ impl Systemd {
         }
     }
 
-    /// Moves `changes` whenever a unit of a partition comes, goes or ends a job; returns when the connection does.
-    pub async fn watch_units(&self, changes: watch::Sender<u64>) -> Result<(), SystemdError> {
+    /// Notices whenever a unit of a partition comes, goes or ends a job; returns when the connection does.
+    pub async fn watch_units<Noticed: Future<Output = ()>>(
+        &self,
+        notice: impl Fn(String) -> Noticed,
+    ) -> Result<(), SystemdError> {
         let manager = self.manager().await?;
         // Without this systemd sends no signal at all.
         manager.subscribe().await.map_err(SystemdError::Reach)?;
@@ -229,9 +286,9 @@ impl Systemd {
         let both = futures_util::stream::select(of_jobs, of_units);
         tokio::pin!(both);
         while let Some(unit) = both.next().await {
-            // Promises run all the time, and whoever runs one waits for it.
+            // What makes instances and checks promises is waited for by whoever runs it.
             if unit.starts_with("slappart") {
-                changes.send_modify(|count| *count += 1);
+                notice(unit).await;
             }
         }
         Err(SystemdError::Ended)

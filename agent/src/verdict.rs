@@ -3,6 +3,7 @@
 use slap::{RequestedState, SupplyState};
 
 use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
+use crate::instances::retention::Retention;
 use crate::observed::{Partition, Promises, Software, UnitState};
 use crate::plan::wanted_units;
 use crate::workload::Report;
@@ -37,6 +38,9 @@ pub fn judge(
     match instance.state {
         RequestedState::Started => judge_started(partition, instance, desired, software, found),
         RequestedState::Stopped if runs_nothing && processed => Verdict::Stopped,
+        RequestedState::Destroyed if runs_nothing && found.retention == Retention::Lasts => {
+            Verdict::Stopped
+        }
         RequestedState::Destroyed if runs_nothing && found.empty => Verdict::Destroyed,
         RequestedState::Stopped | RequestedState::Destroyed => Verdict::Pending,
     }
@@ -63,7 +67,13 @@ pub fn reports(
         });
     }
     match verdict {
-        Verdict::Started => reports.push(Report::Started { partition }),
+        Verdict::Started => {
+            reports.push(Report::Started { partition });
+            if !found.requested.is_empty() {
+                let titles = found.requested.clone();
+                reports.push(Report::Requested { partition, titles });
+            }
+        }
         Verdict::Stopped => reports.push(Report::Stopped { partition }),
         Verdict::Destroyed => reports.push(Report::Destroyed { partition }),
         Verdict::Pending => {}
@@ -113,11 +123,15 @@ fn judge_started(
             return Verdict::Failed(format!("software release {url} is not present on system"));
         }
     }
-    if let Promises::Broken {
-        message,
-        lasting: true,
-    } = &found.promises
-    {
+    // What runs for an older order says nothing of this one.
+    if found.order != Some(instance.order(partition)) {
+        return Verdict::Pending;
+    }
+    if let Some(program) = &found.crashing {
+        let message = format!("`{program}` ends again and again, see its journal");
+        return Verdict::Failed(message);
+    }
+    if let Promises::Broken { message } = &found.promises {
         return Verdict::Failed(message.clone());
     }
     let wanted = wanted_units(partition, instance, found);
@@ -127,9 +141,9 @@ fn judge_started(
                 unit.state == UnitState::Running && unit.fingerprint.as_ref() == Some(fingerprint)
             })
         });
-    let configured = found.order == Some(instance.order(partition));
     let processed = found.processed.as_ref() == Some(&instance.timestamp);
-    if all_run && configured && processed && found.promises == Promises::Kept {
+    let promises_kept = !found.has_promises || found.promises == Promises::Kept;
+    if all_run && processed && promises_kept {
         return Verdict::Started;
     }
     Verdict::Pending

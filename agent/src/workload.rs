@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
+use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::partitions::document;
 use crate::partitions::{self, PartitionsError};
@@ -25,6 +26,7 @@ use crate::systemd::{Systemd, SystemdError};
 
 mod converge;
 mod crew;
+mod watchdog;
 
 use crew::Crew;
 
@@ -106,6 +108,16 @@ pub enum Report {
         partition: PartitionName,
         message: String,
     },
+    /// What the instance requested of others, by title: what it does not name any more, it does not need.
+    Requested {
+        partition: PartitionName,
+        titles: Vec<String>,
+    },
+    /// Something happened to the instance that its tree should be looked at for.
+    Bang {
+        partition: PartitionName,
+        message: String,
+    },
     /// What the instance publishes for those who requested it.
     Connection {
         partition: PartitionName,
@@ -169,7 +181,13 @@ pub struct Workload {
 
 impl Workload {
     /// Takes what it works with; does nothing yet.
-    pub fn new(paths: Paths, fetcher: Fetcher, workshop: Workshop, origin: Origin) -> Self {
+    pub fn new(
+        paths: Paths,
+        fetcher: Fetcher,
+        workshop: Workshop,
+        origin: Origin,
+        issuer: Option<Issuer>,
+    ) -> Self {
         let changes = watch::Sender::new(0);
         let (systemd, clock) = (workshop.systemd.clone(), workshop.clock);
         let software = paths.software.clone();
@@ -180,6 +198,7 @@ impl Workload {
                 systemd.clone(),
                 clock,
                 origin,
+                issuer,
                 changes.clone(),
             ),
             paths,
@@ -195,9 +214,18 @@ impl Workload {
         self.changes.subscribe()
     }
 
-    /// Notices changes of units until the connection to systemd ends, which it must not.
-    pub async fn watch_units(&self) -> Result<(), SystemdError> {
-        self.systemd.watch_units(self.changes.clone()).await
+    /// Notices changes of units, and services that end by themselves, until the connection to systemd ends, which it must not.
+    pub async fn watch_units(&self, reports: &mpsc::Sender<Report>) -> Result<(), SystemdError> {
+        let notice = async |unit: String| {
+            watchdog::notice(&self.paths, &self.crew, &unit, reports).await;
+            self.changes.send_modify(|count| *count += 1);
+        };
+        self.systemd.watch_units(notice).await
+    }
+
+    /// Has every promise looked at now, due or not.
+    pub fn look_at_promises(&self) {
+        self.crew.watches.hurry();
     }
 
     /// Makes users, directories, addresses, taps and `.slapos-resource` of `count` partitions under `prefix`.
@@ -243,6 +271,8 @@ impl Report {
             | Self::Stopped { partition }
             | Self::Destroyed { partition }
             | Self::InstanceError { partition, .. }
+            | Self::Requested { partition, .. }
+            | Self::Bang { partition, .. }
             | Self::Connection { partition, .. } => Some(*partition),
         }
     }
@@ -258,6 +288,8 @@ impl Report {
             | Self::Stopped { partition }
             | Self::Destroyed { partition }
             | Self::InstanceError { partition, .. } => format!("instance {partition}"),
+            Self::Requested { partition, .. } => format!("requests of {partition}"),
+            Self::Bang { partition, .. } => format!("bang {partition}"),
             Self::Connection { partition, .. } => format!("connection {partition}"),
         }
     }

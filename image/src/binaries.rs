@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::exec;
 use crate::progress::Step;
@@ -16,22 +16,38 @@ const PROGRAMS: [&str; 4] = [
     "slapbox-master",
     "slapbox-re6st",
 ];
+/// The same for what runs among other C libraries than its own, and brings what it needs of one.
+const ALONE: &str = "slapbox-promises";
 
 /// Compiles the programs and returns their files.
 pub(crate) fn compile(workspace: &Workspace) -> Result<Vec<Utf8PathBuf>> {
-    let root = workspace.root();
     let target = workspace.target().join("cargo");
     let mut step = Step::begin("compiling the programs");
+    let packages = PROGRAMS.map(|it| format!("--package={it}"));
+    let mut build = cargo(workspace, "build", &target)?;
+    build.args(packages);
+    let alone = format!("--package={ALONE}");
+    let mut rustc = cargo(workspace, "rustc", &target)?;
+    rustc.args([&alone, "--bin", ALONE, "--", "-Ctarget-feature=+crt-static"]);
+    for command in [&mut build, &mut rustc] {
+        let log = workspace.target().join("cargo.log");
+        exec::run(command, &log, |line| step.at(line.trim()))
+            .context("cannot compile the programs of the image")?;
+    }
+    step.done();
+    Ok(PROGRAMS
+        .iter()
+        .chain([&ALONE])
+        .map(|it| target.join("release").join(it))
+        .collect())
+}
+
+/// Calls cargo so that its work is the same from any path.
+fn cargo(workspace: &Workspace, what: &str, target: &Utf8Path) -> Result<Command> {
+    let root = workspace.root();
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
-    command.args([
-        "build",
-        "--release",
-        "--locked",
-        "--target-dir",
-        target.as_str(),
-    ]);
-    command.args(PROGRAMS.iter().map(|it| format!("--package={it}")));
-    command.current_dir(root);
+    let options = ["--release", "--locked", "--target-dir", target.as_str()];
+    command.arg(what).args(options).current_dir(root);
     let home = cargo_home()?;
     let rust = [
         format!("--remap-path-prefix={root}=/slapbox"),
@@ -57,17 +73,7 @@ pub(crate) fn compile(workspace: &Workspace) -> Result<Vec<Utf8PathBuf>> {
     ] {
         command.env_remove(leak);
     }
-    exec::run(
-        &mut command,
-        &workspace.target().join("cargo.log"),
-        |line| step.at(line.trim()),
-    )
-    .context("cannot compile the programs of the image")?;
-    step.done();
-    Ok(PROGRAMS
-        .iter()
-        .map(|it| target.join("release").join(it))
-        .collect())
+    Ok(command)
 }
 
 fn cargo_home() -> Result<Utf8PathBuf> {

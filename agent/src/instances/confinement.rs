@@ -33,6 +33,8 @@ pub enum Run {
     Task,
     /// It ends by itself within a time, and is not started again.
     Once(Duration),
+    /// It runs as long as we speak with it, and is not started again.
+    Helper,
 }
 
 /// A program of a partition.
@@ -162,6 +164,7 @@ fn running(run: Run) -> Vec<Property> {
             property("Restart", "no"),
             property("TimeoutStartUSec", micros(limit)),
         ],
+        Run::Helper => vec![property("Type", "exec"), property("Restart", "no")],
         Run::Service => restarting("always"),
         Run::Task => {
             let mut all = restarting("on-failure");

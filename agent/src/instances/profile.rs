@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use camino::Utf8PathBuf;
 use slap::ComputerId;
 
 use crate::desired::{Instance, PartitionName};
@@ -21,14 +22,16 @@ pub fn profile(
     origin: &Origin,
     partition: PartitionName,
     instance: &Instance,
+    credentials: Option<&(Utf8PathBuf, Utf8PathBuf)>,
 ) -> String {
+    let path = |path: Option<&Utf8PathBuf>| path.map(ToString::to_string).unwrap_or_default();
     let options = [
         ("computer-id", origin.computer.to_string()),
         ("partition-id", partition.to_string()),
         ("server-url", origin.url.clone()),
         ("software-release-url", instance.software.to_string()),
-        ("key-file", String::new()),
-        ("cert-file", String::new()),
+        ("key-file", path(credentials.map(|it| &it.1))),
+        ("cert-file", path(credentials.map(|it| &it.0))),
         ("shared-part-list", String::new()),
         ("build-time-part-list", String::new()),
         ("requested-state", instance.state.as_str().to_owned()),
@@ -81,6 +84,7 @@ mod tests {
             parameters: BTreeMap::new(),
             shared: Vec::new(),
             ip_list: Vec::new(),
+            retention_days: 0.0,
             connection: BTreeMap::new(),
         };
         let origin = Origin {
@@ -89,7 +93,8 @@ mod tests {
         };
         let template = "[buildout]\nparts = site\n\n\n";
         let partition = PartitionName::new(3);
-        insta::assert_snapshot!(profile(template, &origin, partition, &instance), @r"
+        let credentials = ("/a/master.crt".into(), "/a/master.key".into());
+        insta::assert_snapshot!(profile(template, &origin, partition, &instance, Some(&credentials)), @r"
         [buildout]
         parts = site
 
@@ -102,8 +107,8 @@ mod tests {
         partition-id = slappart3
         server-url = https://[fd00::1]
         software-release-url = https://x/$$a/software.cfg
-        key-file =
-        cert-file =
+        key-file = /a/master.key
+        cert-file = /a/master.crt
         shared-part-list =
         build-time-part-list =
         requested-state = started
@@ -113,8 +118,8 @@ mod tests {
         partition_id = slappart3
         server_url = https://[fd00::1]
         software_release_url = https://x/$$a/software.cfg
-        key_file =
-        cert_file =
+        key_file = /a/master.key
+        cert_file = /a/master.crt
         shared_part_list =
         build_time_part_list =
         requested_state = started

@@ -34,6 +34,10 @@ pub struct Found {
 const RUN: &str = "etc/run";
 const SERVICE: &str = "etc/service";
 const PROMISE: &str = "etc/promise";
+const BEFORE_REMOVAL: &str = "etc/prerm";
+const REMOVAL: &str = "sbin/destroy";
+/// Promises that are Python modules.
+const PLUGIN: &str = "etc/plugin";
 const MOST_PROGRAMS: usize = 64;
 /// What tells two versions of a program apart must be at its beginning.
 const MOST_CONTENT: u64 = 1024 * 1024;
@@ -55,21 +59,59 @@ pub fn programs(inside: &Inside) -> Result<BTreeMap<ProgramName, Found>, Program
     Ok(all)
 }
 
-/// Returns the promises of the partition.
-pub fn promises(inside: &Inside) -> Result<BTreeMap<ProgramName, String>, ProgramsError> {
-    let files = files(inside, PROMISE)?;
-    let promises = files.into_iter();
-    Ok(promises
-        .map(|(name, _)| {
-            let path = format!("{PROMISE}/{name}");
-            (name, path)
-        })
-        .collect())
+/// Returns whether the partition makes any promise. Which ones is seen by what checks them.
+pub fn has_promises(inside: &Inside) -> Result<bool, ProgramsError> {
+    for folder in [PLUGIN, PROMISE] {
+        let listed = inside.list(folder);
+        let listed = listed.map_err(|source| ProgramsError::Read(folder, source))?;
+        let is_promise = |name: &str| {
+            !name.starts_with('.')
+                && (folder == PROMISE || name.ends_with(".py") && name != "__init__.py")
+        };
+        if listed.iter().any(|(name, _)| is_promise(name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns whether a program is one that comes to its end, which is no reason to worry.
+pub fn is_task(inside: &Inside, program: &ProgramName) -> io::Result<bool> {
+    let listed = inside.list(RUN)?;
+    Ok(listed.iter().any(|(name, _)| name == program.as_str()))
+}
+
+/// Returns whether the partition has anything to run at its end.
+pub fn takes_leave(inside: &Inside) -> Result<bool, ProgramsError> {
+    Ok(!farewells(inside)?.is_empty())
+}
+
+/// Returns what the partition runs at its end, in order: what it does before it goes, and its own removal last.
+pub fn farewells(inside: &Inside) -> Result<Vec<Farewell>, ProgramsError> {
+    let before = files(inside, BEFORE_REMOVAL)?.into_iter();
+    let mut all: Vec<_> = before
+        .map(|(name, _)| Farewell::Script(format!("{BEFORE_REMOVAL}/{name}")))
+        .collect();
+    let listed = inside.list("sbin");
+    let listed = listed.map_err(|source| ProgramsError::Read("sbin", source))?;
+    if listed.iter().any(|(name, _)| name == "destroy") {
+        all.push(Farewell::Removal(REMOVAL.to_owned()));
+    }
+    Ok(all)
+}
+
+/// What a partition runs at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// It runs as long as it takes; how it ends is its own affair.
+    Script(String),
+    /// Without its success nothing is removed.
+    Removal(String),
 }
 
 /// Removes all programs and promises, so that an instantiation leaves those it wants and no older ones.
 pub fn clear(inside: &Inside) -> Result<(), ProgramsError> {
-    for folder in [RUN, SERVICE, PROMISE] {
+    for folder in [RUN, SERVICE, PROMISE, PLUGIN] {
         let failed = |source| ProgramsError::Read(folder, source);
         for (name, kind) in inside.list(folder).map_err(failed)? {
             if kind != Kind::Folder {
@@ -189,9 +231,14 @@ mod tests {
         let (_keep, path, inside) = partition();
         put(&path, "etc/service/web");
         put(&path, "etc/promise/web-answers");
-        assert_eq!(promises(&inside).unwrap().len(), 1);
+        assert!(has_promises(&inside).unwrap());
         clear(&inside).unwrap();
         assert!(programs(&inside).unwrap().is_empty());
-        assert!(promises(&inside).unwrap().is_empty());
+        assert!(!has_promises(&inside).unwrap());
+        std::fs::create_dir(path.join(PLUGIN)).unwrap();
+        put(&path, "etc/plugin/__init__.py");
+        assert!(!has_promises(&inside).unwrap());
+        put(&path, "etc/plugin/page.py");
+        assert!(has_promises(&inside).unwrap());
     }
 }

@@ -8,7 +8,7 @@ pub const PATTERNS: [&str; 4] = [
     "slappart*-*.service",
     "slappart*.slice",
     "slapinstantiate-slappart*.service",
-    "slappromise-slappart*.service",
+    "slappromises-slappart*.service",
 ];
 
 /// A unit of a partition.
@@ -17,7 +17,8 @@ pub enum UnitName {
     Program(PartitionName, ProgramName),
     Slice(PartitionName),
     Instantiate(PartitionName),
-    Promise(PartitionName, ProgramName),
+    /// What checks its promises.
+    Promises(PartitionName),
 }
 
 impl UnitName {
@@ -27,7 +28,7 @@ impl UnitName {
             Self::Program(partition, _)
             | Self::Slice(partition)
             | Self::Instantiate(partition)
-            | Self::Promise(partition, _) => *partition,
+            | Self::Promises(partition) => *partition,
         }
     }
 
@@ -40,16 +41,12 @@ impl UnitName {
         if let Some(partition) = service.strip_prefix("slapinstantiate-") {
             return Some(Self::Instantiate(partition.parse().ok()?));
         }
-        let (rest, is_promise) = match service.strip_prefix("slappromise-") {
-            Some(rest) => (rest, true),
-            None => (service, false),
-        };
-        let (partition, program) = rest.split_once('-')?;
+        if let Some(partition) = service.strip_prefix("slappromises-") {
+            return Some(Self::Promises(partition.parse().ok()?));
+        }
+        let (partition, program) = service.split_once('-')?;
         let (partition, program) = (partition.parse().ok()?, ProgramName::new(program).ok()?);
-        Some(match is_promise {
-            true => Self::Promise(partition, program),
-            false => Self::Program(partition, program),
-        })
+        Some(Self::Program(partition, program))
     }
 }
 
@@ -59,9 +56,7 @@ impl std::fmt::Display for UnitName {
             Self::Program(partition, program) => write!(f, "{partition}-{program}.service"),
             Self::Slice(partition) => write!(f, "{partition}.slice"),
             Self::Instantiate(partition) => write!(f, "slapinstantiate-{partition}.service"),
-            Self::Promise(partition, program) => {
-                write!(f, "slappromise-{partition}-{program}.service")
-            }
+            Self::Promises(partition) => write!(f, "slappromises-{partition}.service"),
         }
     }
 }
@@ -77,7 +72,7 @@ mod tests {
             "slappart17-a-b.c_d.service",
             "slappart3.slice",
             "slapinstantiate-slappart3.service",
-            "slappromise-slappart3-nginx-answers.service",
+            "slappromises-slappart3.service",
         ] {
             let unit = UnitName::parse(name).unwrap();
             assert_eq!(unit.to_string(), name);

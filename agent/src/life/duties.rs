@@ -13,6 +13,7 @@ use crate::config::{Role, Settings};
 use crate::desired::SoftwareUrl;
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
+use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::master::{self, Master};
 use crate::provision;
@@ -61,10 +62,10 @@ pub(super) async fn run(
         prefix: membership.prefix(),
     };
     tokio::select! {
-        () = reconcile::run(&workload, &*master, places, board, wanted, life.world, wakes, report) => {
+        () = reconcile::run(&workload, &*master, places, board, wanted, life.world, wakes, report.clone()) => {
             anyhow::bail!("the loop ended")
         }
-        ended = workload.watch_units() => {
+        ended = workload.watch_units(&report) => {
             ended.context("systemd is not heard any more")?;
             anyhow::bail!("systemd is not heard any more")
         }
@@ -104,7 +105,17 @@ fn workload(
         url: url.unwrap_or_default(),
         computer,
     };
-    Workload::new(paths, fetcher(master, settings), workshop, origin)
+    let issuer = origin.url.starts_with("https://").then(|| issuer(master));
+    Workload::new(paths, fetcher(master, settings), workshop, origin, issuer)
+}
+
+/// Where there is TLS, instances are known by certificates.
+fn issuer(master: &Arc<Master>) -> Issuer {
+    let master = Arc::clone(master);
+    Issuer::new(move |partition| {
+        let master = Arc::clone(&master);
+        async move { master.instance_certificate(partition).await }
+    })
 }
 
 /// A source that has nothing more to say does not end the others.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use slap::client::{CallError, Client};
-use slap::forms::{InstanceForm, SoftwareForm};
+use slap::client::{CallError, Client, InstanceCertificate};
+use slap::forms::{BangForm, InstanceForm, SoftwareForm};
 use slap::state::{InstanceReport, SoftwareReport};
 use slap::v1::NodeReport;
 use slap::{ComputerConfiguration, PartitionId};
@@ -56,6 +56,9 @@ impl Upstream for Master {
                 self.instance(*partition, InstanceReport::Stopped, "").await
             }
             Report::Destroyed { partition } => {
+                // As the peer: what is gone was stopped first.
+                self.instance(*partition, InstanceReport::Stopped, "")
+                    .await?;
                 self.instance(*partition, InstanceReport::Destroyed, "")
                     .await
             }
@@ -63,6 +66,8 @@ impl Upstream for Master {
                 self.instance(*partition, InstanceReport::Error, message)
                     .await
             }
+            Report::Requested { partition, titles } => self.requested(*partition, titles).await,
+            Report::Bang { partition, message } => self.bang(*partition, message).await,
             Report::Connection {
                 partition,
                 parameters,
@@ -142,6 +147,50 @@ impl Master {
             client
                 .report_instance(self.form(partition), report, log)
                 .await
+        };
+        self.call(call).await.map_err(said)
+    }
+
+    /// Has a certificate made for the instance in a partition.
+    pub async fn instance_certificate(
+        &self,
+        partition: PartitionName,
+    ) -> Result<InstanceCertificate, String> {
+        let call = |client: Arc<Client>| async move {
+            client.instance_certificate(&self.form(partition)).await
+        };
+        let issued = self
+            .call(call)
+            .await
+            .map_err(|error| words::reason(&error))?;
+        if issued.certificate.is_empty() || issued.key.is_empty() {
+            return Err("the master gives none".to_owned());
+        }
+        Ok(issued)
+    }
+
+    async fn requested(
+        &self,
+        partition: PartitionName,
+        titles: &[String],
+    ) -> Result<(), UpstreamError> {
+        let call = |client: Arc<Client>| async move {
+            client.report_requested(self.form(partition), titles).await
+        };
+        match self.call(call).await {
+            // slapproxy and old masters do not care.
+            Err(CallError::NotFound(_)) => Ok(()),
+            other => other.map_err(said),
+        }
+    }
+
+    async fn bang(&self, partition: PartitionName, message: &str) -> Result<(), UpstreamError> {
+        let call = |client: Arc<Client>| async move {
+            let form = BangForm {
+                instance: self.form(partition),
+                message: message.to_owned(),
+            };
+            client.bang(&form).await
         };
         self.call(call).await.map_err(said)
     }

@@ -34,6 +34,7 @@ fn instance(state: RequestedState, timestamp: &str, greeting: &str) -> Instance 
         parameters: BTreeMap::from([("greeting".into(), greeting.into())]),
         shared: Vec::new(),
         ip_list: Vec::new(),
+        retention_days: 0.0,
         connection: BTreeMap::new(),
     }
 }
@@ -88,7 +89,13 @@ impl World {
             slice: false,
             loose_ends: false,
             promises: Promises::Unknown,
-            promises_due: true,
+            has_promises: false,
+            watched: None,
+            crashing: None,
+            certified: false,
+            retention: Retention::Over,
+            takes_leave: false,
+            requested: Vec::new(),
             connection: None,
             failure: None,
             resting: false,
@@ -110,12 +117,12 @@ impl World {
                 found.units.clear();
                 found.slice = false;
                 found.promises = Promises::Unknown;
-                found.promises_due = true;
+                found.watched = None;
             },
             // The agent was restarted.
             |found| {
                 found.promises = Promises::Unknown;
-                found.promises_due = true;
+                found.watched = None;
                 found.loose_ends = true;
             },
             // A program was stopped, or replaced, by hand.
@@ -148,6 +155,8 @@ impl World {
                 found.programs.clear();
             },
             |found| found.empty = false,
+            |found| found.takes_leave = true,
+            |found| found.certified = false,
             |found| found.processed = Some("garbage".into()),
         ]
     }
@@ -198,15 +207,17 @@ fn carry_out(step: &Step, found: &mut Partition) {
     match step {
         Step::Forget => found.processed = None,
         Step::MakeSlice => found.slice = true,
+        Step::Certify => found.certified = true,
         Step::Instantiate(order) => {
-            assert!(found.slice && found.processed.is_none());
+            assert!(found.certified && found.slice && found.processed.is_none());
             found.order = Some(order.clone());
             found.empty = false;
             let programs = ["web", "task"];
             found.programs = programs
                 .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
                 .into();
-            found.promises_due = true;
+            found.has_promises = true;
+            assert_eq!(found.watched, None);
         }
         Step::Stop(program) => {
             assert!(found.units.remove(program).is_some());
@@ -218,12 +229,16 @@ fn carry_out(step: &Step, found: &mut Partition) {
                 fingerprint: Some(fingerprint.clone()),
             };
             found.units.insert(program.clone(), unit);
-            found.promises = Promises::Unknown;
-            found.promises_due = true;
         }
-        Step::Check => {
+        Step::Watch(subject) => {
+            found.watched = Some(subject.clone());
             found.promises = Promises::Kept;
-            found.promises_due = false;
+            found.loose_ends = true;
+        }
+        Step::Unwatch => {
+            assert!(found.watched.is_some());
+            found.watched = None;
+            found.promises = Promises::Unknown;
         }
         Step::Remember(timestamp) => {
             found.processed = Some(timestamp.clone());
@@ -233,15 +248,25 @@ fn carry_out(step: &Step, found: &mut Partition) {
             found.units.clear();
             found.slice = false;
             found.loose_ends = false;
+            found.watched = None;
+            found.promises = Promises::Unknown;
         }
-        Step::Wipe => {
-            assert!(found.units.is_empty() && !found.loose_ends);
-            found.empty = true;
-            found.processed = None;
-            found.order = None;
-            found.programs.clear();
-        }
+        Step::Retain => found.retention = Retention::Lasts,
+        Step::TakeLeave => assert!(found.takes_leave && found.units.is_empty()),
+        Step::Wipe => wipe(found),
     }
+}
+
+fn wipe(found: &mut Partition) {
+    assert!(found.retention == Retention::Over);
+    assert!(found.units.is_empty() && !found.loose_ends);
+    found.empty = true;
+    found.processed = None;
+    found.order = None;
+    found.programs.clear();
+    found.has_promises = false;
+    found.certified = false;
+    found.takes_leave = false;
 }
 
 #[test]
@@ -308,16 +333,66 @@ fn an_equal_configuration_with_a_newer_timestamp_restarts_nothing() {
         seen.extend(actions);
     }
     let words: Vec<_> = seen.iter().map(ToString::to_string).collect();
+    let found = &world.observed.partitions[&partition()];
+    let subject = found.watched.clone().unwrap();
     let order = instance(RequestedState::Started, "2", "a").order(partition());
     assert_eq!(
         words,
         [
+            "slappart3: watch its promises no more".to_owned(),
             "slappart3: forget the last order".to_owned(),
             format!("slappart3: instantiate order {}", order.as_str()),
-            "slappart3: check its promises".to_owned(),
+            format!("slappart3: watch its promises as {}", subject.as_str()),
             "slappart3: remember order 2".to_owned(),
         ]
     );
+}
+
+#[test]
+fn what_promises_nothing_is_not_watched() {
+    let mut world = World::new();
+    let desired = wishes().remove(2);
+    world.converge(&desired);
+    let found = world.observed.partitions.get_mut(&partition()).unwrap();
+    found.has_promises = false;
+    let unwatch = Action::Partition(partition(), Step::Unwatch);
+    assert_eq!(plan(&desired, &world.observed), [unwatch]);
+    world.converge(&desired);
+    assert_eq!(world.verdict(&desired), Some(Verdict::Started));
+}
+
+#[test]
+fn what_is_to_be_kept_is_kept_and_then_takes_its_leave() {
+    let mut world = World::new();
+    world.converge(&wishes().remove(2));
+    let mut destroyed = wishes().remove(2);
+    let instance = instance(RequestedState::Destroyed, "9", "a");
+    destroyed.partitions.insert(partition(), instance);
+    let found = world.observed.partitions.get_mut(&partition()).unwrap();
+    found.retention = Retention::NotBegun;
+    found.takes_leave = true;
+    let steps = |world: &World| plan(&destroyed, &world.observed);
+    let of = |steps: &[Step]| -> Vec<_> {
+        let steps = steps.iter().cloned();
+        steps
+            .map(|step| Action::Partition(partition(), step))
+            .collect()
+    };
+    assert_eq!(steps(&world), of(&[Step::Halt, Step::Retain]));
+    world.converge(&destroyed);
+    assert_eq!(world.verdict(&destroyed), Some(Verdict::Stopped));
+    let found = world.observed.partitions.get_mut(&partition()).unwrap();
+    found.retention = Retention::Over;
+    assert_eq!(steps(&world), of(&[Step::TakeLeave, Step::Wipe]));
+    let found = &world.observed.partitions[&partition()];
+    let gone = Some(&Software::Absent);
+    let without = plan_partition(
+        partition(),
+        &destroyed.partitions[&partition()],
+        gone,
+        found,
+    );
+    assert_eq!(without, [Step::Wipe]);
 }
 
 #[test]

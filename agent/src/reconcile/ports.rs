@@ -30,6 +30,9 @@ pub trait Node: Sync {
         reports: mpsc::Sender<Report>,
     ) -> impl Future<Output = Converged> + Send;
 
+    /// Has every promise looked at now, due or not.
+    fn look_at_promises(&self);
+
     /// Moves when a pass would see something new.
     fn changes(&self) -> watch::Receiver<u64>;
 }
@@ -130,6 +133,10 @@ impl Node for Workload {
 
     async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
         Workload::converge(self, desired, reports).await
+    }
+
+    fn look_at_promises(&self) {
+        Workload::look_at_promises(self);
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -78,6 +78,8 @@ fn word(report: &Report) -> Option<(&str, &'static str)> {
         | Report::Stopped { .. }
         | Report::Destroyed { .. }
         | Report::InstanceError { .. }
+        | Report::Requested { .. }
+        | Report::Bang { .. }
         | Report::Connection { .. } => None,
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::desired::SoftwareUrl;
 use crate::disk;
+use crate::inside::Inside;
 use crate::instances::confinement::{self, CONFIGURATION_SLICE};
 use crate::partitions::users::{self, Ids, SOFTWARE_USER, UsersError};
 use crate::systemd::{Systemd, SystemdError, property};
@@ -67,6 +68,8 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 const BUILDOUT: &str = "/usr/bin/buildout";
 /// What the profile extends, as it was when it was first downloaded.
 const CACHE: &str = "extends-cache";
+/// As much of a script as is read for what runs it.
+const LONGEST_LINE: u64 = 4096;
 /// Names the builder that a release was built in, and runs in.
 const BUILDER: &str = ".builder";
 
@@ -80,6 +83,26 @@ pub(super) fn read(software: &Utf8Path, folder: &Utf8Path) -> Result<Release, So
         runs: Runs::default(),
         makes: Makes::Buildout(folder.to_owned()),
     })
+}
+
+/// Returns the Python that a release was built with: its buildout names it in its first line.
+pub(super) fn python(folder: &Utf8Path) -> Option<String> {
+    let inside = Inside::open(folder).ok()?;
+    let start = inside.read_start("bin/buildout", LONGEST_LINE).ok()?;
+    python_of(&String::from_utf8_lossy(&start))
+}
+
+/// Reads it as the peer does: a path that is too long for the kernel is called by a shell, in the second line.
+fn python_of(script: &str) -> Option<String> {
+    let mut lines = script.lines();
+    let first = lines.next()?.strip_prefix("#!")?;
+    let named = first.split_whitespace().next()?;
+    if named != "/bin/sh" {
+        return Some(named.to_owned());
+    }
+    let bare = |word: &str| word.trim_matches(['\'', '"']).to_owned();
+    let mut words = lines.next()?.split_whitespace().map(bare);
+    (words.next()? == "exec").then(|| words.next())?
 }
 
 impl Workshop {
@@ -252,6 +275,26 @@ mod tests {
         );
         let odd = profile(&SoftwareUrl::new("https://x/${buildout:x}.cfg"));
         assert_eq!(odd, "[buildout]\nextends = https://x/$${buildout:x}.cfg\n");
+    }
+
+    #[test]
+    fn the_python_of_a_release_is_in_the_first_line_of_its_buildout() {
+        for (script, python) in [
+            ("#!/usr/bin/python3 -S\nimport", Some("/usr/bin/python3")),
+            (
+                "#!/bin/sh\n'''exec' /a/bin/python3 \"$0\"",
+                Some("/a/bin/python3"),
+            ),
+            (
+                "#!/bin/sh\nexec \"/a/bin/python3\" x",
+                Some("/a/bin/python3"),
+            ),
+            ("#!/bin/sh\necho", None),
+            ("import", None),
+            ("", None),
+        ] {
+            assert_eq!(python_of(script).as_deref(), python, "{script}");
+        }
     }
 
     #[test]

@@ -202,13 +202,13 @@ async fn a_job_that_fails_is_an_error_that_says_how() {
 async fn a_program_that_runs_to_its_end_leaves_its_output() {
     let (systemd, log, _keep) = systemd("timeout").await;
     let stopping = systemd
-        .run("slappromise-slappart0-a.service", &[], Duration::ZERO)
+        .run("slapinstantiate-slappart0.service", &[], Duration::ZERO)
         .await;
     assert!(stopping.is_err(), "what runs already cannot be stopped");
     drop((systemd, log));
     let (systemd, log, _keep) = self::systemd("done").await;
     let ran = systemd
-        .run("slappromise-slappart0-a.service", &[], Duration::ZERO)
+        .run("slapinstantiate-slappart0.service", &[], Duration::ZERO)
         .await
         .unwrap();
     assert_eq!(ran.result, "done");
@@ -218,8 +218,24 @@ async fn a_program_that_runs_to_its_end_leaves_its_output() {
     );
     assert_eq!(
         asked(&log)[0],
-        "stop slappromise-slappart0-a.service replace"
+        "stop slapinstantiate-slappart0.service replace"
     );
+}
+
+#[tokio::test]
+async fn a_program_is_spoken_with_over_its_input_and_output() {
+    let (systemd, _log, _keep) = systemd("done").await;
+    let unit = "slappromises-slappart0.service";
+    let mut stream = systemd.converse(unit, &[]).await.unwrap();
+    let mut said = String::new();
+    // The fake closes what it was given.
+    stream.read_to_string(&mut said).await.unwrap();
+    assert_eq!(
+        said,
+        "StandardInputFileDescriptor works\nStandardOutputFileDescriptor works\n"
+    );
+    let (systemd, _log, _keep) = self::systemd("failed").await;
+    assert!(systemd.converse(unit, &[]).await.is_err());
 }
 
 #[tokio::test]
@@ -241,11 +257,13 @@ async fn units_are_listed_by_patterns() {
 #[tokio::test]
 async fn a_change_of_a_partitions_unit_is_noticed_and_no_others() {
     let (systemd, log, theirs) = systemd("done").await;
-    let changes = watch::Sender::new(0);
-    let mut seen = changes.subscribe();
+    let (noticed, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let watching = tokio::spawn({
         let systemd = systemd.clone();
-        async move { systemd.watch_units(changes).await }
+        async move {
+            let notice = async |unit| noticed.send(unit).unwrap();
+            systemd.watch_units(notice).await
+        }
     });
     while asked(&log).is_empty() {
         tokio::task::yield_now().await;
@@ -257,8 +275,8 @@ async fn a_change_of_a_partitions_unit_is_noticed_and_no_others() {
         let removed = FakeSystemd::unit_removed(&emitter, unit.into(), path.clone());
         removed.await.unwrap();
     }
-    seen.changed().await.unwrap();
-    assert_eq!(*seen.borrow(), 1);
+    assert_eq!(seen.recv().await.unwrap(), "slappart0-web.service");
+    assert!(seen.try_recv().is_err());
     drop(theirs);
     drop(emitter);
     let ended = tokio::time::timeout(Duration::from_secs(5), watching).await;

@@ -52,8 +52,9 @@ pub(super) async fn converge(
         observed: Observed::default(),
         outcome: Converged::default(),
     };
-    crew.memory()
-        .retain(|partition| desired.partitions.contains_key(&partition));
+    let is_wanted = |partition| desired.partitions.contains_key(&partition);
+    crew.memory().retain(is_wanted);
+    crew.watches.retain(is_wanted);
     installer.retain(|url| desired.software.contains_key(url));
     pass.look_at_software();
     if let Err(error) = pass.partitions().await {
@@ -108,7 +109,10 @@ impl Pass<'_> {
             paths: self.paths,
             accounts: &accounts,
             units: observe::units(&listed),
+            watches: Some(&self.crew.watches),
             now: Instant::now(),
+            date: self.crew.date(),
+            certifies: self.crew.certifies(),
         };
         for (partition, instance) in &self.desired.partitions {
             self.partition(&sight, *partition, instance).await;
@@ -155,7 +159,6 @@ impl Pass<'_> {
                 release,
             });
         }
-        // A routine look at promises does not make an instance pending.
         self.conclude(name, instance, Some(&found), verdict).await;
         self.observed.partitions.insert(name, found);
     }
@@ -197,9 +200,7 @@ impl Pass<'_> {
             let remembered = memory.of(name);
             match remembered.failure(&goal, now) {
                 Some((_, rest)) => Some(rest),
-                None if instance.state == RequestedState::Started => {
-                    remembered.promises.next_look(now)
-                }
+                None if instance.state == RequestedState::Started => remembered.calm_in(now),
                 None => None,
             }
         };

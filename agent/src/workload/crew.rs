@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use slap::configuration::PartitionConfiguration;
 use tokio::sync::{Semaphore, watch};
@@ -12,10 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{Clock, Paths};
-use crate::apply::{Done, Hands};
+use crate::apply::Hands;
 use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
 use crate::instances::confinement::Place;
+use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::instances::units::UnitName;
 use crate::memory::{Goal, Memory, goal};
@@ -23,6 +25,7 @@ use crate::observe::{self, Sight};
 use crate::observed::Software;
 use crate::partitions::users;
 use crate::plan::{Step, plan_partition};
+use crate::promises::Watches;
 use crate::software::Release;
 use crate::systemd::Systemd;
 
@@ -31,12 +34,14 @@ use crate::systemd::Systemd;
 pub(super) struct Crew {
     paths: Paths,
     pub(super) systemd: Systemd,
+    pub(super) watches: Watches,
     clock: Clock,
+    issuer: Option<Issuer>,
     origin: Arc<Origin>,
     changes: watch::Sender<u64>,
     memory: Arc<Mutex<Memory>>,
     works: Arc<Mutex<BTreeMap<PartitionName, Work>>>,
-    /// How many partitions are worked on, and how many are being configured, at once.
+    /// How many partitions are configured at once, and how many are worked on otherwise.
     hands: Arc<Semaphore>,
     configuring: Arc<Semaphore>,
 }
@@ -67,12 +72,15 @@ impl Crew {
         systemd: Systemd,
         clock: Clock,
         origin: Origin,
+        issuer: Option<Issuer>,
         changes: watch::Sender<u64>,
     ) -> Self {
         Self {
             paths,
-            systemd,
             clock,
+            issuer,
+            watches: Watches::new(systemd.clone(), changes.clone()),
+            systemd,
             origin: Arc::new(origin),
             changes,
             memory: Arc::default(),
@@ -89,6 +97,15 @@ impl Crew {
             Some((PartitionName::new(index), configuration.resource_file()))
         });
         self.memory().resources = named.collect();
+    }
+
+    pub(super) fn date(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    /// Whether the master knows instances by certificates.
+    pub(super) fn certifies(&self) -> bool {
+        self.issuer.is_some()
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -110,6 +127,13 @@ impl Crew {
         }
     }
 
+    /// Returns whether somebody works on a partition.
+    pub(super) fn is_busy(&self, partition: PartitionName) -> bool {
+        let works = lock(&self.works);
+        let work = works.get(&partition);
+        work.is_some_and(|work| !work.handle.is_finished())
+    }
+
     /// Sets somebody to work.
     pub(super) fn begin(&self, order: Order) {
         let goal = goal(order.partition, &order.instance);
@@ -124,7 +148,6 @@ impl Crew {
     }
 
     async fn work(&self, order: &Order) {
-        let _hands = self.hands.acquire().await;
         let result = self.rounds(order).await;
         let mut memory = self.memory();
         let remembered = memory.of(order.partition);
@@ -148,9 +171,6 @@ impl Crew {
             for step in &steps {
                 self.act(order, step).await?;
             }
-            if steps == [Step::Check] && !self.promises_kept(order) {
-                return Ok(());
-            }
         }
         Ok(())
     }
@@ -161,7 +181,7 @@ impl Crew {
             format!("{partition}-*.service"),
             UnitName::Slice(partition).to_string(),
             UnitName::Instantiate(partition).to_string(),
-            format!("slappromise-{partition}-*.service"),
+            UnitName::Promises(partition).to_string(),
         ];
         let listed = self
             .systemd
@@ -172,7 +192,10 @@ impl Crew {
             paths: &self.paths,
             accounts: &accounts,
             units: observe::units(&listed),
+            watches: Some(&self.watches),
             now: Instant::now(),
+            date: (self.clock)(),
+            certifies: self.issuer.is_some(),
         };
         let mut memory = self.memory();
         let remembered = memory.of(partition);
@@ -204,28 +227,23 @@ impl Crew {
             release: order.release.as_deref(),
             origin: &self.origin,
             resource: resource.as_deref(),
+            watches: &self.watches,
+            issuer: self.issuer.as_ref(),
             clock: self.clock,
         };
         let _turn = if matches!(step, Step::Instantiate(_)) {
             Some(self.configuring.acquire().await)
-        } else {
+        } else if matches!(step, Step::TakeLeave) {
+            // It takes as long as it takes, and holds up nobody else.
             None
+        } else {
+            Some(self.hands.acquire().await)
         };
-        let done = hands.apply(step).await?;
-        let mut memory = self.memory();
-        let promises = &mut memory.of(order.partition).promises;
-        match done {
-            Done::Nothing => {}
-            Done::Started => promises.program_started(Instant::now()),
-            Done::Checked(result) => promises.checked(Instant::now(), result),
+        hands.apply(step).await?;
+        if let Step::Start(program, _) = step {
+            self.memory().of(order.partition).made_anew(program);
         }
         Ok(())
-    }
-
-    fn promises_kept(&self, order: &Order) -> bool {
-        let mut memory = self.memory();
-        let promises = memory.of(order.partition).promises.promises(Instant::now());
-        promises == crate::observed::Promises::Kept
     }
 }
 

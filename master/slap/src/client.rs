@@ -20,7 +20,7 @@ pub use error::{CallError, SetupError, TlsRefusal};
 pub use forward::Forwarded;
 pub use releases::Download;
 pub use tls::{Clock, Identity, pinned, pins_of_pem, trusting};
-pub use verbs::Tag;
+pub use verbs::{InstanceCertificate, Tag};
 
 /// Whom to believe.
 #[derive(Clone, Debug, PartialEq, Eq)]

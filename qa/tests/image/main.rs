@@ -21,10 +21,11 @@ const UNWANTED_PACKAGES: [&str; 10] = [
     "wget",
     "python3-minimal",
 ];
-const OURS: [&str; 4] = [
+const OURS: [&str; 5] = [
     "slapbox",
     "slapbox-agent",
     "slapbox-master",
+    "slapbox-promises",
     "slapbox-re6st",
 ];
 

@@ -73,6 +73,8 @@ async fn a_box_builds_software_and_runs_it() -> Result<()> {
         site.parameter = "color=blue".to_owned();
         stage.start(&site).await?;
         stage.says(&url, "blue").await?;
+        stage.survives_a_crash(&url, "blue").await?;
+        stage.says_when_a_promise_is_broken().await?;
 
         // What cannot be built is reported with what buildout said, and disturbs nobody.
         let broken = stage.shelf.url("broken.cfg");
@@ -179,6 +181,43 @@ impl Stage<'_> {
         self.proxy.hears(&told).await
     }
 
+    /// A service that ends is started again, and its tree hears of it.
+    async fn survives_a_crash(&mut self, url: &str, wanted: &str) -> Result<()> {
+        let kill = [
+            "systemctl",
+            "kill",
+            "--signal=KILL",
+            "slappart0-web.service",
+        ];
+        self.cell.namespace().run(&kill)?;
+        self.proxy.hears(&["softwareInstanceBang"]).await?;
+        self.says(url, wanted).await?;
+        // slapproxy wants all of the tree looked at again.
+        self.cell.looks_again()?;
+        self.proxy.hears(&["startedComputerPartition"]).await
+    }
+
+    /// The promise, a Python module of the release, bangs, and the box reports what it says.
+    async fn says_when_a_promise_is_broken(&mut self) -> Result<()> {
+        let broken = "/srv/slapgrid/slappart0/www/broken";
+        self.cell.namespace().run(&["touch", broken])?;
+        self.cell.looks_again()?;
+        let told = ["softwareInstanceBang", "softwareInstanceError"];
+        self.proxy.hears(&told).await?;
+        let results = "/srv/slapgrid/slappart0/.slapgrid/promise/result";
+        let result = self.cell.text(&format!("{results}/page.status.json"))?;
+        let result: serde_json::Value = serde_json::from_str(&result)?;
+        ensure!(
+            result["result"]["type"] == "Anomaly Result"
+                && result["result"]["failed"] == true
+                && result["result"]["message"] == "the page is out of order: somebody broke it",
+            "{result}"
+        );
+        self.cell.namespace().run(&["rm", broken])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["startedComputerPartition"]).await
+    }
+
     /// Takes the URL out of what `slapos request` prints.
     fn published(&self, site: &Site<'_>) -> Result<String> {
         let told = self.request(site, &[])?;
@@ -210,7 +249,8 @@ impl Stage<'_> {
     async fn destroy(&mut self, site: &Site<'_>) -> Result<()> {
         self.request(site, &["--state", "destroyed"])?;
         self.cell.looks_again()?;
-        self.proxy.hears(&["destroyedComputerPartition"]).await?;
+        let told = ["stoppedComputerPartition", "destroyedComputerPartition"];
+        self.proxy.hears(&told).await?;
         let partition = "/srv/slapgrid/slappart0";
         self.cell.holds_only(partition, &[".slapos-resource"])
     }

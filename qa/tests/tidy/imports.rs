@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Node, Package};
 use crate::tree::{none, workspace};
 
 /// A crate, and what its own code must not name.
-const TABLE: [(&str, &[&str]); 9] = [
+const TABLE: [(&str, &[&str]); 10] = [
     (
         "slap",
         &["axum", "slapbox-agent", "slapbox-master", "sqlx", "zbus"],
@@ -29,6 +29,17 @@ const TABLE: [(&str, &[&str]); 9] = [
     (
         "slapbox-agent",
         &["slapbox-master", "sqlx", "axum", "rtnetlink"],
+    ),
+    (
+        "slapbox-promises",
+        &[
+            "reqwest",
+            "slap",
+            "slapbox-agent",
+            "slapbox-master",
+            "tokio",
+            "zbus",
+        ],
     ),
     (
         "slapbox-master",

@@ -88,6 +88,10 @@ impl Node for FakeNode {
             .unwrap_or_default()
     }
 
+    fn look_at_promises(&self) {
+        self.asked.lock().unwrap().push("look at promises".into());
+    }
+
     fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

@@ -24,6 +24,37 @@ use crate::xml::{self, DocumentError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag(String);
 
+/// By what an instance is known to its master.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InstanceCertificate {
+    /// The certificate in PEM; empty where a master knows nobody by certificates.
+    pub certificate: String,
+    /// Its key in PEM.
+    pub key: String,
+}
+
+impl InstanceCertificate {
+    fn from_xml(text: &str) -> Result<Self, DocumentError> {
+        let fields = xml::read(text)?;
+        let field = |name: &str| {
+            let Value::Dict(fields) = &fields else {
+                return None;
+            };
+            fields.get(name).and_then(Value::scalar_text)
+        };
+        Ok(Self {
+            certificate: field("certificate").unwrap_or_default(),
+            key: field("key").unwrap_or_default(),
+        })
+    }
+}
+
+impl std::fmt::Debug for InstanceCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InstanceCertificate(…)")
+    }
+}
+
 fn full_information(computer: &ComputerId) -> Call {
     Call::get(["getFullComputerInformation"]).query("computer_id", computer)
 }
@@ -183,6 +214,35 @@ impl Client {
             "setComputerPartitionConnectionXml",
             &form.instance,
             form.to_pairs(),
+        )
+        .await
+    }
+
+    /// `getComputerPartitionCertificate`: a certificate by which an instance is known, with its key, which the master does not keep.
+    pub async fn instance_certificate(
+        &self,
+        instance: &InstanceForm,
+    ) -> Result<InstanceCertificate, CallError> {
+        let call = Call::get(["getComputerPartitionCertificate"])
+            .query("computer_id", &instance.computer)
+            .query("computer_partition_id", &instance.partition);
+        let text = self.text(&call).await?;
+        InstanceCertificate::from_xml(&text).map_err(|err| bad_answer(&call, err))
+    }
+
+    /// `updateComputerPartitionRelatedInstanceList`: what an instance requested of others when it was last processed, by title.
+    pub async fn report_requested(
+        &self,
+        instance: InstanceForm,
+        titles: &[String],
+    ) -> Result<(), CallError> {
+        let titles = titles.iter().cloned().map(Value::String).collect();
+        let mut pairs = instance.to_pairs();
+        pairs.push(("instance_reference_xml", xml::write(&Value::List(titles))));
+        self.post_as(
+            "updateComputerPartitionRelatedInstanceList",
+            &instance,
+            pairs,
         )
         .await
     }
