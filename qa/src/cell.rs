@@ -9,17 +9,34 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::eventually::{eventually, seconds};
 use crate::files;
 use crate::namespace::Namespace;
-use crate::story::act;
+use crate::story::{act, detail};
 
 const BOOT: &str = include_str!("cell/boot.sh");
 const PRIVATE: &[&str] = &["--net", "--mount", "--pid", "--uts", "--ipc", "--cgroup"];
+/// Ends what is left in a control group, and removes it with all below it.
+const DISBAND: &str = "set -e
+mount -t cgroup2 cgroup2 /mnt
+cd /mnt
+[ -d \"$1\" ] || exit 0
+echo 1 > \"$1/cgroup.kill\"
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+    find \"$1\" -depth -type d -exec rmdir {} + 2>/dev/null && exit 0
+    sleep 0.1
+done
+exit 1";
 
 /// A box that runs until it is dropped.
 #[derive(Debug)]
 pub struct Cell {
     namespace: Namespace,
     folder: Utf8PathBuf,
+    /// Goes after what is in it.
+    _group: Group,
 }
+
+/// The control group that everything in the box is in.
+#[derive(Debug)]
+struct Group(String);
 
 impl Cell {
     /// Boots the `/usr` of this image with a configuration document; what it says goes into `folder`.
@@ -32,12 +49,16 @@ impl Cell {
         files::put(&told, document)?;
         std::fs::create_dir(&root).with_context(|| format!("cannot create {root}"))?;
         let mut boot = Command::new("sh");
-        boot.args([&script, usr, &root, &told]);
+        let place = folder.parent().and_then(Utf8Path::file_name);
+        let place = place.context("a box is somebody's")?;
+        let group = Group(format!("slapbox-qa-{place}-{}", std::process::id()));
+        boot.args([&script, usr, &root, &told]).arg(&group.0);
         let log = folder.join("box.log");
         let namespace = Namespace::keep("a box", PRIVATE, &[], &boot, &log)?;
         let mut cell = Self {
             namespace,
             folder: folder.to_owned(),
+            _group: group,
         };
         cell.is_up().await?;
         Ok(cell)
@@ -88,5 +109,15 @@ impl Cell {
         let there: Vec<&str> = listed.lines().collect();
         ensure!(there == names, "{folder} holds {there:?}, not {names:?}");
         Ok(())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut disband = Command::new("unshare");
+        disband.args(["--mount", "sh", "-c", DISBAND, "sh", &self.0]);
+        if !disband.status().is_ok_and(|status| status.success()) {
+            detail(format_args!("the control group {} is left", self.0));
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! A piece of this machine for a test that needs root: private network, mounts and processes, over a copy of `/etc` and empty
 //! state. It ends with its value, and so does all that was made in it.
 
+use std::fs::File;
 use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
+use nix::sched::{CloneFlags, setns};
 
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
@@ -78,6 +80,29 @@ impl Namespace {
     /// A command of this machine in the namespace's network alone.
     pub fn command_beside(&self, program: &str) -> Result<Command> {
         self.entering(&["--net"], program)
+    }
+
+    /// Does something in the namespace's network alone: what it connects to is there.
+    pub async fn in_its_network<T: Send + 'static>(
+        &self,
+        work: impl AsyncFnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let path = format!("/proc/{}/ns/net", self.first_process()?);
+        let network = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+        // A thread enters for good, so it is one that nobody else will use.
+        let (done, result) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let begin = || -> Result<_> {
+                setns(network, CloneFlags::CLONE_NEWNET).context("cannot enter the network")?;
+                let runtime = tokio::runtime::Builder::new_current_thread();
+                let runtime = { runtime }.enable_all().build();
+                runtime.context("cannot start a runtime")
+            };
+            let ended = begin().and_then(|runtime| runtime.block_on(work()));
+            // Nobody waits any more if the bench was interrupted.
+            let _ = done.send(ended);
+        });
+        result.await.context("what was done there has panicked")?
     }
 
     fn entering(&self, what: &[&str], program: &str) -> Result<Command> {

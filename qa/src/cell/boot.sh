@@ -1,7 +1,7 @@
-# Boots the product's /usr in private namespaces, as a container's manager would: boot.sh USR.raw ROOT DOCUMENT
+# Boots the product's /usr in private namespaces, as a container's manager would: boot.sh USR.raw ROOT DOCUMENT GROUP
 # Root is memory; what is mounted here ends with the first process, which is systemd.
 set -eu
-usr=$1 root=$2 document=$3
+usr=$1 root=$2 document=$3 group=$4
 
 mount -t tmpfs -o mode=755 cell "$root"
 cd "$root"
@@ -17,7 +17,11 @@ fi
 mount -t proc proc proc
 # Shows the interfaces of this network, not of the machine's.
 mount -t sysfs sysfs sys
+# The box's control groups are below one of its own: two boxes have units of the same names.
 mount -t cgroup2 cgroup2 sys/fs/cgroup
+mkdir "sys/fs/cgroup/$group"
+echo $$ > "sys/fs/cgroup/$group/cgroup.procs"
+umount sys/fs/cgroup
 mount -t tmpfs -o mode=755 dev dev
 for device in null zero full random urandom tty net/tun; do
     mkdir -p "dev/$(dirname "$device")"
@@ -40,4 +44,7 @@ cp "$document" var/lib/slapbox/configuration.toml
 pivot_root . old
 umount -l old
 rmdir old
-exec env -i container=slapbox /usr/lib/systemd/systemd --system
+# What is its own group from here on is the root of all that it sees.
+exec unshare --cgroup sh -c '
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    exec env -i container=slapbox /usr/lib/systemd/systemd --system'
