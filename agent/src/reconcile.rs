@@ -26,6 +26,9 @@ pub use overlay::{OverlayState, read as read_overlay};
 pub use ports::{Kind, Made, Node, Upstream, UpstreamError};
 pub use wake::{Wake, follow_changes, follow_master, follow_overlay, follow_requests, tick};
 
+/// How many times as long as a pass took, changes on the node wait for the next one.
+const RESTS: u32 = 4;
+
 /// What the loop is told once.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -95,9 +98,17 @@ pub async fn run<N: Node, U: Upstream>(
     };
     state.recall();
     let mut again: Option<Instant> = None;
-    while let Some(wake) = wake::next(&mut wakes, again).await {
+    let mut rested = Instant::now();
+    while let Some(wake) = wake::next(&mut wakes, again, rested).await {
         tracing::debug!("woke: {wake}");
+        let begun = Instant::now();
         again = state.pass(&wake).await.map(|after| Instant::now() + after);
+        let took = begun.elapsed();
+        rested = Instant::now() + took * RESTS;
+        if wake == Wake::Asked {
+            let took = took.as_secs_f64();
+            tracing::info!("looked at everything, as was asked, in {took:.3} s");
+        }
     }
 }
 

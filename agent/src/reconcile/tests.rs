@@ -300,11 +300,29 @@ async fn reasons_that_come_together_are_one() {
     ] {
         wake.send(reason).await.unwrap();
     }
-    assert_eq!(wake::next(&mut wakes, None).await, Some(Wake::Timer));
-    let soon = Some(Instant::now() + Duration::from_secs(1));
-    assert_eq!(wake::next(&mut wakes, soon).await, Some(Wake::Again));
+    let now = Instant::now();
+    assert_eq!(wake::next(&mut wakes, None, now).await, Some(Wake::Timer));
+    let soon = Some(now + Duration::from_secs(1));
+    assert_eq!(wake::next(&mut wakes, soon, now).await, Some(Wake::Again));
     drop(wake);
-    assert_eq!(wake::next(&mut wakes, None).await, None);
+    assert_eq!(wake::next(&mut wakes, None, now).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_wait_for_the_rest_after_a_pass_and_nothing_else_does() {
+    let (wake, mut wakes) = mpsc::channel(16);
+    let begun = Instant::now();
+    let rested = begun + Duration::from_millis(400);
+    wake.send(Wake::UnitChanged).await.unwrap();
+    let woken = wake::next(&mut wakes, None, rested).await;
+    assert_eq!((woken, Instant::now()), (Some(Wake::UnitChanged), rested));
+
+    let rested = rested + Duration::from_millis(400);
+    wake.send(Wake::UnitChanged).await.unwrap();
+    wake.send(Wake::Asked).await.unwrap();
+    let woken = wake::next(&mut wakes, None, rested).await;
+    assert_eq!(woken, Some(Wake::Asked));
+    assert!(Instant::now() < rested);
 }
 
 #[tokio::test(start_paused = true)]

@@ -68,8 +68,13 @@ impl fmt::Display for Wake {
     }
 }
 
-/// The next reason to wake; those that came while the loop was busy are one.
-pub(super) async fn next(wakes: &mut mpsc::Receiver<Wake>, again: Option<Instant>) -> Option<Wake> {
+/// The next reason to wake; those that came while the loop was busy are one. Changes on the node, which come by the hundred while many
+/// instances change, are looked at together and not before `rested`; nothing else waits for that.
+pub(super) async fn next(
+    wakes: &mut mpsc::Receiver<Wake>,
+    again: Option<Instant>,
+    rested: Instant,
+) -> Option<Wake> {
     let first = match again {
         None => wakes.recv().await?,
         Some(at) => match tokio::time::timeout_at(at, wakes.recv()).await {
@@ -78,6 +83,12 @@ pub(super) async fn next(wakes: &mut mpsc::Receiver<Wake>, again: Option<Instant
         },
     };
     let mut greatest = first;
+    while greatest <= Wake::UnitChanged {
+        match tokio::time::timeout_at(rested, wakes.recv()).await {
+            Ok(Some(wake)) => greatest = greatest.max(wake),
+            Ok(None) | Err(_) => break,
+        }
+    }
     while let Ok(wake) = wakes.try_recv() {
         greatest = greatest.max(wake);
     }
