@@ -60,6 +60,8 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 const RESTART_AFTER_AT_MOST: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 const MOST_TASKS: u64 = 4096;
+/// A tenth of what others get, as the slice of configuration has it.
+const YIELDING: i32 = 10;
 const MOST_FILES: u64 = 65_536;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -95,6 +97,8 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
         property("Group", place.ids.gid.to_string()),
         property("UMask", 0o027_u32),
         property("LimitNOFILE", MOST_FILES),
+        // Beside what the slice may have, where nothing counts the tasks of slices: the user is the partition's alone.
+        property("LimitNPROC", MOST_TASKS),
         property("KillMode", "control-group"),
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
     ];
@@ -136,6 +140,7 @@ pub fn building(
         property("Group", ids.gid.to_string()),
         property("UMask", 0o027_u32),
         property("LimitNOFILE", MOST_FILES),
+        property("LimitNPROC", MOST_TASKS),
         property("TasksMax", MOST_TASKS),
         property("KillMode", "control-group"),
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
@@ -163,6 +168,8 @@ fn running(run: Run) -> Vec<Property> {
             property("Type", "oneshot"),
             property("Restart", "no"),
             property("TimeoutStartUSec", micros(limit)),
+            // What builds, configures and checks yields to what serves, also where nothing weighs slices.
+            property("Nice", YIELDING),
         ],
         Run::Helper => vec![property("Type", "exec"), property("Restart", "no")],
         Run::Service => restarting("always"),

@@ -19,6 +19,8 @@ pub enum Value {
     Flag(bool),
     /// A number of 32 bits.
     Small(u32),
+    /// A number of 32 bits that may be negative.
+    Signed(i32),
     /// A number of 64 bits: sizes, sets of bits, times in microseconds.
     Large(u64),
     /// A list of what is allowed (or, with false, not).
@@ -63,6 +65,12 @@ impl From<u32> for Value {
     }
 }
 
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Self::Signed(number)
+    }
+}
+
 impl From<u64> for Value {
     fn from(number: u64) -> Self {
         Self::Large(number)
@@ -82,6 +90,7 @@ impl From<&Value> for OwnedVariant {
             Value::Texts(texts) => texts.clone().into(),
             Value::Flag(flag) => (*flag).into(),
             Value::Small(number) => (*number).into(),
+            Value::Signed(number) => (*number).into(),
             Value::Large(number) => (*number).into(),
             Value::Allowed(allowed, names) => (*allowed, names.clone()).into(),
             Value::Binds(binds) => {
@@ -118,6 +127,7 @@ impl fmt::Display for Value {
             Self::Flag(true) => f.write_str("yes"),
             Self::Flag(false) => f.write_str("no"),
             Self::Small(number) => number.fmt(f),
+            Self::Signed(number) => number.fmt(f),
             Self::Large(number) => number.fmt(f),
             Self::Allowed(true, names) => f.write_str(&names.join(" ")),
             Self::Allowed(false, names) => write!(f, "~{}", names.join(" ")),

@@ -60,7 +60,7 @@ fn a_task_and_a_promise_differ_only_in_how_they_run() {
     assert_eq!(only(&task), "Restart=on-failure\nRemainAfterExit=yes");
     assert_eq!(
         only(&promise),
-        "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000"
+        "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000\nNice=10"
     );
 }
 
@@ -99,6 +99,8 @@ fn a_description_says_what_a_unit_was_started_as() {
 fn every_property_has_the_type_that_systemd_expects() {
     let mut all = properties(&place(), &release(&[]), &program(Run::Task));
     all.extend(properties(&place(), &release(&[]), &program(Run::Service)));
+    let once = Run::Once(Duration::from_secs(20));
+    all.extend(properties(&place(), &release(&[]), &program(once)));
     all.extend(slice_properties(PartitionName::new(7)));
     let mut types: BTreeMap<&str, String> = BTreeMap::new();
     for property in &all {
