@@ -171,7 +171,11 @@ fn running(run: Run) -> Vec<Property> {
             // What builds, configures and checks yields to what serves, also where nothing weighs slices.
             property("Nice", YIELDING),
         ],
-        Run::Helper => vec![property("Type", "exec"), property("Restart", "no")],
+        Run::Helper => vec![
+            property("Type", "exec"),
+            property("Restart", "no"),
+            property("Nice", YIELDING),
+        ],
         Run::Service => restarting("always"),
         Run::Task => {
             let mut all = restarting("on-failure");
