@@ -19,7 +19,7 @@ mount -t cgroup2 cgroup2 /mnt
 cd /mnt
 [ -d \"$1\" ] || exit 0
 echo 1 > \"$1/cgroup.kill\"
-for attempt in 1 2 3 4 5 6 7 8 9 10; do
+for attempt in $(seq 100); do
     find \"$1\" -depth -type d -exec rmdir {} + 2>/dev/null && exit 0
     sleep 0.1
 done

@@ -5,6 +5,7 @@ mod boots;
 mod image;
 mod master;
 mod native;
+mod node;
 
 use std::io::Write as _;
 
@@ -96,13 +97,15 @@ pub enum Part {
     Boots,
     /// The master beside the original slapproxy, and under load.
     Master,
+    /// A node with 200 instances, and the original's node beside it.
+    Node,
 }
 
 /// Measures the named parts, or all, and prints the figures.
 pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     let is_meant = |part| parts.is_empty() || parts.contains(&part);
     let host = Host::prepare().await?;
-    if [Part::Image, Part::Native, Part::Boots]
+    if [Part::Image, Part::Native, Part::Boots, Part::Node]
         .into_iter()
         .any(is_meant)
     {
@@ -124,6 +127,10 @@ pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     if is_meant(Part::Master) {
         act("the master beside slapproxy, and under load");
         figures.extend(master::measure(&host).await?);
+    }
+    if is_meant(Part::Node) {
+        act("a node with 200 instances");
+        figures.extend(node::measure(&host).await?);
     }
     print(&figures, json)
 }

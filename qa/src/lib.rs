@@ -5,6 +5,7 @@
 //! from outside. Everything the bench starts dies with it.
 
 pub mod accelerator;
+pub mod archive;
 pub mod blob;
 pub mod cell;
 pub mod child;
@@ -24,6 +25,7 @@ pub mod master;
 pub mod namespace;
 pub mod network;
 pub mod node;
+pub mod open_master;
 pub mod operator;
 pub mod partitions;
 pub mod peer;

@@ -1,6 +1,7 @@
 //! Load: calls made beforehand, sent over connections that are kept, and timed. It writes bytes and reads bytes, so that what is
 //! measured is the server. It knows HTTP as far as it needs to, and nothing of what the calls mean.
 
+mod pace;
 mod process;
 mod tally;
 mod wire;
@@ -12,8 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+pub use pace::pace;
 pub use process::Usage;
 pub use tally::Tally;
+pub(crate) use tally::number;
 pub use wire::{Answer, Line, Target};
 
 /// When a load ends.

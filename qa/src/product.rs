@@ -126,6 +126,11 @@ pub fn target() -> Result<Utf8PathBuf> {
 /// Set by somebody who tries programs before they are in an image: the folder they lie in.
 const PROGRAMS: &str = "SLAPBOX_QA_PROGRAMS";
 
+/// Whether somebody does.
+pub(crate) fn has_other_programs() -> bool {
+    std::env::var_os(PROGRAMS).is_some()
+}
+
 /// A program as it lies in the image: what is tested is what is shipped.
 pub fn program(name: &str) -> Result<Utf8PathBuf> {
     let folder = match std::env::var(PROGRAMS) {

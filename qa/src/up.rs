@@ -11,7 +11,7 @@ use crate::instance::Forwarded;
 use crate::lab::Lab;
 use crate::master::Master;
 use crate::node::Node;
-use crate::product::Product;
+use crate::product::{self, Product};
 use crate::run::run;
 use crate::seed::Seed;
 use crate::story::{act, detail, spoken};
@@ -62,8 +62,12 @@ pub async fn up(wish: Wish) -> Result<()> {
     if wish.keep { Ok(()) } else { lab.clear() }
 }
 
-/// Builds what is missing of the product; what is there already costs a moment.
+/// Builds what is missing of the product; what is there already costs a moment. Who lays other programs over those of the image
+/// takes the image as it is.
 pub(crate) async fn build(host: &Host) -> Result<()> {
+    if product::has_other_programs() {
+        return Ok(());
+    }
     for (name, words) in [
         ("set up the tools tree", &["image", "tools"][..]),
         ("build the image", &["image", "build", "--profile", "vm"]),

@@ -55,7 +55,7 @@ impl Tally {
 }
 
 /// A count as a figure.
-pub(super) fn number(count: usize) -> f64 {
+pub(crate) fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 

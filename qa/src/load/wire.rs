@@ -77,7 +77,11 @@ impl Target {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>> {
-        let socket = TcpSocket::new_v4().context("cannot make a socket")?;
+        let socket = match self.address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        };
+        let socket = socket.context("cannot make a socket")?;
         if self.from != Ipv4Addr::LOCALHOST {
             socket
                 .bind(SocketAddr::new(self.from, 0))
