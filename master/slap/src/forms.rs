@@ -15,7 +15,7 @@ mod supply;
 
 pub use connection::ConnectionForm;
 pub use rename::RenameForm;
-pub use reports::{BangForm, ErrorForm, InstanceForm, SoftwareErrorForm, SoftwareForm};
+pub use reports::{BangForm, ErrorForm, InstanceForm, SoftwareErrorForm, SoftwareForm, UsageForm};
 pub use request::{RequestForm, Requester};
 pub use supply::SupplyForm;
 

@@ -36,7 +36,7 @@ pub use partition::{ComputerPartition, Occupant};
 pub use shape::ShapeError;
 pub use software::SoftwareRelease;
 pub use state::{RequestedState, SupplyState};
-pub use usage::Journal;
+pub use usage::{Consumption, Journal};
 pub use value::Value;
 
 /// The name that every master's server certificate carries, whatever the address in its URL.

@@ -8,8 +8,8 @@ pub(crate) mod tokens;
 mod write;
 
 pub use read::{Limits, XmlError, read, read_within};
-pub(crate) use write::is_xml_char;
 pub use write::write;
+pub(crate) use write::{escaped, is_xml_char};
 
 /// Why a document is not what was expected.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use slap::forms::InstanceForm;
 use slap::partition::{InstanceParameters, RESERVED_NAMES};
+use slap::usage::Movement;
 use slap::value::{Class, Object};
-use slap::{ComputerId, PartitionId, RequestForm, RequestedState, Title, Value, instance_xml, xml};
+use slap::{
+    ComputerId, Consumption, Journal, PartitionId, RequestForm, RequestedState, Title, Value,
+    instance_xml, xml,
+};
 
 /// What XML can carry, with the characters that need care more often than chance has them.
 fn text() -> impl Strategy<Value = String> + Clone {
@@ -100,7 +104,19 @@ proptest! {
     }
 
     #[test]
+    fn a_partition_says_what_it_used_in_any_words(
+        resource in text(), title in prop::option::of(text()), reference in prop::option::of(text()), vat in text(),
+        categories in prop::collection::vec(text(), 0..3), quantity in any::<f64>(), price in any::<f64>(),
+    ) {
+        let (quantity, price) = (quantity.into(), price.into());
+        let consumption = Consumption { movements: vec![Movement { resource, title, reference, quantity, price, vat, categories }] };
+        prop_assert_eq!(Consumption::from_xml(&consumption.to_xml()).unwrap(), consumption);
+    }
+
+    #[test]
     fn no_text_makes_the_reader_panic(text in any::<String>()) {
+        let _ = Journal::from_xml(&text);
+        let _ = Consumption::from_xml(&format!("<consumption>{text}</consumption>"));
         let _ = xml::read(&text);
         let _ = xml::read(&format!("<marshal>{text}</marshal>"));
         let _ = instance_xml::read(&text);

@@ -11,7 +11,7 @@ use crate::computer::Computer;
 use crate::configuration::ComputerConfiguration;
 use crate::forms::{
     BangForm, ConnectionForm, ErrorForm, InstanceForm, RequestForm, SoftwareErrorForm,
-    SoftwareForm, SupplyForm,
+    SoftwareForm, SupplyForm, UsageForm,
 };
 use crate::id::{ComputerId, PartitionId};
 use crate::instance::SoftwareInstance;
@@ -251,6 +251,11 @@ impl Client {
     pub async fn bang(&self, form: &BangForm) -> Result<(), CallError> {
         self.post_as("softwareInstanceBang", &form.instance, form.to_pairs())
             .await
+    }
+
+    /// `useComputer`: what a computer and its partitions used.
+    pub async fn report_usage(&self, form: &UsageForm) -> Result<(), CallError> {
+        self.post("useComputer", form.to_pairs()).await
     }
 
     async fn post(&self, path: &str, pairs: crate::forms::Pairs) -> Result<(), CallError> {

@@ -50,6 +50,15 @@ pub struct BangForm {
     pub message: String,
 }
 
+/// `useComputer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageForm {
+    /// Who reports.
+    pub computer: ComputerId,
+    /// The document of a [`crate::Journal`].
+    pub usage: String,
+}
+
 impl SoftwareForm {
     /// Returns the form's fields.
     pub fn to_pairs(&self) -> Pairs {
@@ -169,6 +178,24 @@ impl BangForm {
         Ok(Self {
             instance: InstanceForm::take(&mut fields)?,
             message: fields.text("message"),
+        })
+    }
+}
+
+impl UsageForm {
+    /// Returns the form's fields.
+    pub fn to_pairs(&self) -> Pairs {
+        vec![
+            ("computer_id", self.computer.to_string()),
+            ("use_string", self.usage.clone()),
+        ]
+    }
+
+    /// Reads the form's fields.
+    pub fn from_fields(mut fields: Fields) -> Result<Self, FormError> {
+        Ok(Self {
+            computer: fields.id("computer_id")?,
+            usage: fields.required("use_string")?,
         })
     }
 }

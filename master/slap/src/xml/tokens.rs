@@ -18,6 +18,8 @@ pub(crate) enum Token<'a> {
 pub(crate) struct Element<'a> {
     start: BytesStart<'a>,
     empty: bool,
+    /// Where it ends in the document.
+    at: u64,
 }
 
 impl Element<'_> {
@@ -34,6 +36,18 @@ impl Element<'_> {
         let attribute = self.start.try_get_attribute(name).ok()??;
         let value = attribute.normalized_value(XmlVersion::Explicit1_0).ok()?;
         Some(value.into_owned())
+    }
+
+    /// Returns all attributes, by name.
+    pub(crate) fn attributes(&self) -> Result<Vec<(String, String)>, XmlError> {
+        let malformed = |err: quick_xml::Error| XmlError::Malformed { at: self.at, err };
+        let all = self.start.attributes().map(|attribute| {
+            let attribute = attribute.map_err(|err| malformed(err.into()))?;
+            let value = attribute.normalized_value(XmlVersion::Explicit1_0);
+            let value = value.map_err(malformed)?.into_owned();
+            Ok((attribute.key.0.to_owned(), value))
+        });
+        all.collect()
     }
 }
 
@@ -59,15 +73,21 @@ impl<'a> Tokens<'a> {
                     at: self.reader.error_position(),
                     err,
                 })?;
+            let at = self.reader.buffer_position();
             return Ok(match event {
                 Event::Start(start) => {
                     self.open += 1;
                     Token::Open(Element {
                         start,
                         empty: false,
+                        at,
                     })
                 }
-                Event::Empty(start) => Token::Open(Element { start, empty: true }),
+                Event::Empty(start) => Token::Open(Element {
+                    start,
+                    empty: true,
+                    at,
+                }),
                 Event::End(_) => {
                     self.open = self.open.saturating_sub(1);
                     Token::Close

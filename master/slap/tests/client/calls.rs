@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use slap::client::{CallError, Client, Trust};
-use slap::forms::InstanceForm;
+use slap::forms::{InstanceForm, UsageForm};
 use slap::state::InstanceReport;
 use slap::v1::signed_time_message;
 use slap::{ComputerId, PartitionId, RequestForm, Title};
@@ -46,6 +46,25 @@ async fn a_request_arrives_as_it_was_made() {
     let (kind, body) = bodies.recv().await.unwrap();
     assert_eq!(kind, "application/x-www-form-urlencoded");
     insta::assert_snapshot!(body);
+}
+
+#[tokio::test]
+async fn usage_arrives_as_it_was_reported() {
+    let (sender, mut bodies) = tokio::sync::mpsc::unbounded_channel();
+    let handler = async move |body: String| {
+        sender.send(body).unwrap();
+        "OK"
+    };
+    let client = client_of(Router::new().route("/useComputer", post(handler))).await;
+    let form = UsageForm {
+        computer: ComputerId::numbered(2),
+        usage: "<journal/>".to_owned(),
+    };
+    client.report_usage(&form).await.unwrap();
+    assert_eq!(
+        bodies.recv().await.unwrap(),
+        "computer_id=COMP-2&use_string=%3Cjournal%2F%3E"
+    );
 }
 
 #[tokio::test]

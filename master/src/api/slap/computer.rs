@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Deserialize;
 use slap::configuration::PartitionConfiguration;
-use slap::forms::InstanceForm;
+use slap::forms::{InstanceForm, UsageForm};
 use slap::{ComputerConfiguration, Journal, PartitionId};
 
 use super::instance::{bad, begin};
@@ -150,10 +150,9 @@ pub(in crate::api) async fn bang_all(
 pub(super) async fn use_computer(
     State(master): State<Arc<Master>>,
     caller: Caller,
-    Fields(mut fields): Fields,
+    Fields(fields): Fields,
 ) -> Result<&'static str, ApiError> {
-    let computer: ComputerId = fields.id("computer_id").map_err(bad)?;
-    let usage = fields.required("use_string").map_err(bad)?;
+    let UsageForm { computer, usage } = UsageForm::from_fields(fields).map_err(bad)?;
     keep_usage(&master, &caller, &computer, &usage).await?;
     Ok("OK")
 }
