@@ -50,7 +50,8 @@ CREATE TABLE computers (
     last_contact BIGINT,
     generation BIGINT NOT NULL DEFAULT 0,
     version BIGINT NOT NULL DEFAULT 0,
-    report TEXT
+    report TEXT,
+    usage TEXT
 );
 
 CREATE TABLE counters (
@@ -178,8 +179,10 @@ CREATE TABLE trees (
 
 CREATE TABLE usage_reports (
     computer TEXT NOT NULL REFERENCES computers (reference),
+    sha256 TEXT NOT NULL,
     reported_at BIGINT NOT NULL,
-    document TEXT NOT NULL
+    document TEXT NOT NULL,
+    PRIMARY KEY (computer, sha256)
 );
 
 CREATE TABLE users (

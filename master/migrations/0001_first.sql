@@ -88,7 +88,8 @@ CREATE TABLE computers (
     last_contact BIGINT,
     generation BIGINT NOT NULL DEFAULT 0,
     version BIGINT NOT NULL DEFAULT 0,
-    report TEXT
+    report TEXT,
+    usage TEXT
 );
 CREATE INDEX computers_project ON computers (project);
 CREATE INDEX computers_smbios_uuid ON computers (smbios_uuid);
@@ -204,10 +205,13 @@ CREATE TABLE release_pieces (
     PRIMARY KEY (sha256, position)
 );
 
+-- A document that comes twice is one: its sender did not hear that it had arrived.
 CREATE TABLE usage_reports (
     computer TEXT NOT NULL REFERENCES computers (reference),
+    sha256 TEXT NOT NULL,
     reported_at BIGINT NOT NULL,
-    document TEXT NOT NULL
+    document TEXT NOT NULL,
+    PRIMARY KEY (computer, sha256)
 );
 
 -- Who did what when; only ever added to: what an engine does to keep it so is in `store/engine.rs`.

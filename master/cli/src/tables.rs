@@ -10,6 +10,7 @@ use slap::{SoftwareInstance, v1};
 
 mod layout;
 pub(crate) mod people;
+mod usage;
 
 use layout::{ago, bytes, facts, moment, remaining, single, table};
 
@@ -131,10 +132,17 @@ pub(crate) fn computer(computer: &Computer, now: i64) -> String {
             .iter()
             .map(|failure| ("failure", failure_text(failure))),
     );
+    let used = computer.usage.as_ref();
+    let used = used.filter(|usage| !usage.partitions.is_empty());
+    lines.extend(used.map(|usage| ("usage of", usage.date.clone())));
     let mut text = facts(&lines);
     if !computer.software.is_empty() {
         text.push('\n');
         text.push_str(&software(&computer.software));
+    }
+    if let Some(used) = used {
+        text.push('\n');
+        text.push_str(&usage::usage(used));
     }
     text
 }

@@ -12,6 +12,7 @@ mod report;
 mod services;
 mod time;
 mod tokens;
+mod usage;
 mod users;
 
 pub use computers::{Computer, ComputerState, Computers, Software};
@@ -22,6 +23,7 @@ pub use report::{Failure, NodeReport, OverlayReport, PartitionsReport};
 pub use services::{IpAddress, Service, Services};
 pub use time::{NONCE_MAX_BYTES, NONCE_MIN_BYTES, SignedTime, signed_time_message};
 pub use tokens::{JoinLine, NewToken, Token, TokenKind, TokenRequest, Tokens};
+pub use usage::{DayUsage, PartitionUsage};
 pub use users::{
     Membership, NewProject, Project, Projects, Role, RoleRequest, User, UserKind, UserState, Users,
 };

@@ -13,7 +13,7 @@ use crate::identity::{ComputerId, ProjectName};
 
 pub use changes::NewComputer;
 
-/// A computer. Its inventory and report are documents of the API, kept as they came.
+/// A computer. Its inventory, report and usage are documents of the API, kept as they came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Computer {
     pub reference: ComputerId,
@@ -27,6 +27,7 @@ pub struct Computer {
     pub last_contact: Option<Moment>,
     pub generation: u64,
     pub report: Option<String>,
+    pub usage: Option<String>,
 }
 
 impl Computer {
@@ -46,7 +47,7 @@ impl Computer {
     }
 }
 
-const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, project, created_at, last_contact, generation, report FROM computers";
+const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, project, created_at, last_contact, generation, report, usage FROM computers";
 
 /// Returns every computer, in the order they came.
 pub async fn computers(db: &mut Connection) -> Result<Vec<Computer>, StoreError> {
@@ -198,6 +199,7 @@ struct Row {
     last_contact: Option<i64>,
     generation: i64,
     report: Option<String>,
+    usage: Option<String>,
 }
 
 impl TryFrom<Row> for Computer {
@@ -217,6 +219,7 @@ impl TryFrom<Row> for Computer {
             last_contact: row.last_contact.map(Moment::from_micros),
             generation: unsigned(row.generation),
             report: row.report,
+            usage: row.usage,
         })
     }
 }

@@ -30,4 +30,5 @@ mod store;
 mod tags;
 mod trees;
 mod troubles;
+mod usage;
 mod watch;

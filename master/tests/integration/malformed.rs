@@ -42,7 +42,7 @@ async fn everything(lab: &Lab) -> BTreeMap<&'static str, Vec<String>> {
     let mut all = BTreeMap::new();
     for table in TABLES {
         let columns = match table {
-            "computers" => "reference, state, public_key, labels, generation, report",
+            "computers" => "reference, state, public_key, labels, generation, report, usage",
             "_sqlx_migrations" => "version",
             _ => "*",
         };

@@ -15,6 +15,11 @@ fn a_computer() -> Computer {
                    "failures": [{"partition": "slappart3", "message": "promise nginx-answers failed"}]},
         "software": [{"url": "https://m/releases/demo.oci.tar", "requested_state": "available", "reported_state": "error",
                       "status": "cannot fetch\nsecond line"}],
+        "usage": {"date": "2027-01-14", "partitions": [
+            {"partition": "slappart0", "cpu_seconds": 12.34, "memory_average_bytes": 52_428_800, "memory_peak_bytes": 104_857_600,
+             "disk_bytes": 7_340_032, "io_read_bytes": 0, "io_written_bytes": 4096, "network_received_bytes": 3_000_000_000_u64,
+             "network_sent_bytes": 2048},
+            {"partition": "slappart17", "cpu_seconds": 0.04}]},
         "warnings": ["COMP-3 has another key and the same SMBIOS UUID u"]
     }))
     .expect("a computer")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Inventory, NodeReport};
+use super::{DayUsage, Inventory, NodeReport};
 use crate::id::{ComputerId, ProjectName};
 use crate::state::{SoftwareReport, SupplyState};
 
@@ -43,9 +43,12 @@ pub struct Computer {
     /// When it last called, in seconds since 1970.
     #[serde(default)]
     pub last_contact: Option<i64>,
-    /// What it last reported.
+    /// What it last reported, its usage apart.
     #[serde(default)]
     pub report: Option<NodeReport>,
+    /// What its partitions used on the last whole day.
+    #[serde(default)]
+    pub usage: Option<DayUsage>,
     /// How many partitions it announced.
     #[serde(default)]
     pub partitions: u32,

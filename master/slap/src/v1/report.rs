@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DayUsage;
+
 /// What a node says of itself after each pass, and once in a while.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -24,6 +26,9 @@ pub struct NodeReport {
     pub overlay: OverlayReport,
     /// What is not as it should be.
     pub failures: Vec<Failure>,
+    /// What its partitions used on the last whole day. Said once; left out, it is as it was said before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<DayUsage>,
 }
 
 /// Partitions that a node shall have and has.

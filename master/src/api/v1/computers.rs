@@ -188,6 +188,11 @@ fn shown(
             .map(|text| serde_json::from_str(&text))
             .transpose()
             .map_err(unreadable)?,
+        usage: computer
+            .usage
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(unreadable)?,
         partitions: u32::try_from(all).unwrap_or(u32::MAX),
         partitions_used: u32::try_from(busy).unwrap_or(u32::MAX),
         software: software

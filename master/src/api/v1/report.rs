@@ -15,12 +15,19 @@ use crate::master::Master;
 pub(super) async fn report(
     State(master): State<Arc<Master>>,
     Node(computer): Node,
-    Json(report): Json<NodeReport>,
+    Json(mut report): Json<NodeReport>,
 ) -> Result<StatusCode, ApiError> {
-    let report = serde_json::to_string(&report).map_err(|err| ApiError::Internal(err.into()))?;
+    let unwritable = |err: serde_json::Error| ApiError::Internal(err.into());
+    // Said once a day, it is kept apart from what is said each minute.
+    let usage = report.usage.take();
+    let usage = usage.map(|it| serde_json::to_string(&it)).transpose();
+    let usage = usage.map_err(unwritable)?;
+    let report = serde_json::to_string(&report).map_err(unwritable)?;
     let actor = Identity::Computer(computer.clone()).to_string();
     let mut writing = master.store.write(actor, master.clock.now()).await?;
-    writing.set_report(&computer, &report).await?;
+    writing
+        .set_report(&computer, &report, usage.as_deref())
+        .await?;
     writing.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::clock::Moment;
 use crate::enrolment::{ComputerState, Warning};
 use crate::identity::{ComputerId, Identity, ProjectName};
@@ -111,36 +113,47 @@ impl Writing {
         Ok(())
     }
 
-    /// Records what a computer reports of itself.
+    /// Records what a computer reports of itself. Without usage, what it said of that before stays.
     pub async fn set_report(
         &mut self,
         computer: &ComputerId,
         report: &str,
+        usage: Option<&str>,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE computers SET report = $2 WHERE reference = $1")
-            .bind(computer.as_str())
-            .bind(report)
-            .execute(self.db())
-            .await?;
+        sqlx::query(
+            "UPDATE computers SET report = $2, usage = COALESCE($3, usage) WHERE reference = $1",
+        )
+        .bind(computer.as_str())
+        .bind(report)
+        .bind(usage)
+        .execute(self.db())
+        .await?;
         Ok(())
     }
 
-    /// Keeps what a computer says its partitions used.
+    /// Keeps what a computer says its partitions used. The same document is kept once: who sends it again has not heard that it came.
     pub async fn add_usage(
         &mut self,
         computer: &ComputerId,
         document: &str,
     ) -> Result<(), StoreError> {
         let now = self.now().micros();
-        sqlx::query(
-            "INSERT INTO usage_reports (computer, reported_at, document) VALUES ($1, $2, $3)",
+        let digest = Sha256::digest(document);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let added = sqlx::query(
+            "INSERT INTO usage_reports (computer, sha256, reported_at, document) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (computer, sha256) DO NOTHING",
         )
         .bind(computer.as_str())
+        .bind(digest)
         .bind(now)
         .bind(document)
         .execute(self.db())
-        .await?;
-        self.note("report usage", computer, "");
+        .await?
+        .rows_affected();
+        if added > 0 {
+            self.note("report usage", computer, "");
+        }
         Ok(())
     }
 
