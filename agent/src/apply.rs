@@ -15,7 +15,7 @@ use crate::instances::confinement::{
 };
 use crate::instances::credentials::{self, Issuer};
 use crate::instances::profile::{Origin, profile};
-use crate::instances::programs::{self, Farewell, ProgramsError};
+use crate::instances::programs::{self, Ending, ProgramsError};
 use crate::instances::retention;
 use crate::instances::units::UnitName;
 use crate::observe::{ORDER, Programs, TIMESTAMP, programs_of, request_list};
@@ -25,6 +25,7 @@ use crate::plan::Step;
 use crate::promises::Watches;
 use crate::software::{INSTANTIATE, Makes, Release};
 use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
+use crate::usage::{self, Farewell, FarewellError, Outbox};
 use crate::workload::Clock;
 
 /// A step failed.
@@ -54,6 +55,8 @@ pub enum ApplyError {
         result: String,
         output: String,
     },
+    #[error("failed to keep what it used, and nothing is removed")]
+    Farewell(#[source] FarewellError),
     #[error("failed to remove its files")]
     Wipe(#[source] io::Error),
 }
@@ -72,6 +75,7 @@ pub struct Hands<'a> {
     /// Who gives the partition its certificate, if its master knows it by one.
     pub issuer: Option<&'a Issuer>,
     pub clock: Clock,
+    pub outbox: &'a Outbox,
 }
 
 const INSTANTIATE_WITHIN: Duration = Duration::from_secs(600);
@@ -312,23 +316,24 @@ impl Hands<'_> {
     /// Runs what the partition wants to run at its end, one after the other.
     async fn take_leave(&self) -> Result<(), ApplyError> {
         let release = self.release()?;
+        self.keep_what_it_used().await?;
         let inside = self.inside()?;
-        for farewell in programs::farewells(&inside).map_err(ApplyError::Programs)? {
-            let (path, within) = match &farewell {
-                Farewell::Script(path) => (path, FAREWELL_WITHIN),
-                Farewell::Removal(path) => (path, INSTANTIATE_WITHIN),
+        for ending in programs::endings(&inside).map_err(ApplyError::Programs)? {
+            let (path, within) = match &ending {
+                Ending::Script(path) => (path, FAREWELL_WITHIN),
+                Ending::Removal(path) => (path, INSTANTIATE_WITHIN),
             };
             let command = vec![self.place.directory.join(path).into_string()];
             let ran = self.run(release, command, BTreeMap::new(), within).await?;
             let Ran { result, output } = ran;
             let output = tail(&output, LONGEST_OUTPUT);
-            match farewell {
+            match ending {
                 _ if result == "done" => {}
-                Farewell::Script(path) => {
+                Ending::Script(path) => {
                     let partition = self.place.partition;
                     tracing::warn!(%partition, "its own `{path}` failed ({result}): {output}");
                 }
-                Farewell::Removal(path) => {
+                Ending::Removal(path) => {
                     return Err(ApplyError::NotRemoved {
                         path,
                         result,
@@ -378,6 +383,7 @@ impl Hands<'_> {
         let patterns = [
             UnitName::Instantiate(partition).to_string(),
             UnitName::Promises(partition).to_string(),
+            format!("slapreport-{partition}-*.service"),
         ];
         let patterns = patterns.each_ref().map(String::as_str);
         let others = self.systemd.list(&patterns).await;
@@ -387,7 +393,22 @@ impl Hands<'_> {
         self.stop(&slice(partition)).await
     }
 
+    /// What it used is safe before anything of it goes; repeated it tells nothing twice.
+    async fn keep_what_it_used(&self) -> Result<(), ApplyError> {
+        let farewell = Farewell {
+            systemd: self.systemd,
+            place: self.place,
+            release: self.release,
+            computer: &self.origin.computer,
+            outbox: self.outbox,
+            clock: self.clock,
+        };
+        let collected = usage::collect_before_destroy(&farewell).await;
+        collected.map_err(ApplyError::Farewell)
+    }
+
     async fn wipe(&self) -> Result<(), ApplyError> {
+        self.keep_what_it_used().await?;
         let inside = self.inside()?;
         let resource = self.resource.map(str::to_owned);
         let wipe = move || {

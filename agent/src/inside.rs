@@ -11,8 +11,9 @@ use camino::Utf8Path;
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat, renameat};
-use nix::sys::stat::{Mode, SFlag, fchmod, fstat, mkdirat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat};
+use serde::{Deserialize, Serialize};
 
 use crate::partitions::users::Ids;
 
@@ -33,6 +34,24 @@ pub enum Kind {
     Link,
     Folder,
     Other,
+}
+
+/// What tells a file from another that had its name before, or from itself as it was before it was altered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Mark {
+    inode: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Mark {
+    fn of(stat: &FileStat) -> Self {
+        Self {
+            inode: stat.st_ino,
+            seconds: stat.st_mtime,
+            nanoseconds: stat.st_mtime_nsec,
+        }
+    }
 }
 
 /// Whose a file or folder shall be, and who may do what.
@@ -114,12 +133,26 @@ impl Inside {
             return Ok(None);
         };
         let ownership = ownership(&file)?;
-        let mut content = Vec::new();
-        File::from(file).take(limit + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > limit {
-            return Err(invalid(format!("`{path}` is longer than {limit} bytes")));
-        }
-        Ok(Some((content, ownership)))
+        Ok(Some((read_within(file, path, limit)?, ownership)))
+    }
+
+    /// Returns a regular file's content and its mark, as [`Inside::read`] does.
+    pub fn read_marked(&self, path: &str, limit: u64) -> io::Result<Option<(Vec<u8>, Mark)>> {
+        let Some(file) = if_there(self.open_regular(path))? else {
+            return Ok(None);
+        };
+        // Before it is read: what is altered meanwhile is another file.
+        let mark = Mark::of(&fstat(&file)?);
+        Ok(Some((read_within(file, path, limit)?, mark)))
+    }
+
+    /// Returns the mark of a file or link; nothing if there is none.
+    pub fn mark(&self, path: &str) -> io::Result<Option<Mark>> {
+        let look = || {
+            let (folder, name) = self.parent(path)?;
+            Ok(fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
+        };
+        Ok(if_there(look())?.as_ref().map(Mark::of))
     }
 
     /// Returns the beginning of a regular file.
@@ -275,6 +308,15 @@ fn open_below(folder: &OwnedFd, path: &str, flags: OFlag, mode: Mode) -> io::Res
         .mode(mode)
         .resolve(resolve);
     Ok(openat2(folder, path, how)?)
+}
+
+fn read_within(file: OwnedFd, path: &str, limit: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::from(file).take(limit + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > limit {
+        return Err(invalid(format!("`{path}` is longer than {limit} bytes")));
+    }
+    Ok(content)
 }
 
 fn ownership(fd: impl std::os::fd::AsFd) -> io::Result<Ownership> {

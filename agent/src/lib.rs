@@ -35,6 +35,7 @@ pub mod roles;
 pub mod software;
 pub mod status;
 pub mod systemd;
+pub mod usage;
 pub mod verdict;
 pub mod workload;
 pub mod world;

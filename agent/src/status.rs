@@ -40,6 +40,8 @@ pub struct Status {
     pub instances: Instances,
     /// What is not as it should be.
     pub failures: Vec<Failure>,
+    /// What is wrong with what the partitions say that they used, or with the master's taking it.
+    pub usage_failures: Vec<Failure>,
     /// When the master last answered, in seconds since 1970.
     pub last_contact: Option<i64>,
     /// Why the master does not answer, if it does not.
@@ -47,6 +49,13 @@ pub struct Status {
     /// How the operator of a new master logs in.
     #[serde(skip)]
     pub login: Option<LoginLine>,
+}
+
+impl Status {
+    /// Everything that is not as it should be.
+    pub fn all_failures(&self) -> impl Iterator<Item = &Failure> {
+        self.failures.iter().chain(&self.usage_failures)
+    }
 }
 
 /// A line with a token in it; `Debug` shows nothing of it.

@@ -23,6 +23,7 @@ use crate::partitions::{self, PartitionsError};
 use crate::software::buildout::Workshop;
 use crate::software::installer::Installer;
 use crate::systemd::{Systemd, SystemdError};
+use crate::usage::Outbox;
 
 mod converge;
 mod crew;
@@ -41,6 +42,8 @@ pub struct Paths {
     pub etc: Utf8PathBuf,
     /// `/run/slapbox`: generated files that need not outlive a boot.
     pub run: Utf8PathBuf,
+    /// `/var/lib/slapbox/usage`: what partitions used.
+    pub usage: Utf8PathBuf,
 }
 
 impl Paths {
@@ -57,6 +60,7 @@ impl Default for Paths {
             software: "/srv/slapgrid/software".into(),
             etc: "/etc".into(),
             run: "/run/slapbox".into(),
+            usage: "/var/lib/slapbox/usage".into(),
         }
     }
 }
@@ -212,6 +216,11 @@ impl Workload {
     /// in the background came to its end.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Where what partitions used waits for the master.
+    pub fn outbox(&self) -> Outbox {
+        self.crew.outbox.clone()
     }
 
     /// Notices changes of units, and services that end by themselves, until the connection to systemd ends, which it must not.

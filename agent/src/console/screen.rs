@@ -108,7 +108,7 @@ fn life(rows: &mut Rows, status: &Status, now: i64) {
         instances.started, instances.stopped, instances.pending
     );
     rows.field("Instances", &counts, 1);
-    for failure in status.failures.iter().take(2) {
+    for failure in status.all_failures().take(2) {
         rows.field("Failure", &failure_words(failure), 2);
     }
 }

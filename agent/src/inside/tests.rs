@@ -71,6 +71,24 @@ fn a_pipe_or_a_long_file_is_an_error_and_nothing_waits() {
 }
 
 #[test]
+fn a_mark_tells_a_file_from_one_that_took_its_place() {
+    let (_keep, path, inside) = partition();
+    put(path.join("file").as_std_path(), "one");
+    let (content, mark) = inside.read_marked("file", 10).unwrap().unwrap();
+    assert_eq!(content, b"one");
+    assert_eq!(inside.mark("file").unwrap(), Some(mark));
+    fs::rename(path.join("file"), path.join("older")).unwrap();
+    put(path.join("file").as_std_path(), "two");
+    assert_ne!(inside.mark("file").unwrap(), Some(mark));
+    assert_eq!(inside.mark("older").unwrap(), Some(mark));
+    symlink("older", path.join("link")).unwrap();
+    assert_ne!(inside.mark("link").unwrap(), Some(mark));
+    assert_eq!(inside.mark("none/none").unwrap(), None);
+    assert_eq!(inside.read_marked("none", 10).unwrap(), None);
+    assert!(inside.read_marked("older", 2).is_err());
+}
+
+#[test]
 fn a_listing_is_in_order_and_bounded() {
     let (_keep, path, inside) = partition();
     assert_eq!(inside.list("etc/run").unwrap(), []);

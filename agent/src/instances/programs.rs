@@ -38,6 +38,8 @@ const BEFORE_REMOVAL: &str = "etc/prerm";
 const REMOVAL: &str = "sbin/destroy";
 /// Promises that are Python modules.
 const PLUGIN: &str = "etc/plugin";
+/// Programs that write what the partition used.
+pub const REPORT: &str = "etc/report";
 const MOST_PROGRAMS: usize = 64;
 /// What tells two versions of a program apart must be at its beginning.
 const MOST_CONTENT: u64 = 1024 * 1024;
@@ -83,35 +85,47 @@ pub fn is_task(inside: &Inside, program: &ProgramName) -> io::Result<bool> {
 
 /// Returns whether the partition has anything to run at its end.
 pub fn takes_leave(inside: &Inside) -> Result<bool, ProgramsError> {
-    Ok(!farewells(inside)?.is_empty())
+    Ok(!endings(inside)?.is_empty() || !files(inside, REPORT)?.is_empty())
 }
 
 /// Returns what the partition runs at its end, in order: what it does before it goes, and its own removal last.
-pub fn farewells(inside: &Inside) -> Result<Vec<Farewell>, ProgramsError> {
+pub fn endings(inside: &Inside) -> Result<Vec<Ending>, ProgramsError> {
     let before = files(inside, BEFORE_REMOVAL)?.into_iter();
     let mut all: Vec<_> = before
-        .map(|(name, _)| Farewell::Script(format!("{BEFORE_REMOVAL}/{name}")))
+        .map(|(name, _)| Ending::Script(format!("{BEFORE_REMOVAL}/{name}")))
         .collect();
     let listed = inside.list("sbin");
     let listed = listed.map_err(|source| ProgramsError::Read("sbin", source))?;
     if listed.iter().any(|(name, _)| name == "destroy") {
-        all.push(Farewell::Removal(REMOVAL.to_owned()));
+        all.push(Ending::Removal(REMOVAL.to_owned()));
     }
     Ok(all)
 }
 
 /// What a partition runs at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Farewell {
+pub enum Ending {
     /// It runs as long as it takes; how it ends is its own affair.
     Script(String),
     /// Without its success nothing is removed.
     Removal(String),
 }
 
-/// Removes all programs and promises, so that an instantiation leaves those it wants and no older ones.
+/// Returns what has the partition say what it used.
+pub fn reports(inside: &Inside) -> Result<BTreeMap<ProgramName, String>, ProgramsError> {
+    let files = files(inside, REPORT)?;
+    let reports = files.into_iter();
+    Ok(reports
+        .map(|(name, _)| {
+            let path = format!("{REPORT}/{name}");
+            (name, path)
+        })
+        .collect())
+}
+
+/// Removes all programs, promises and reports, so that an instantiation leaves those it wants and no older ones.
 pub fn clear(inside: &Inside) -> Result<(), ProgramsError> {
-    for folder in [RUN, SERVICE, PROMISE, PLUGIN] {
+    for folder in [RUN, SERVICE, PROMISE, PLUGIN, REPORT] {
         let failed = |source| ProgramsError::Read(folder, source);
         for (name, kind) in inside.list(folder).map_err(failed)? {
             if kind != Kind::Folder {
@@ -161,7 +175,7 @@ mod tests {
     fn partition() -> (tempfile::TempDir, Utf8PathBuf, Inside) {
         let keep = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(keep.path().to_owned()).unwrap();
-        for folder in [RUN, SERVICE, PROMISE] {
+        for folder in [RUN, SERVICE, PROMISE, REPORT] {
             std::fs::create_dir_all(path.join(folder)).unwrap();
         }
         let inside = Inside::open(&path).unwrap();
@@ -227,12 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn clearing_leaves_no_program_and_no_promise() {
+    fn clearing_leaves_no_program_no_promise_and_no_report() {
         let (_keep, path, inside) = partition();
         put(&path, "etc/service/web");
         put(&path, "etc/promise/web-answers");
+        put(&path, "etc/report/usage");
         assert!(has_promises(&inside).unwrap());
+        assert_eq!(reports(&inside).unwrap().len(), 1);
         clear(&inside).unwrap();
+        assert!(reports(&inside).unwrap().is_empty());
         assert!(programs(&inside).unwrap().is_empty());
         assert!(!has_promises(&inside).unwrap());
         std::fs::create_dir(path.join(PLUGIN)).unwrap();

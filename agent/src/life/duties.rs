@@ -23,6 +23,7 @@ use crate::roles::{self, Overlay, Services};
 use crate::software::buildout::Workshop;
 use crate::status::Enrolment;
 use crate::systemd::Systemd;
+use crate::usage::{Accounting, Troubles};
 use crate::workload::{Fetcher, Paths, Workload};
 
 const WAKES: usize = 16;
@@ -54,6 +55,16 @@ pub(super) async fn run(
         bring_up(life, &systemd, *overlay).await;
     }
     let workload = workload(life, &master, &settings, systemd.clone(), reference.clone());
+    let accounting = Accounting {
+        systemd: systemd.clone(),
+        paths: Paths::default(),
+        places,
+        board,
+        world: life.world,
+        computer: reference.clone(),
+        outbox: workload.outbox(),
+        troubles: Troubles::default(),
+    };
     let (wake, wakes) = mpsc::channel(WAKES);
     let (report, reports) = mpsc::channel(REPORTS);
     let wanted = Wanted {
@@ -78,6 +89,7 @@ pub(super) async fn run(
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_master(&*master, wake, life.world.chance)) => anyhow::bail!("unreachable"),
         () = report::send(&*master, reports, board, life.world.chance) => anyhow::bail!("the reports ended"),
+        () = accounting.run(&*master) => anyhow::bail!("the accounting ended"),
         () = report_node(life, &master) => anyhow::bail!("unreachable"),
         () = stay_enrolled(life, &systemd, &master, membership) => anyhow::bail!("unreachable"),
         () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
@@ -157,7 +169,7 @@ async fn report_node(life: &Life, master: &Master) {
     let mut retry = Retry::default();
     loop {
         let status = follow.borrow_and_update().clone();
-        let report = node_report(&status, &Facts::read(&life.places));
+        let report = node_report(&status, &Facts::read(&life.places), None);
         match master.node_report(&report).await {
             Ok(()) => retry.succeeded(),
             Err(error) => {
@@ -168,8 +180,12 @@ async fn report_node(life: &Life, master: &Master) {
         }
         sleep(Duration::from_secs(2)).await;
         let told = (status.partitions, status.overlay, status.failures);
+        let told_of_usage = status.usage_failures;
         let changed = follow.wait_for(|now| {
-            told.0 != now.partitions || told.1 != now.overlay || told.2 != now.failures
+            told.0 != now.partitions
+                || told.1 != now.overlay
+                || told.2 != now.failures
+                || told_of_usage != now.usage_failures
         });
         // Whether something changed or a minute is over: it is time again.
         let _ = tokio::time::timeout(MINUTE, changed).await;

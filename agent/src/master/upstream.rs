@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use slap::client::{CallError, Client, InstanceCertificate};
-use slap::forms::{BangForm, InstanceForm, SoftwareForm};
+use slap::forms::{BangForm, InstanceForm, SoftwareForm, UsageForm};
 use slap::state::{InstanceReport, SoftwareReport};
 use slap::v1::NodeReport;
 use slap::{ComputerConfiguration, PartitionId};
@@ -89,6 +89,17 @@ impl Upstream for Master {
         self.call(|client| async move { client.report(report).await })
             .await
             .map_err(said)
+    }
+
+    async fn report_usage(&self, document: &str) -> Result<(), UpstreamError> {
+        let call = |client: Arc<Client>| async move {
+            let form = UsageForm {
+                computer: self.computer.clone(),
+                usage: document.to_owned(),
+            };
+            client.report_usage(&form).await
+        };
+        self.call(call).await.map_err(said)
     }
 
     async fn watch(&self, since: u64) -> Result<Option<u64>, UpstreamError> {

@@ -72,6 +72,12 @@ pub trait Upstream: Sync {
         report: &NodeReport,
     ) -> impl Future<Output = Result<(), UpstreamError>> + Send;
 
+    /// Tells the master what the computer and its partitions used; the document of a [`slap::Journal`].
+    fn report_usage(
+        &self,
+        document: &str,
+    ) -> impl Future<Output = Result<(), UpstreamError>> + Send;
+
     /// Returns when the desired state is no longer the one of generation `since`, or after a while; nothing if the
     /// master has no such call.
     fn watch(&self, since: u64) -> impl Future<Output = Result<Option<u64>, UpstreamError>> + Send;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use camino::Utf8Path;
-use slap::v1::{Failure, NodeReport, OverlayReport, PartitionsReport};
+use slap::v1::{DayUsage, Failure, NodeReport, OverlayReport, PartitionsReport};
 
 use crate::places::Places;
 use crate::status::Status;
@@ -40,7 +40,9 @@ impl Facts {
 }
 
 /// The report for the master.
-pub fn node_report(status: &Status, facts: &Facts) -> NodeReport {
+///
+/// With `usage` it says what its partitions used on the last day, which the master keeps until it hears of another.
+pub fn node_report(status: &Status, facts: &Facts, usage: Option<DayUsage>) -> NodeReport {
     let partitions = &status.partitions;
     let prefix = status.overlay.prefix;
     NodeReport {
@@ -65,13 +67,13 @@ pub fn node_report(status: &Status, facts: &Facts) -> NodeReport {
             state: status.overlay.state.clone(),
         },
         failures: status
-            .failures
-            .iter()
+            .all_failures()
             .map(|failure| Failure {
                 partition: failure.subject.clone(),
                 message: failure.message.clone(),
             })
             .collect(),
+        usage,
     }
 }
 

@@ -28,6 +28,7 @@ use crate::plan::{Step, plan_partition};
 use crate::promises::Watches;
 use crate::software::Release;
 use crate::systemd::Systemd;
+use crate::usage::Outbox;
 
 /// Those who work on partitions.
 #[derive(Clone, Debug)]
@@ -44,6 +45,7 @@ pub(super) struct Crew {
     /// How many partitions are configured at once, and how many are worked on otherwise.
     hands: Arc<Semaphore>,
     configuring: Arc<Semaphore>,
+    pub(super) outbox: Outbox,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,7 @@ impl Crew {
         changes: watch::Sender<u64>,
     ) -> Self {
         Self {
+            outbox: Outbox::new(paths.usage.join("outbox"), paths.clone()),
             paths,
             clock,
             issuer,
@@ -230,6 +233,7 @@ impl Crew {
             watches: &self.watches,
             issuer: self.issuer.as_ref(),
             clock: self.clock,
+            outbox: &self.outbox,
         };
         let _turn = if matches!(step, Step::Instantiate(_)) {
             Some(self.configuring.acquire().await)

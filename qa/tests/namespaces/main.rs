@@ -4,3 +4,4 @@
 mod master;
 mod partitions;
 mod slapproxy;
+mod usage;

@@ -15,18 +15,18 @@ use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
 
 /// A box with what it is asked by and what it fetches from.
-struct Stage<'a> {
-    cell: &'a Cell,
-    proxy: Slapproxy<'a>,
-    shelf: Shelf,
+pub(crate) struct Stage<'a> {
+    pub(crate) cell: &'a Cell,
+    pub(crate) proxy: Slapproxy<'a>,
+    pub(crate) shelf: Shelf,
     python: Utf8PathBuf,
 }
 
 /// What is requested: a title, a release and one parameter.
-struct Site<'a> {
-    title: &'a str,
-    release: &'a str,
-    parameter: String,
+pub(crate) struct Site<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) release: &'a str,
+    pub(crate) parameter: String,
 }
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn a_box_lives_through_an_instance_with_slapproxy() -> Result<()> {
         let url = stage.published(&site)?;
         stage.says(&url, greeting).await?;
         stage.stop(&site, &url).await?;
-        stage.destroy(&site).await?;
+        stage.destroy(&site, &[]).await?;
         stage.remove(&release).await
     })
     .await
@@ -95,13 +95,14 @@ async fn a_box_builds_software_and_runs_it() -> Result<()> {
         stage.proxy.hears(&["destroyedSoftwareRelease"]).await?;
 
         stage.stop(&site, &url).await?;
-        stage.destroy(&site).await
+        // Its release has a report, which says for the last time what it used.
+        stage.destroy(&site, &["useComputer"]).await
     })
     .await
 }
 
 /// Boots a box for slapproxy, plays, and holds that nothing is left.
-async fn play(
+pub(crate) async fn play(
     name: &str,
     more: &str,
     story: impl AsyncFnOnce(&mut Stage<'_>, &Product) -> Result<()>,
@@ -154,7 +155,7 @@ async fn stage_and_play(
 
 impl Stage<'_> {
     /// Supplies the first release, and waits until the box has it.
-    async fn supply(&mut self, release: &str) -> Result<()> {
+    pub(crate) async fn supply(&mut self, release: &str) -> Result<()> {
         self.proxy.slapos(&["supply", release, COMPUTER])?;
         self.cell.looks_again()?;
         let told = [
@@ -171,7 +172,7 @@ impl Stage<'_> {
         self.proxy.slapos(&[&words[..], &parameters, more].concat())
     }
 
-    async fn start(&mut self, site: &Site<'_>) -> Result<()> {
+    pub(crate) async fn start(&mut self, site: &Site<'_>) -> Result<()> {
         self.request(site, &[])?;
         self.cell.looks_again()?;
         let told = [
@@ -219,7 +220,7 @@ impl Stage<'_> {
     }
 
     /// Takes the URL out of what `slapos request` prints.
-    fn published(&self, site: &Site<'_>) -> Result<String> {
+    pub(crate) fn published(&self, site: &Site<'_>) -> Result<String> {
         let told = self.request(site, &[])?;
         let url = told
             .split_once("'url': '")
@@ -238,7 +239,7 @@ impl Stage<'_> {
         .await
     }
 
-    async fn stop(&mut self, site: &Site<'_>, url: &str) -> Result<()> {
+    pub(crate) async fn stop(&mut self, site: &Site<'_>, url: &str) -> Result<()> {
         self.request(site, &["--state", "stopped"])?;
         self.cell.looks_again()?;
         self.proxy.hears(&["stoppedComputerPartition"]).await?;
@@ -246,16 +247,18 @@ impl Stage<'_> {
         Ok(())
     }
 
-    async fn destroy(&mut self, site: &Site<'_>) -> Result<()> {
+    /// Destroys an instance, which has something to say before, or not.
+    pub(crate) async fn destroy(&mut self, site: &Site<'_>, says: &[&str]) -> Result<()> {
         self.request(site, &["--state", "destroyed"])?;
         self.cell.looks_again()?;
-        let told = ["stoppedComputerPartition", "destroyedComputerPartition"];
+        let gone = ["stoppedComputerPartition", "destroyedComputerPartition"];
+        let told = [says, &gone].concat();
         self.proxy.hears(&told).await?;
         let partition = "/srv/slapgrid/slappart0";
         self.cell.holds_only(partition, &[".slapos-resource"])
     }
 
-    async fn remove(&mut self, release: &str) -> Result<()> {
+    pub(crate) async fn remove(&mut self, release: &str) -> Result<()> {
         self.proxy.slapos(&["remove", release, COMPUTER])?;
         self.cell.looks_again()?;
         self.proxy.hears(&["destroyedSoftwareRelease"]).await?;

@@ -141,6 +141,10 @@ impl Upstream for FakeMaster {
         self.reached("node report".into())
     }
 
+    async fn report_usage(&self, _: &str) -> Result<(), UpstreamError> {
+        self.reached("usage".into())
+    }
+
     async fn watch(&self, since: u64) -> Result<Option<u64>, UpstreamError> {
         if self.is_plain {
             return Ok(None);

@@ -1,3 +1,5 @@
+//! Reports as they are read and written, and what is none.
+
 use super::*;
 
 const REPORT: &str = "<?xml version='1.0' encoding='utf-8'?>
