@@ -31,7 +31,11 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Provision, enrol and keep this node as its master wants it (the default)
-    Run,
+    Run {
+        /// Draw the screen of a box on tty1, the serial port and the kernel's consoles
+        #[arg(long)]
+        screen: bool,
+    },
     /// Print what would be done next, without doing it
     Plan,
     /// Make the partitions once, without a master
@@ -49,8 +53,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .install_default()
         .ok()
         .context("another TLS provider is installed already")?;
-    match arguments.command.unwrap_or(Command::Run) {
-        Command::Run => block_on(daemon()),
+    match arguments.command.unwrap_or(Command::Run { screen: false }) {
+        Command::Run { screen } => block_on(daemon(screen)),
         Command::Plan => block_on(plan()),
         Command::Format(format) => block_on(async {
             format.run().await?;
@@ -72,7 +76,7 @@ fn block_on(task: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
         .block_on(task)
 }
 
-async fn daemon() -> anyhow::Result<ExitCode> {
+async fn daemon(screen: bool) -> anyhow::Result<ExitCode> {
     let credentials = std::env::var("CREDENTIALS_DIRECTORY")
         .ok()
         .map(Utf8PathBuf::from);
@@ -91,7 +95,7 @@ async fn daemon() -> anyhow::Result<ExitCode> {
     // From here on it ends nobody who is asked too early.
     let _asked = signal(SignalKind::hangup()).context("signals cannot be heard")?;
     notify::ready();
-    show(&life);
+    show(&life, screen);
     tokio::select! {
         end = life::live(&life) => match end {
             Ok(end) => {
@@ -111,7 +115,7 @@ async fn daemon() -> anyhow::Result<ExitCode> {
 }
 
 /// What shows the status has tasks of its own: it never waits for the work, nor the work for it.
-fn show(life: &Life) {
+fn show(life: &Life, screen: bool) {
     let Life {
         places,
         board,
@@ -119,8 +123,13 @@ fn show(life: &Life) {
         ..
     } = life.clone();
     tokio::spawn(async move {
+        let draw = async {
+            if screen {
+                console::run(&places, board.follow(), world).await;
+            }
+        };
         tokio::join!(
-            console::run(&places, board.follow(), world),
+            draw,
             status::publish(&places, board.follow()),
             addresses::follow(&board),
         )

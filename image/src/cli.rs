@@ -10,7 +10,7 @@ use crate::guard::Guard;
 use crate::profile::Profile;
 use crate::releases::{self, Release};
 use crate::workspace::Workspace;
-use crate::{assemble, host, progress, render, stamp, tools, verify};
+use crate::{assemble, host, package, progress, render, stamp, tools, verify};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -55,6 +55,11 @@ enum Command {
     Verify(Build),
     /// Builds the demonstration release, an OCI archive, and prints its path on the last line.
     Demo {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Builds the Debian package, by which a Debian of somebody's own becomes a node, and prints its path on the last line.
+    Package {
         #[command(flatten)]
         source: Source,
     },
@@ -139,6 +144,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Demo { source } => {
             let _guard = Guard::take(&workspace)?;
             progress::answer(releases::build(&workspace, &source, Release::Demo)?.as_str());
+        }
+        Command::Package { source } => {
+            let _guard = Guard::take(&workspace)?;
+            progress::answer(package::build(&workspace, &source)?.as_str());
         }
         Command::Builder { source } => {
             let _guard = Guard::take(&workspace)?;

@@ -17,6 +17,7 @@ mod lock;
 mod mirror;
 mod mkosi;
 mod oci;
+mod package;
 mod profile;
 mod progress;
 mod releases;
