@@ -9,8 +9,10 @@ use clap_complete::Shell;
 use slap::v1::ReleaseName;
 use slap::{ComputerId, JoinBlob, ProjectName, RequestedState, Title};
 
+mod node;
 mod people;
 
+pub(crate) use node::{Node, NodeCommand, NodeStatus, PartitionLog, Register};
 pub(crate) use people::{ProjectCommand, UserCommand};
 
 use crate::assignment::Assignment;
@@ -78,6 +80,8 @@ pub(crate) enum Command {
     /// Software releases that the master serves
     #[command(subcommand)]
     Release(ReleaseCommand),
+    /// This machine as a node: make it one, look at it
+    Node(Node),
     /// Who did what when: the newest entries, unless it is said since when
     Log(Log),
     /// Print what completes commands in a shell: `source <(slapbox complete)`

@@ -16,6 +16,7 @@ use crate::renewal::renew_if_due;
 mod computer;
 mod forward;
 mod log;
+pub(crate) mod node;
 mod project;
 mod release;
 mod request;
@@ -30,6 +31,9 @@ pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
     if let Command::Complete { shell, name } = arguments.command {
         return complete(shell, &name);
     }
+    if let Command::Node(node) = arguments.command {
+        return node::run(node, arguments.proxy.as_deref()).await;
+    }
     let home = Home::choose(arguments.home, |name| std::env::var(name).ok())?;
     let proxy = arguments.proxy.as_deref();
     if let Command::Login {
@@ -43,7 +47,7 @@ pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
     let client = client(&home, proxy, now).await?;
     let now = seconds(now);
     match arguments.command {
-        Command::Login { .. } | Command::Complete { .. } => Ok(()),
+        Command::Login { .. } | Command::Complete { .. } | Command::Node(_) => Ok(()),
         Command::Token(command) => token::run(&client, command, now).await,
         Command::User(command) => user::run(&client, command).await,
         Command::Project(command) => project::run(&client, command).await,

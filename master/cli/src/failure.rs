@@ -1,4 +1,5 @@
-//! What a failure is told as, and its exit status: 1 an error, 2 not there (yet), as the `slapos` command has it, 64 typed wrongly.
+//! What a failure is told as, and its exit status: 1 an error, 2 not there (yet), as the `slapos` command has it, 64 typed wrongly;
+//! 5 not root, and what `slapbox node …` has in common with the original's node.
 
 use std::process::ExitCode;
 
@@ -10,6 +11,22 @@ use crate::output;
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct NotReady(pub(crate) String);
+
+/// A failure with an exit status of its own, as programs that ran the original's command know it.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub(crate) struct Stop {
+    pub(crate) status: u8,
+    pub(crate) words: String,
+}
+
+/// What only root may do, as the original's node tells it.
+pub(crate) fn not_root() -> Stop {
+    Stop {
+        status: 5,
+        words: "this is root's to do: run it as root, or behind `sudo`".to_owned(),
+    }
+}
 
 /// Tells what is wrong with the arguments, or what `--help` was asked for.
 pub(crate) fn of_arguments(stop: &clap::Error) -> ExitCode {
@@ -32,6 +49,9 @@ pub(crate) fn of_command(error: &anyhow::Error) -> ExitCode {
 }
 
 fn status(error: &anyhow::Error) -> u8 {
+    if let Some(stop) = error.chain().find_map(|cause| cause.downcast_ref::<Stop>()) {
+        return stop.status;
+    }
     let is_not_ready = error.chain().any(|cause| {
         cause.is::<NotReady>()
             || matches!(
@@ -55,5 +75,9 @@ mod tests {
             .unwrap_err();
         assert_eq!(status(&late), 2);
         assert_eq!(status(&anyhow::anyhow!("no such file")), 1);
+        let stopped = Err::<(), _>(not_root())
+            .context("cannot register")
+            .unwrap_err();
+        assert_eq!(status(&stopped), 5);
     }
 }

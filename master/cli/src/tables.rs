@@ -9,8 +9,11 @@ use slap::v1::{
 use slap::{SoftwareInstance, v1};
 
 mod layout;
+mod node;
 pub(crate) mod people;
 mod usage;
+
+pub(crate) use node::node;
 
 use layout::{ago, bytes, facts, moment, remaining, single, table};
 

@@ -170,3 +170,73 @@ fn an_invitation_is_for_a_person_and_a_role_is_one_somewhere() {
     assert!(refused.contains("`king` is no state"), "{refused}");
     assert!(parse("user invite a/b").is_err());
 }
+
+fn register(line: &str) -> Register {
+    match parse(&format!("node register {line}")) {
+        Ok(Command::Node(Node {
+            command: Some(NodeCommand::Register(register)),
+            ..
+        })) => *register,
+        other => panic!("`{line}` is {other:?}"),
+    }
+}
+
+#[test]
+fn a_node_is_registered_as_fingers_know_it() {
+    let ours = register("--join slapbox1.abc --name edge-1 --partitions 20 --dry-run");
+    assert_eq!(ours.called.as_deref(), Some("edge-1"));
+    assert_eq!((ours.partitions, ours.dry_run), (Some(20), true));
+    let theirs = register("edge-1 --token slapbox1.abc --partition-number 20 -t -n");
+    assert_eq!(theirs.name.as_deref(), Some("edge-1"));
+    assert_eq!(theirs.join.as_deref(), Some("slapbox1.abc"));
+    assert_eq!((theirs.partitions, theirs.dry_run), (Some(20), true));
+    assert_eq!(theirs.elsewhere.refusal(), None);
+
+    for bad in [
+        "--join slapbox1.abc --token-file line",
+        "edge-1 --name edge-2",
+        "--partitions 0",
+        "--config box.toml --partitions 7",
+    ] {
+        assert!(parse(&format!("node register {bad}")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_a_node_has_no_choice_about_is_refused_and_not_passed_over() {
+    let same = "--ipv4-local-network 10.0.0.0/16 --instance-root /srv/slapgrid/";
+    assert_eq!(register(same).elsewhere.refusal(), None);
+    for (line, named) in [
+        ("--master-url https://slap.example", "`--master-url` cannot"),
+        ("--master-url-web https://m", "`--master-url-web` cannot"),
+        ("--interface-name eth0", "`--interface-name` cannot"),
+        (
+            "--ipv4-local-network 10.1.0.0/16",
+            "`--ipv4-local-network` cannot",
+        ),
+        ("--instance-root /opt", "mount another disk there"),
+        ("--software-root /opt", "mount another disk there"),
+        ("--cfg slapos.cfg", "`--config FILE` hands over"),
+    ] {
+        let refusal = register(line).elsewhere.refusal().unwrap_or_default();
+        assert!(refusal.contains(named), "{line}: {refusal}");
+    }
+}
+
+#[test]
+fn a_node_without_a_word_is_asked_how_it_is() {
+    let Ok(Command::Node(node)) = parse("node --json") else {
+        panic!("no node");
+    };
+    assert!(node.command.is_none() && node.status.json);
+    let Ok(Command::Node(Node {
+        command: Some(NodeCommand::Log(log)),
+        ..
+    })) = parse("node log slappart3 -f -n 5")
+    else {
+        panic!("no log");
+    };
+    assert_eq!((log.partition, log.follow, log.lines), (3, true, 5));
+    let refusal = parse("node log slapuser3").unwrap_err();
+    assert!(refusal.contains("slappart3"), "{refusal}");
+}
