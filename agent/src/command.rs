@@ -163,13 +163,44 @@ fn say(text: &str) -> anyhow::Result<()> {
         .context("nobody listens")
 }
 
-/// The image's version, or this program's where there is no image.
+/// The image's version, the package's where there is no image, or this program's where there is neither.
 fn version(places: &Places) -> String {
-    let release = std::fs::read_to_string(places.at("usr/lib/os-release")).unwrap_or_default();
-    let named = release
+    let read = |path: &str| std::fs::read_to_string(places.at(path)).unwrap_or_default();
+    let release = read("usr/lib/os-release");
+    let image = release
         .lines()
         .find_map(|line| line.strip_prefix("IMAGE_VERSION="));
-    named
-        .map_or(env!("CARGO_PKG_VERSION"), |value| value.trim_matches('"'))
-        .to_owned()
+    let package = read("usr/lib/slapbox/version");
+    let known = [
+        image.unwrap_or_default().trim_matches('"'),
+        package.trim(),
+        env!("CARGO_PKG_VERSION"),
+    ];
+    let known = known.into_iter().find(|version| !version.is_empty());
+    known.unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_the_image_or_else_of_the_package() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+        let places = Places::under(&root);
+        assert_eq!(version(&places), env!("CARGO_PKG_VERSION"));
+        std::fs::create_dir_all(places.at("usr/lib/slapbox")).unwrap();
+        let put = |path: &str, text: &str| {
+            crate::disk::replace(&places.at(path), text.as_bytes()).unwrap();
+        };
+        put("usr/lib/os-release", "ID=debian\n");
+        put("usr/lib/slapbox/version", "0.1.0-42\n");
+        assert_eq!(version(&places), "0.1.0-42");
+        put(
+            "usr/lib/os-release",
+            "ID=debian\nIMAGE_VERSION=\"0.1.0-43\"\n",
+        );
+        assert_eq!(version(&places), "0.1.0-43");
+    }
 }

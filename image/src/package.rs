@@ -145,8 +145,10 @@ fn fate(file: &Utf8Path) -> Result<&'static Fate> {
     }
 }
 
-/// Adds what dpkg reads.
+/// Adds what dpkg reads, and the version for the agent.
 fn describe(sources: &Utf8Path, tree: &Utf8Path, version: &str) -> Result<()> {
+    let told = format!("{version}\n");
+    disk::replace(&tree.join("usr/lib/slapbox/version"), told.as_bytes())?;
     let debian = sources.join("package/debian");
     let control = control(&host::read(&debian.join("control"))?, version, tree)?;
     for script in ["postinst", "prerm", "postrm"] {
@@ -171,7 +173,7 @@ fn control(plain: &str, version: &str, tree: &Utf8Path) -> Result<String> {
     ))
 }
 
-/// Gives every file the date of the sources, and every folder the mode that it has on a Debian.
+/// Gives everything the date of the sources, and a mode in which whoever built it has left no trace.
 fn date(tree: &Utf8Path, epoch: u64) -> Result<()> {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(epoch);
     let files = disk::files(tree)?;
@@ -185,11 +187,8 @@ fn date(tree: &Utf8Path, epoch: u64) -> Result<()> {
             if found.is_symlink() {
                 return Ok(());
             }
-            let mode = if found.is_dir() {
-                0o755
-            } else {
-                found.permissions().mode()
-            };
+            let run = found.is_dir() || found.permissions().mode() & 0o100 != 0;
+            let mode = if run { 0o755 } else { 0o644 };
             fs::set_permissions(&path, Permissions::from_mode(mode))?;
             File::open(&path)?.set_modified(time)
         };
@@ -279,6 +278,8 @@ mod tests {
         assert_eq!(field("Version:"), "0.1.0-42");
         assert!(field("Installed-Size:").parse::<u64>().unwrap() > 10);
         assert!(field("Depends:").contains("babeld, "), "{control}");
+        let told = std::fs::read_to_string(tree.join("usr/lib/slapbox/version")).unwrap();
+        assert_eq!(told, "0.1.0-42\n");
     }
 
     #[test]
