@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::causes;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::places::Places;
-use crate::status::{Board, Enrolment, Failure, Releases};
+use crate::status::{Board, Enrolment, Failure, Part, Releases};
 use crate::workload::{Converged, Report};
 use crate::world::World;
 
@@ -59,16 +59,6 @@ struct Loop<'a, N, U> {
     failures: BTreeMap<Part, Vec<Failure>>,
 }
 
-/// The part of a pass that a failure belongs to: each pass replaces its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Kept,
-    Fetch,
-    Partitions,
-    Announce,
-    Converge,
-}
-
 /// Runs until nobody can wake it any more.
 #[expect(clippy::too_many_arguments, reason = "each is another end of the loop")]
 pub async fn run<N: Node, U: Upstream>(
@@ -101,10 +91,17 @@ pub async fn run<N: Node, U: Upstream>(
     let mut rested = Instant::now();
     while let Some(wake) = wake::next(&mut wakes, again, rested).await {
         tracing::debug!("woke: {wake}");
+        let is_look = wake.asks_the_master() && wake.checks_the_partitions();
+        if is_look {
+            board.look_begins();
+        }
         let begun = Instant::now();
         again = state.pass(&wake).await.map(|after| Instant::now() + after);
         let took = begun.elapsed();
         rested = Instant::now() + took * RESTS;
+        if is_look {
+            board.look_ends();
+        }
         if wake == Wake::Asked {
             let took = took.as_secs_f64();
             tracing::info!("looked at everything, as was asked, in {took:.3} s");
@@ -303,7 +300,10 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
         converged.next_wake
     }
 
-    fn note(&mut self, part: Part, failures: Vec<Failure>) {
+    fn note(&mut self, part: Part, mut failures: Vec<Failure>) {
+        for failure in &mut failures {
+            failure.part = part;
+        }
         self.failures.insert(part, failures);
     }
 
@@ -329,6 +329,8 @@ fn releases(desired: &Desired, converged: &Converged, before: &Releases) -> Rele
 
 fn failure(subject: Option<String>, message: impl std::fmt::Display) -> Failure {
     Failure {
+        // Said by whoever notes it.
+        part: Part::Converge,
         subject,
         message: message.to_string(),
     }

@@ -153,9 +153,29 @@ pub struct Instances {
     pub pending: usize,
 }
 
+/// The part of a pass that a failure belongs to: each pass replaces its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// What was kept from before the last restart.
+    Kept,
+    /// What the master wants.
+    Fetch,
+    /// Making the partitions.
+    Partitions,
+    /// Telling the master of them.
+    Announce,
+    /// Releases and instances.
+    Converge,
+    /// What partitions used.
+    Usage,
+}
+
 /// One thing that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
+    /// What was being done.
+    pub part: Part,
     /// The partition or release it is about, if one.
     pub subject: Option<String>,
     /// In words.
@@ -164,17 +184,32 @@ pub struct Failure {
 
 /// The status on its way from those who write it to those who read it.
 #[derive(Debug, Clone)]
-pub struct Board(watch::Sender<Status>);
+pub struct Board {
+    status: watch::Sender<Status>,
+    looks: watch::Sender<Looks>,
+}
+
+/// How often the loop has looked at everything: at what the master wants, the partitions and the workload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// As often as it has begun to.
+    pub begun: u64,
+    /// As often as it has come to the end.
+    pub ended: u64,
+}
 
 impl Board {
     /// A board with a first status.
     pub fn new(status: Status) -> Self {
-        Self(watch::Sender::new(status))
+        Self {
+            status: watch::Sender::new(status),
+            looks: watch::Sender::new(Looks::default()),
+        }
     }
 
     /// Changes the status; readers wake only if it differs afterwards.
     pub fn update(&self, change: impl FnOnce(&mut Status)) {
-        self.0.send_if_modified(|status| {
+        self.status.send_if_modified(|status| {
             let before = status.clone();
             change(status);
             *status != before
@@ -183,12 +218,27 @@ impl Board {
 
     /// The status.
     pub fn now(&self) -> Status {
-        self.0.borrow().clone()
+        self.status.borrow().clone()
     }
 
     /// Follows the status.
     pub fn follow(&self) -> watch::Receiver<Status> {
-        self.0.subscribe()
+        self.status.subscribe()
+    }
+
+    /// Notes that the loop begins to look at everything.
+    pub fn look_begins(&self) {
+        self.looks.send_modify(|looks| looks.begun += 1);
+    }
+
+    /// Notes that the status says what that look has found.
+    pub fn look_ends(&self) {
+        self.looks.send_modify(|looks| looks.ended = looks.begun);
+    }
+
+    /// Follows the looks.
+    pub fn follow_looks(&self) -> watch::Receiver<Looks> {
+        self.looks.subscribe()
     }
 }
 

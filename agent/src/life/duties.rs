@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::{End, Life, membership::Membership};
 use crate::config::{Role, Settings};
+use crate::control;
 use crate::desired::SoftwareUrl;
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
@@ -40,15 +41,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<End> {
     let (places, board) = (&life.places, &life.board);
     let reference = membership.reference()?;
-    let words = reference.to_string();
-    board.update(|status| {
-        status.enrolment = Enrolment::Enrolled { reference: words };
-        status.notices.extend(membership.notice());
-    });
-    let client = membership.client(settings.proxy.as_deref());
-    let master = Master::new(client, reference.clone(), places.clone(), life.world)
-        .context("no client of the master can be made")?;
-    let master = Arc::new(master);
+    let master = master_of(life, &settings, &membership, &reference)?;
     if let Membership::Enrolled(_, overlay) = &membership {
         // WireGuard takes a clock that is set back for a replay: the time comes before the first handshake, if it can be had.
         let _ = tokio::time::timeout(TIME_WITHIN, master.keep_time()).await;
@@ -84,6 +77,10 @@ pub(super) async fn run(
             ended.context("requests cannot be heard")?;
             anyhow::bail!("requests are not heard any more")
         }
+        ended = control::serve(places, board, wake.clone(), Arc::clone(&master)) => {
+            ended?;
+            anyhow::bail!("nobody can ask any more")
+        }
         () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
@@ -95,6 +92,25 @@ pub(super) async fn run(
         () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
         end = another_document(life, &settings) => end,
     }
+}
+
+/// Shows whose this box is, and returns the client that calls its master.
+fn master_of(
+    life: &Life,
+    settings: &Settings,
+    membership: &Membership,
+    reference: &ComputerId,
+) -> anyhow::Result<Arc<Master>> {
+    let words = reference.to_string();
+    life.board.update(|status| {
+        status.enrolment = Enrolment::Enrolled { reference: words };
+        status.notices.extend(membership.notice());
+    });
+    let client = membership.client(settings.proxy.as_deref());
+    let places = life.places.clone();
+    let master = Master::new(client, reference.clone(), places, life.world);
+    let master = master.context("no client of the master can be made")?;
+    Ok(Arc::new(master))
 }
 
 fn workload(

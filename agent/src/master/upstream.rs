@@ -9,6 +9,7 @@ use slap::v1::NodeReport;
 use slap::{ComputerConfiguration, PartitionId};
 
 use super::{Master, words};
+use crate::control::Alarm;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::reconcile::{Kind, Upstream, UpstreamError};
 use crate::workload::Report;
@@ -110,6 +111,14 @@ impl Upstream for Master {
             .call(|client| async move { client.watch(&self.computer, since).await })
             .await;
         answer.map(Some).map_err(said)
+    }
+}
+
+impl Alarm for Master {
+    async fn bang(&self, message: &str) -> Result<(), String> {
+        self.call(|client| async move { client.bang_computer(&self.computer, message).await })
+            .await
+            .map_err(|error| said(error).reason)
     }
 }
 

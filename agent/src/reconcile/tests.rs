@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use self::fakes::{FakeMaster, FakeNode, desired};
 use super::*;
 use crate::report;
-use crate::status::Status;
+use crate::status::{Part, Status};
 
 /// A box in a folder, with its loop running.
 struct Box {
@@ -260,6 +260,7 @@ async fn what_fails_is_shown_until_it_no_longer_does() {
     the.start();
     a_moment().await;
     let expected = Failure {
+        part: Part::Converge,
         subject: Some("slappart3".into()),
         message: "no".into(),
     };

@@ -16,7 +16,7 @@ use crate::instances::confinement::Place;
 use crate::partitions::users;
 use crate::reconcile::last_desired;
 use crate::software;
-use crate::status::Failure;
+use crate::status::{self, Failure};
 
 const LOOK: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(600);
@@ -40,8 +40,15 @@ impl Accounting<'_> {
                 Err(error) => {
                     let message = format!("{error:#}");
                     tracing::error!("what partitions used cannot be told: {message}");
-                    let subject = None;
-                    self.note(Part::Reports, vec![Failure { subject, message }]);
+                    let (part, subject) = (status::Part::Usage, None);
+                    self.note(
+                        Part::Reports,
+                        vec![Failure {
+                            part,
+                            subject,
+                            message,
+                        }],
+                    );
                     AGAIN
                 }
             };
@@ -151,6 +158,7 @@ impl Accounting<'_> {
 fn failure(partition: PartitionName, message: String) -> Failure {
     tracing::warn!(%partition, "{message}");
     Failure {
+        part: status::Part::Usage,
         subject: Some(partition.to_string()),
         message,
     }

@@ -10,7 +10,7 @@ use super::{Accounting, Part};
 use crate::causes::in_one_line;
 use crate::enrol::Retry;
 use crate::reconcile::{Upstream, UpstreamError};
-use crate::status::Failure;
+use crate::status::{self, Failure};
 
 /// What the master refused is offered again so often.
 const AGAIN: Duration = Duration::from_secs(3600);
@@ -94,6 +94,7 @@ impl Accounting<'_> {
 /// That the master is away is said elsewhere, and all that waits is safe.
 fn failures(sent: &Result<Sent, OutboxError>) -> Vec<Failure> {
     let said = |message| Failure {
+        part: status::Part::Usage,
         subject: None,
         message,
     };

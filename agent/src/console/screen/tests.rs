@@ -1,7 +1,7 @@
 //! Screens as a person sees them, compared with those that were looked at before.
 
 use super::*;
-use crate::status::{Instances, LoginLine, Overlay, Partitions};
+use crate::status::{Instances, LoginLine, Overlay, Part, Partitions};
 
 const NOW: i64 = 1_795_228_200;
 
@@ -145,10 +145,12 @@ fn a_serving_box_shows_what_it_does() {
         master_away: Some("the master at 10.0.2.2:4430 does not answer in time".into()),
         failures: vec![
             Failure {
+                part: Part::Converge,
                 subject: Some("slappart0".into()),
                 message: "the promise nginx-answers fails: connection refused".into(),
             },
             Failure {
+                part: Part::Converge,
                 subject: None,
                 message: "x".repeat(400),
             },
@@ -184,6 +186,7 @@ fn what_comes_from_outside_moves_no_cursor_and_breaks_no_line() {
         notices: vec!["n ".repeat(500); 9],
         failures: vec![
             Failure {
+                part: Part::Converge,
                 subject: None,
                 message: "f ".repeat(900)
             };

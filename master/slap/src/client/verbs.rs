@@ -258,6 +258,19 @@ impl Client {
         self.post("useComputer", form.to_pairs()).await
     }
 
+    /// `computerBang`: all instances of a computer shall be looked at again.
+    pub async fn bang_computer(
+        &self,
+        computer: &ComputerId,
+        message: &str,
+    ) -> Result<(), CallError> {
+        let pairs = vec![
+            ("computer_id", computer.to_string()),
+            ("message", message.to_owned()),
+        ];
+        self.post("computerBang", pairs).await
+    }
+
     async fn post(&self, path: &str, pairs: crate::forms::Pairs) -> Result<(), CallError> {
         self.send(&Call::form(path, &pairs)).await.map(drop)
     }
