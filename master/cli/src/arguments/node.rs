@@ -31,6 +31,33 @@ pub(crate) enum NodeCommand {
     },
     /// Show what the programs of a partition have said
     Log(PartitionLog),
+    /// Look at the releases now and wait for them; exit status 1 when one fails
+    Software(Look),
+    /// Look at the instances now and wait for them; exit status 1 when one fails, 2 when only promises do, 3 without the master
+    Instance(Look),
+    /// Look at the promises now; exit status 2 when one is not kept
+    Promise(Look),
+    /// Destroy and report now what is due; exit status 1 when that fails
+    Report(Look),
+    /// Look at the partitions now and repair them; exit status 1 when that fails, 2 when the master is not told
+    Format(Look),
+    /// Have the master process every instance of this machine again
+    Bang {
+        /// Why, for the master's log
+        #[arg(long, short)]
+        message: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What the agent looks at all the time anyway; exit status 10 when somebody else waits for it already.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Look {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -10,6 +10,7 @@ use crate::arguments::{Node, NodeCommand, NodeStatus, PartitionLog};
 use crate::failure::{Stop, not_root};
 use crate::{output, tables};
 
+mod ask;
 mod document;
 mod facts;
 mod progress;
@@ -17,6 +18,7 @@ mod register;
 mod state;
 mod systemd;
 
+use ask::{ask, bang, look};
 pub(crate) use state::NodeState;
 #[cfg(test)]
 pub(crate) use state::SERVING;
@@ -33,6 +35,12 @@ pub(super) async fn run(node: Node, proxy: Option<&str>) -> Result<()> {
         Some(NodeCommand::Register(wanted)) => register::register(*wanted, proxy).await,
         Some(NodeCommand::Plan { json }) => plan(json).await,
         Some(NodeCommand::Log(asked)) => log(&asked).await,
+        Some(NodeCommand::Software(it)) => ask(&look("software"), it.json).await,
+        Some(NodeCommand::Instance(it)) => ask(&look("instance"), it.json).await,
+        Some(NodeCommand::Promise(it)) => ask(&look("promise"), it.json).await,
+        Some(NodeCommand::Report(it)) => ask(&look("report"), it.json).await,
+        Some(NodeCommand::Format(it)) => ask(&look("format"), it.json).await,
+        Some(NodeCommand::Bang { message, json }) => ask(&bang(&message), json).await,
     }
 }
 
