@@ -1,6 +1,7 @@
 //! What the product does on this machine itself: 200 partitions in namespaces of their own, as root, boxes that systemd boots in
 //! such, and a master as a process.
 
+mod asked;
 mod master;
 mod partitions;
 mod slapproxy;
