@@ -10,7 +10,7 @@ use crate::guard::Guard;
 use crate::profile::Profile;
 use crate::releases::{self, Release};
 use crate::workspace::Workspace;
-use crate::{assemble, host, package, progress, render, stamp, tools, verify};
+use crate::{assemble, debian, host, package, progress, render, stamp, tools, verify};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -60,6 +60,11 @@ enum Command {
     },
     /// Builds the Debian package, by which a Debian of somebody's own becomes a node, and prints its path on the last line.
     Package {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Builds a stock Debian for tests, without anything of ours, and prints the path of its disk on the last line.
+    Debian {
         #[command(flatten)]
         source: Source,
     },
@@ -148,6 +153,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Package { source } => {
             let _guard = Guard::take(&workspace)?;
             progress::answer(package::build(&workspace, &source)?.as_str());
+        }
+        Command::Debian { source } => {
+            let _guard = Guard::take(&workspace)?;
+            progress::answer(debian::build(&workspace, &source)?.as_str());
         }
         Command::Builder { source } => {
             let _guard = Guard::take(&workspace)?;

@@ -6,6 +6,7 @@ mod artifacts;
 mod assemble;
 mod binaries;
 mod cli;
+mod debian;
 mod disk;
 mod exec;
 mod gpt;

@@ -68,6 +68,18 @@ pub(crate) fn release(
     places(config, mirrors)
 }
 
+/// Renders the configuration of the stock Debian, which has an initrd.
+pub(crate) fn debian(
+    workspace: &Workspace,
+    folder: &Utf8Path,
+    mirrors: &Mirrors,
+) -> Result<Rendered> {
+    let mut config = local(workspace, folder)?;
+    config.build.tools_tree = Some(tools_tree(workspace)?);
+    config.content.initrds = vec![BuildPath::new(folder.join("out/initrd"))?];
+    places(config, mirrors)
+}
+
 fn places(mut config: Config, mirrors: &Mirrors) -> Result<Rendered> {
     config.comment = Some(Text::new(
         "Places of this build: written by `cargo image`.",

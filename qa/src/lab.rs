@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8PathBuf;
 
+use crate::debian::Debian;
 use crate::eventually::{eventually, minutes};
 use crate::machine::arguments::Hardware;
 use crate::master::Master;
@@ -93,6 +94,12 @@ impl Lab {
     pub fn make_node(&mut self, name: &str) -> Result<Node> {
         let hardware = self.small_box();
         Node::make(name, &self.product, &self.folder, hardware, None)
+    }
+
+    /// Boots a Debian of somebody's own, with our package in its drive.
+    pub async fn boot_debian(&mut self, name: &str) -> Result<Debian> {
+        let hardware = self.small_box();
+        Debian::boot(name, &self.product, &self.folder, hardware).await
     }
 
     /// Makes a stick that carries `seed`.

@@ -96,7 +96,10 @@ impl Machine {
         ));
         let credential = self.credential();
         let monitor = self.monitor_socket()?;
-        let _ = std::fs::remove_file(&monitor);
+        let keyboard = self.keyboard_socket()?;
+        for socket in [&monitor, &keyboard] {
+            let _ = std::fs::remove_file(socket);
+        }
         let files = Files {
             disk: &self.file("disk.qcow2"),
             firmware: &self.tools.file(FIRMWARE),
@@ -104,6 +107,7 @@ impl Machine {
             credential: self.told.then_some(credential.as_path()),
             console: &self.console_log(),
             monitor: &monitor,
+            keyboard: &keyboard,
         };
         let mut qemu = self.tools.qemu();
         qemu.args(arguments(accelerator, &self.hardware, &files));
@@ -230,6 +234,11 @@ impl Machine {
 
     fn monitor_socket(&self) -> Result<Utf8PathBuf> {
         files::utf8(self.sockets.path().join("monitor"))
+    }
+
+    /// Where its keyboard is, if it has one.
+    pub fn keyboard_socket(&self) -> Result<Utf8PathBuf> {
+        files::utf8(self.sockets.path().join("keyboard"))
     }
 
     fn credential(&self) -> Utf8PathBuf {

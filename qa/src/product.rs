@@ -144,6 +144,26 @@ pub fn program(name: &str) -> Result<Utf8PathBuf> {
     Ok(path)
 }
 
+/// A disk with Debian's packages alone.
+pub fn stock_debian() -> Result<Utf8PathBuf> {
+    let image = target()?.join("image/debian/debian.raw");
+    if !image.exists() {
+        bail!("{image} is not there: `cargo image debian` makes it");
+    }
+    Ok(image)
+}
+
+/// The Debian package, of which there is one at a time.
+pub fn package() -> Result<Utf8PathBuf> {
+    let folder = target()?.join("image/package");
+    let listed = folder.read_dir_utf8().ok().into_iter().flatten().flatten();
+    let mut packages = listed.filter(|it| it.path().extension() == Some("deb"));
+    match packages.next() {
+        Some(package) => Ok(package.into_path()),
+        None => bail!("{folder} has no package: `cargo image package` makes it"),
+    }
+}
+
 /// The folder of the workspace.
 pub fn workspace() -> Result<Utf8PathBuf> {
     let folder = Utf8Path::new(env!("CARGO_MANIFEST_DIR"));

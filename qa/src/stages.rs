@@ -141,6 +141,12 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
         Stage::Image => image(host).await,
         Stage::Scenarios => {
             up::build(host).await?;
+            for (name, words) in [
+                ("build the Debian package", ["image", "package"]),
+                ("build a stock Debian", ["image", "debian"]),
+            ] {
+                run(name, &host.cargo(&words)?, &host.logs).await?;
+            }
             nextest(host, "scenarios", &SCENARIOS).await
         }
     }

@@ -1,6 +1,6 @@
 //! A machine as QEMU's command line. No file, no clock, no process.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::accelerator::Accelerator;
 use crate::network::Forward;
@@ -8,6 +8,8 @@ use crate::network::Forward;
 /// Set by somebody who looks for a fault: boxes log to their consoles.
 const TALKATIVE: &str = "SLAPBOX_QA_TALKATIVE";
 const TALK: &str = "systemd.journald.forward_to_console=1 systemd.journald.max_level_console=info systemd.show_status=1 loglevel=6";
+/// A root shell without a login, from systemd itself.
+const SHELL: &str = "systemd.debug_shell=hvc0";
 
 /// What a machine is made of.
 #[derive(Debug, Clone)]
@@ -22,6 +24,10 @@ pub struct Hardware {
     pub forwards: Vec<Forward>,
     /// Whether sticks can be plugged in.
     pub takes_sticks: bool,
+    /// A medium in its drive, which it only reads.
+    pub medium: Option<Utf8PathBuf>,
+    /// Whether somebody sits at its keyboard: systemd is asked for a shell there.
+    pub has_keyboard: bool,
     /// Whether its system shall log to the console, for somebody who looks for a fault.
     pub talkative: bool,
     /// Distinguishes it from the lab's other machines.
@@ -37,6 +43,8 @@ impl Hardware {
             clock: "utc".to_owned(),
             forwards: Vec::new(),
             takes_sticks: false,
+            medium: None,
+            has_keyboard: false,
             talkative: std::env::var_os(TALKATIVE).is_some(),
             number,
         }
@@ -58,6 +66,8 @@ pub struct Files<'a> {
     pub console: &'a Utf8Path,
     /// The monitor's socket.
     pub monitor: &'a Utf8Path,
+    /// The keyboard's socket.
+    pub keyboard: &'a Utf8Path,
 }
 
 /// QEMU's arguments.
@@ -77,6 +87,22 @@ pub fn arguments(accelerator: Accelerator, hardware: &Hardware, files: &Files<'_
     line.flag("-no-user-config");
     line.option("-display", "none");
     line.option("-vga", "none");
+    drives(&mut line, hardware, files);
+    line.option("-device", "virtio-rng-pci");
+    if hardware.takes_sticks {
+        // Debian's kernel for virtual machines has no USB: a removable SCSI disk is its stick.
+        line.option("-device", "virtio-scsi-pci,id=slot");
+    }
+    line.option("-nic", nic(hardware));
+    line.option(
+        "-qmp",
+        format_args!("unix:{},server=on,wait=off", files.monitor),
+    );
+    consoles(&mut line, hardware, files);
+    line.0
+}
+
+fn drives(line: &mut Line, hardware: &Hardware, files: &Files<'_>) {
     line.option(
         "-drive",
         format_args!(
@@ -96,31 +122,48 @@ pub fn arguments(accelerator: Accelerator, hardware: &Hardware, files: &Files<'_
         ),
     );
     line.option("-device", "virtio-blk-pci,drive=disk,bootindex=1");
-    line.option("-device", "virtio-rng-pci");
-    if hardware.takes_sticks {
-        // Debian's kernel for virtual machines has no USB: a removable SCSI disk is its stick.
-        line.option("-device", "virtio-scsi-pci,id=slot");
+    if let Some(medium) = &hardware.medium {
+        line.option(
+            "-drive",
+            format_args!("if=none,id=medium,format=raw,readonly=on,file={medium}"),
+        );
+        line.option("-device", "virtio-blk-pci,drive=medium");
     }
-    line.option("-nic", nic(hardware));
+}
+
+/// What the machine says, is told and is asked.
+fn consoles(line: &mut Line, hardware: &Hardware, files: &Files<'_>) {
     line.option(
         "-chardev",
         format_args!("file,id=console,path={}", files.console),
     );
     line.option("-serial", "chardev:console");
-    line.option(
-        "-qmp",
-        format_args!("unix:{},server=on,wait=off", files.monitor),
-    );
     if let Some(credential) = files.credential {
         line.option("-smbios", format_args!("type=11,path={credential}"));
     }
+    let mut more = Vec::new();
     if hardware.talkative {
+        more.push(TALK);
+    }
+    if hardware.has_keyboard {
+        line.option("-device", "virtio-serial-pci");
+        line.option(
+            "-chardev",
+            format_args!(
+                "socket,id=keyboard,path={},server=on,wait=off",
+                files.keyboard
+            ),
+        );
+        line.option("-device", "virtconsole,chardev=keyboard");
+        more.push(SHELL);
+    }
+    if !more.is_empty() {
+        let more = more.join(" ");
         line.option(
             "-smbios",
-            format_args!("type=11,value=io.systemd.stub.kernel-cmdline-extra={TALK}"),
+            format_args!("type=11,value=io.systemd.stub.kernel-cmdline-extra={more}"),
         );
     }
-    line.0
 }
 
 fn nic(hardware: &Hardware) -> String {
@@ -162,6 +205,7 @@ mod tests {
             credential,
             console: path,
             monitor: path,
+            keyboard: path,
         };
         arguments(Accelerator::Tcg, hardware, &files).join(" ")
     }
@@ -177,6 +221,23 @@ mod tests {
             !line.contains("hostfwd") && !line.contains("-smbios"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn whoever_sits_at_a_keyboard_has_a_shell_behind_it() {
+        let hardware = Hardware {
+            medium: Some("lab/medium".into()),
+            has_keyboard: true,
+            ..Hardware::small(3)
+        };
+        let line = line(&hardware, None);
+        for part in [
+            "id=medium,format=raw,readonly=on,file=lab/medium",
+            "virtconsole,chardev=keyboard",
+            "kernel-cmdline-extra=systemd.debug_shell=hvc0",
+        ] {
+            assert!(line.contains(part), "{line}");
+        }
     }
 
     #[test]

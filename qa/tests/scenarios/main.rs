@@ -1,6 +1,7 @@
 //! What the product does, as stories: each boots the image as it is shipped, on machines of its own.
 
 mod clocks;
+mod debian;
 mod serves;
 mod spoilt;
 mod tokens;
