@@ -2,6 +2,7 @@
 //!
 //! It realises what others decide and knows links, not clouds: it never imports `slap`, the agent or the master.
 
+pub mod apart;
 pub mod babel;
 pub mod keys;
 pub mod links;

@@ -20,8 +20,8 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol};
 
 pub(crate) use messages::{
-    Host, Owner, Via, add_address, add_route, add_tunnel, add_wireguard, address_of, is_up,
-    keep_bare, kind_of, mtu_of, name_of, raise, remove_address, remove_link, remove_route,
+    Host, Owner, Via, add_address, add_pair, add_route, add_tunnel, add_wireguard, address_of,
+    is_up, keep_bare, kind_of, mtu_of, name_of, raise, remove_address, remove_link, remove_route,
     route_of, set_mtu, tap_owner, tunnel_ends,
 };
 

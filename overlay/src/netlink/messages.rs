@@ -10,14 +10,14 @@ use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
 };
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoIpTunnel, InfoKind, InfoTun,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoIpTunnel, InfoKind, InfoTun, InfoVeth,
     Ip6TunnelFlags, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use rtnetlink::packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use rtnetlink::packet_route::{AddressFamily, IpProtocol, RouteNetlinkMessage};
-use rtnetlink::{LinkIp6Tnl, LinkUnspec, LinkWireguard};
+use rtnetlink::{LinkIp6Tnl, LinkUnspec, LinkVeth, LinkWireguard};
 
 const TABLE_LOCAL: u8 = 255;
 /// Attribute of a tun device: the number of the user who may open it.
@@ -197,6 +197,15 @@ pub(crate) fn set_mtu(index: u32, mtu: u32) -> RouteNetlinkMessage {
 /// Asks for a WireGuard interface.
 pub(crate) fn add_wireguard(name: &str, mtu: u32) -> RouteNetlinkMessage {
     RouteNetlinkMessage::NewLink(LinkWireguard::new(name).mtu(mtu).build())
+}
+
+/// Asks for a pair of virtual interfaces, the second of them in the network namespace of a thread.
+pub(crate) fn add_pair(here: &str, there: &str, thread: u32) -> RouteNetlinkMessage {
+    let namespace = LinkAttribute::NetNsPid(thread);
+    let other = LinkUnspec::new_with_name(there).append_extra_attribute(namespace);
+    let other = InfoData::Veth(InfoVeth::Peer(other.build()));
+    let pair = LinkVeth::new(here, there).set_info_data(other);
+    RouteNetlinkMessage::NewLink(pair.build())
 }
 
 /// Asks for a tunnel of IPv6 in IPv6 over the interface `over`.

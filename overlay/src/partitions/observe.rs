@@ -7,6 +7,7 @@ use ipnet::Ipv6Net;
 use rtnetlink::packet_route::link::InfoKind;
 
 use super::plan::{Observed, ObservedTap};
+use crate::apart;
 use crate::netlink::{self, Netlink, Owner, Via};
 
 /// The name of the interface that carries the partitions' addresses.
@@ -30,6 +31,9 @@ pub(super) async fn observe(
                 ..ObservedTap::default()
             };
             observed.taps.insert(name.to_owned(), tap);
+        } else if name.starts_with(apart::LINK_PREFIX) {
+            observed.apart.insert(name.to_owned());
+            continue;
         } else if name != LOOPBACK {
             continue;
         }

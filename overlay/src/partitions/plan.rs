@@ -9,12 +9,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::Ipv6Net;
 
 use super::{PartitionNetwork, Tap};
+use crate::apart;
 
 /// What the partitions shall have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Desired {
     /// Addresses on `lo`.
     pub addresses: BTreeSet<IpAddr>,
+    /// Which of them are elsewhere while a partition has a network of its own, by the interface that leads there.
+    pub apart: BTreeMap<String, IpAddr>,
     /// Ranges of which any address may be bound.
     pub ranges: BTreeSet<Ipv6Net>,
     /// Taps by name.
@@ -27,6 +30,8 @@ impl From<&[PartitionNetwork]> for Desired {
         for partition in partitions {
             desired.addresses.insert(partition.ipv6.into());
             desired.addresses.insert(partition.ipv4.into());
+            let link = apart::link_name(partition.index);
+            desired.apart.insert(link, partition.ipv6.into());
             desired.ranges.insert(partition.ipv6_range);
             let tap = partition.tap.clone();
             desired.taps.insert(tap.name.clone(), tap);
@@ -40,6 +45,8 @@ impl From<&[PartitionNetwork]> for Desired {
 pub struct Observed {
     /// Host addresses on `lo`, and whether we put them there.
     pub addresses: BTreeMap<IpAddr, bool>,
+    /// Interfaces that lead to partitions with a network of their own.
+    pub apart: BTreeSet<String>,
     /// Local ranges that we put there.
     pub ranges: BTreeSet<Ipv6Net>,
     /// Interfaces with a name of ours.
@@ -128,7 +135,8 @@ impl fmt::Display for Action {
 
 /// Returns the steps that turn `observed` into `desired`: removals, then taps, then the rest.
 pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
-    let mut actions = removals(desired, observed);
+    let addresses = addresses_on_node(desired, observed);
+    let mut actions = removals(desired, &addresses, observed);
     let mut late = Vec::new();
     let nothing = ObservedTap::default();
     for (name, tap) in &desired.taps {
@@ -147,8 +155,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
     }
     let missing = |address: &&IpAddr| !observed.addresses.contains_key(address);
     actions.extend(
-        desired
-            .addresses
+        addresses
             .iter()
             .filter(missing)
             .map(|address| Action::AddAddress(*address)),
@@ -163,7 +170,18 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
     actions
 }
 
-fn removals(desired: &Desired, observed: &Observed) -> Vec<Action> {
+/// Returns the addresses that shall be on `lo`: not those that are in a network of their own.
+fn addresses_on_node(desired: &Desired, observed: &Observed) -> BTreeSet<IpAddr> {
+    let links = observed.apart.iter();
+    let apart: BTreeSet<_> = links.filter_map(|link| desired.apart.get(link)).collect();
+    let addresses = desired.addresses.iter();
+    addresses
+        .filter(|address| !apart.contains(address))
+        .copied()
+        .collect()
+}
+
+fn removals(desired: &Desired, on_node: &BTreeSet<IpAddr>, observed: &Observed) -> Vec<Action> {
     let taps = observed
         .taps
         .iter()
@@ -172,7 +190,7 @@ fn removals(desired: &Desired, observed: &Observed) -> Vec<Action> {
     let addresses = observed
         .addresses
         .iter()
-        .filter(|(address, ours)| **ours && !desired.addresses.contains(address))
+        .filter(|(address, ours)| **ours && !on_node.contains(address))
         .map(|(address, _)| Action::RemoveAddress(*address));
     let ranges = observed
         .ranges

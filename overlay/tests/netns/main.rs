@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 #![expect(clippy::disallowed_methods, reason = "no power cut concerns a test")]
 
+mod apart;
 mod babel;
 mod lab;
 mod links;
