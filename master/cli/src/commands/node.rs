@@ -103,7 +103,7 @@ fn units_of(partition: u16) -> [String; 3] {
     [
         format!("slappart{partition}-*.service"),
         format!("slapinstantiate-slappart{partition}.service"),
-        format!("slappromise-slappart{partition}-*.service"),
+        format!("slappromises-slappart{partition}.service"),
     ]
 }
 
@@ -142,7 +142,7 @@ mod tests {
             [
                 "slappart1-*.service",
                 "slapinstantiate-slappart1.service",
-                "slappromise-slappart1-*.service"
+                "slappromises-slappart1.service"
             ]
         );
     }
