@@ -48,7 +48,12 @@ impl Keyboard {
         // What is typed before that, the firmware takes for a wish to choose what to boot.
         let awake = eventually("a shell is ready", async || keyboard.hears_a_prompt().await);
         awake.within(minutes(2)).await?;
-        keyboard.types("stty -echo; PS1=; PS2=").await?;
+        keyboard
+            .ask(
+                "stty -echo; PS1=; PS2=",
+                seconds(60) * accelerator::patience(),
+            )
+            .await?;
         Ok(keyboard)
     }
 
@@ -75,9 +80,10 @@ impl Keyboard {
         Ok(())
     }
 
-    /// Types a line and returns what came of it.
+    /// Types a line and returns what came of it. Nobody answers what a program asks; apt would take what is typed next for it.
     pub async fn types(&mut self, line: &str) -> Result<Reply> {
-        self.ask(line, minutes(3) * accelerator::patience()).await
+        let line = format!("{{ {line}\n}} < /dev/null");
+        self.ask(&line, minutes(3) * accelerator::patience()).await
     }
 
     /// Types a line that must succeed; returns what it has said.
@@ -96,6 +102,7 @@ impl Keyboard {
         Ok(reply.text)
     }
 
+    /// Types a line and another one, which says that and how it has ended.
     async fn ask(&mut self, line: &str, patience: Duration) -> Result<Reply> {
         self.typed += 1;
         let number = self.typed;

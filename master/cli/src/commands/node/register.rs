@@ -198,7 +198,6 @@ async fn start(facts: &Facts, document: &str) -> Result<()> {
         systemd::tell(&["disable", "--now", systemd::DEBIANS_BABEL]).await?;
     }
     output::complain("starting the agent");
-    systemd::tell(&["reset-failed", systemd::AGENT]).await?;
     systemd::tell(&["enable", "--now", systemd::ROUTING, systemd::AGENT]).await
 }
 
