@@ -64,7 +64,7 @@ impl Facts {
             runs_systemd,
             unified_cgroups: exists("/sys/fs/cgroup/cgroup.controllers"),
             has_agent: exists(AGENT) && exists("/usr/lib/systemd/system/slapbox-agent.service"),
-            enrolled: membership(Utf8Path::new("/var/lib/slapbox/identity"))?,
+            enrolled: membership(Utf8Path::new("/var/lib/slapbox"))?,
             has_original: exists("/etc/opt/slapos/slapos.cfg"),
             missing,
             ipv6: has_ipv6(),
@@ -137,19 +137,39 @@ struct Membership {
     reference: String,
 }
 
-fn membership(identity: &Utf8Path) -> Result<Option<String>> {
+/// Whose computer this is, as the agent's state says.
+fn membership(state: &Utf8Path) -> Result<Option<String>> {
+    let identity = state.join("identity");
     let certificate = identity.join("certificate.pem");
     let enrolled = certificate
         .try_exists()
         .with_context(|| format!("cannot look at `{certificate}`"))?;
     if !enrolled {
-        return Ok(None);
+        let document = std::fs::read_to_string(state.join("configuration.toml"));
+        return Ok(other_role(&document.unwrap_or_default()));
     }
     let told = std::fs::read(identity.join("master.json")).unwrap_or_default();
     Ok(Some(match serde_json::from_slice::<Membership>(&told) {
         Ok(Membership { urls, reference }) => format!("{reference} of {}", urls.join(", ")),
         Err(_) => "of an unknown master".to_owned(),
     }))
+}
+
+/// What a document says that needs no certificate: to be a master, or the node of one of another make.
+fn other_role(document: &str) -> Option<String> {
+    let document: toml::Table = document.parse().ok()?;
+    match document.get("role")?.as_str()? {
+        "master" => Some("a master and a node of itself".to_owned()),
+        "slap" => {
+            let text = |key: &str| document.get("slap")?.get(key)?.as_str();
+            let computer = text("computer").unwrap_or("a computer");
+            Some(format!(
+                "{computer} of {}",
+                text("url").unwrap_or("a master")
+            ))
+        }
+        _ => None,
+    }
 }
 
 fn has_ipv6() -> bool {
@@ -246,14 +266,25 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let folder = Utf8Path::from_path(scratch.path()).unwrap();
         assert_eq!(membership(folder).unwrap(), None);
+        std::fs::create_dir(folder.join("identity")).unwrap();
         let put = |name: &str, text: &str| {
             let file = std::fs::File::create(folder.join(name)).unwrap();
             std::io::Write::write_all(&mut { file }, text.as_bytes()).unwrap();
         };
-        put("certificate.pem", "x");
+        put("configuration.toml", "join = \"slapbox1.refused\"\n");
+        assert_eq!(membership(folder).unwrap(), None, "it may try again");
+        put(
+            "configuration.toml",
+            "role = \"slap\"\n[slap]\nurl = \"http://127.0.0.1:5000\"\ncomputer = \"local_computer\"\n",
+        );
+        assert_eq!(
+            membership(folder).unwrap().unwrap(),
+            "local_computer of http://127.0.0.1:5000"
+        );
+        put("identity/certificate.pem", "x");
         assert_eq!(membership(folder).unwrap().unwrap(), "of an unknown master");
         put(
-            "master.json",
+            "identity/master.json",
             r#"{"urls": ["https://192.0.2.1"], "reference": "COMP-2", "overlay": {"port": 6326, "endpoint": null}}"#,
         );
         assert_eq!(
