@@ -8,7 +8,7 @@ use crate::keyboard::{Keyboard, Reply};
 use crate::machine::arguments::Hardware;
 use crate::node::Node;
 use crate::product::{self, Product};
-use crate::story::act;
+use crate::story::{act, shortened};
 
 /// A machine with Debian's packages alone, and ours on a medium in its drive.
 #[derive(Debug)]
@@ -69,7 +69,8 @@ impl Debian {
 
     /// Types `slapbox node …`.
     pub async fn asks(&mut self, words: &str) -> Result<Reply> {
-        act(format_args!("type `slapbox node {words}`"));
+        let shown = shortened(words, 30);
+        act(format_args!("type `slapbox node {shown}`"));
         self.keyboard.types(&format!("slapbox node {words}")).await
     }
 

@@ -62,6 +62,18 @@ async fn ask_all(cell: &Cell, proxy: Slapproxy<'_>) -> Result<()> {
     ends(cell, &["format"], 2, "the master does not answer")?;
     ends(cell, &["bang", "-m", "try"], 1, "")?;
 
+    ends(
+        cell,
+        &["register", "--join", "slapbox1.x"],
+        1,
+        "it is a node already, local_computer of http://",
+    )?;
+    ends(
+        cell,
+        &["register", "--master-url", "x"],
+        64,
+        "cannot be chosen",
+    )?;
     let nobody = ["setpriv", "--reuid=65534", "--clear-groups", "slapbox"];
     let refused = run(cell, &nobody, &["instance"])?;
     said(&refused, 5, "this is root's to do")?;
