@@ -42,12 +42,28 @@ pub fn replace_private(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
     replace_with_mode(path, content, 0o600)
 }
 
+/// Replaces a file that only its owner may read by what is too large to be held in memory.
+pub fn replace_private_by(
+    path: &Utf8Path,
+    content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
+    replace_by(path, 0o600, content)
+}
+
 fn replace_with_mode(path: &Utf8Path, content: &[u8], mode: u32) -> Result<(), Error> {
+    replace_by(path, mode, |file| file.write_all(content))
+}
+
+fn replace_by(
+    path: &Utf8Path,
+    mode: u32,
+    content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
     let write = || -> io::Result<()> {
         let mut file = AtomicWriteFile::options().open(path)?;
         file.as_file()
             .set_permissions(fs::Permissions::from_mode(mode))?;
-        file.write_all(content)?;
+        content(file.as_file_mut())?;
         file.commit()
     };
     write().map_err(|source| Error::Write {

@@ -13,6 +13,7 @@ use zbus_systemd::systemd1::{ManagerProxy, ServiceProxy};
 
 mod output;
 mod property;
+mod traffic;
 
 pub use property::{Property, Value, property};
 

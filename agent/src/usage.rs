@@ -1,19 +1,34 @@
-//! What partitions use. Their own programs say it in reports, which leave for the master in one document a day (`reports`, `outbox`).
+//! What partitions use, told in two ways.
 //!
-//! Nothing that a partition writes is believed; nothing that is to be told is lost, or told twice.
+//! * What they say: their own programs write reports, which leave for the master in one document a day (`reports`, `collect`, `daily`).
+//! * What is counted: each minute their cgroups are read and kept in a file a day (`sample`, `kernel`, `reading`, `store`, `measure`);
+//!   a day that is over is summed up for the master (`tally`, `days`, `journal`).
+//!
+//! Documents wait on disk until the master has them (`outbox`, `send`). Nothing that a partition writes is believed; nothing that is to be
+//! told is lost, or told twice.
 
 mod collect;
 mod daily;
 mod day;
+mod days;
+mod files;
 mod journal;
+mod kernel;
+mod measure;
 mod outbox;
+mod reading;
 mod reports;
+mod sample;
 mod send;
+mod store;
+mod tally;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use slap::ComputerId;
+use slap::v1::DayUsage;
+use tokio::sync::watch;
 
 use crate::places::Places;
 use crate::reconcile::Upstream;
@@ -39,6 +54,8 @@ pub struct Accounting<'a> {
     pub computer: ComputerId,
     pub outbox: Outbox,
     pub troubles: Troubles,
+    /// What the partitions used on the last whole day.
+    pub last_day: watch::Sender<Option<DayUsage>>,
 }
 
 /// What is wrong, by the part that says so: each replaces its own.
@@ -50,12 +67,14 @@ pub struct Troubles(Mutex<BTreeMap<Part, Vec<Failure>>>);
 enum Part {
     Reports,
     Outbox,
+    Days,
 }
 
 impl Accounting<'_> {
     /// Runs for ever.
     pub async fn run(&self, upstream: &impl Upstream) {
-        tokio::join!(self.report_daily(), self.send(upstream));
+        self.recall_last_day();
+        tokio::join!(self.report_daily(), self.measure(), self.send(upstream));
     }
 
     /// Shows what is wrong with a part now.

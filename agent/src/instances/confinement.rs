@@ -76,6 +76,7 @@ pub fn slice_properties(partition: PartitionName) -> Vec<Property> {
         property("Description", format!("Partition {partition}")),
         property("CPUAccounting", true),
         property("IOAccounting", true),
+        property("IPAccounting", true),
         property("MemoryAccounting", true),
         property("TasksAccounting", true),
         property("TasksMax", MOST_TASKS),

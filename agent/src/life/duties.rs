@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use slap::ComputerId;
-use tokio::sync::mpsc;
+use slap::v1::DayUsage;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::{End, Life, membership::Membership};
@@ -57,6 +58,7 @@ pub(super) async fn run(
         computer: reference.clone(),
         outbox: workload.outbox(),
         troubles: Troubles::default(),
+        last_day: watch::Sender::new(None),
     };
     let (wake, wakes) = mpsc::channel(WAKES);
     let (report, reports) = mpsc::channel(REPORTS);
@@ -87,7 +89,7 @@ pub(super) async fn run(
         () = forever(reconcile::follow_master(&*master, wake, life.world.chance)) => anyhow::bail!("unreachable"),
         () = report::send(&*master, reports, board, life.world.chance) => anyhow::bail!("the reports ended"),
         () = accounting.run(&*master) => anyhow::bail!("the accounting ended"),
-        () = report_node(life, &master) => anyhow::bail!("unreachable"),
+        () = report_node(life, &master, accounting.last_day.subscribe()) => anyhow::bail!("unreachable"),
         () = stay_enrolled(life, &systemd, &master, membership) => anyhow::bail!("unreachable"),
         () = follow_login(life, &settings) => anyhow::bail!("unreachable"),
         end = another_document(life, &settings) => end,
@@ -180,14 +182,21 @@ fn fetcher(master: &Arc<Master>, settings: &Settings) -> Fetcher {
 }
 
 /// Tells the master each minute, and after changes, how the node is.
-async fn report_node(life: &Life, master: &Master) {
+async fn report_node(life: &Life, master: &Master, last_day: watch::Receiver<Option<DayUsage>>) {
+    let mut told_usage = None;
     let mut follow = life.board.follow();
     let mut retry = Retry::default();
     loop {
         let status = follow.borrow_and_update().clone();
-        let report = node_report(&status, &Facts::read(&life.places), None);
+        // What was used on a day is said once: the master keeps it.
+        let usage = last_day.borrow().clone();
+        let news = usage.clone().filter(|_| usage != told_usage);
+        let report = node_report(&status, &Facts::read(&life.places), news);
         match master.node_report(&report).await {
-            Ok(()) => retry.succeeded(),
+            Ok(()) => {
+                retry.succeeded();
+                told_usage = usage;
+            }
             Err(error) => {
                 tracing::debug!("the node report is not taken: {error}");
                 sleep(retry.failed((life.world.chance)())).await;

@@ -78,6 +78,7 @@ impl Accounting<'_> {
         }
         let mut told = Told {
             reports: Some(today),
+            ..Told::default()
         };
         loop {
             let _making = self.outbox.making().await;

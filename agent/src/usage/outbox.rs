@@ -67,6 +67,19 @@ pub(super) struct Told {
     /// The day on which partitions were last asked for their reports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reports: Option<Day>,
+    /// The last day whose use was summed up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) consumption: Option<Day>,
+}
+
+impl Told {
+    /// What is known after one more word.
+    fn and(self, newer: Self) -> Self {
+        Self {
+            reports: newer.reports.or(self.reports),
+            consumption: newer.consumption.or(self.consumption),
+        }
+    }
 }
 
 /// An entry.
@@ -208,7 +221,7 @@ impl Outbox {
             if number > through
                 && let Some(Rest { told: newer, .. }) = self.read(number)?
             {
-                told.reports = newer.reports.or(told.reports);
+                told = told.and(newer);
             }
         }
         Ok(told)
@@ -217,10 +230,7 @@ impl Outbox {
     /// Notes what needs no document.
     pub(super) fn note(&self, newer: Told) -> Result<(), OutboxError> {
         disk::private_folder(&self.folder)?;
-        let told = self.told()?;
-        let told = Told {
-            reports: newer.reports.or(told.reports),
-        };
+        let told = self.told()?.and(newer);
         let last = self.numbers()?.last().copied().unwrap_or(0);
         self.write_ledger(last.max(self.ledger()?.through), told)
     }

@@ -42,6 +42,8 @@ async fn what_an_instance_used_is_posted_daily_and_before_it_is_destroyed() -> R
         );
         broken_stays(stage.cell).await?;
 
+        is_counted(stage.cell).await?;
+
         stage.stop(&site, &url).await?;
         stage.destroy(&site, &["useComputer"]).await?;
         stage.cell.holds_only(OUTBOX, &["told.json"])
@@ -62,6 +64,23 @@ async fn was_told(cell: &Cell) -> Result<()> {
         cell.holds_only(&format!("{PARTITION}/var/xml_report"), &["broken"])
     })
     .within(seconds(10))
+    .await
+}
+
+/// What the instance uses is looked at each minute, and how much its files take once.
+async fn is_counted(cell: &Cell) -> Result<()> {
+    eventually("the box counts what the instance uses", async || {
+        let days = cell
+            .namespace()
+            .run(&["sh", "-c", "cat /var/lib/slapbox/usage/days/*.csv"])?;
+        let last = days.lines().rfind(|line| line.contains(",slappart0,"));
+        let fields: Vec<_> = last.unwrap_or_default().split(',').collect();
+        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok());
+        let (cpu_usec, disk_bytes) = (number(3), number(13));
+        ensure!(cpu_usec > Some(0) && disk_bytes > Some(4096), "{days}");
+        Ok(())
+    })
+    .within(minutes(4))
     .await
 }
 

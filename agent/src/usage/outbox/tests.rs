@@ -46,6 +46,7 @@ impl Node {
 fn day(text: &str) -> Told {
     Told {
         reports: Some(text.parse().unwrap()),
+        ..Told::default()
     }
 }
 
