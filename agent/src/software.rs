@@ -28,7 +28,7 @@ pub use archive::ArchiveError;
 pub use buildout::BuildError;
 pub use download::DownloadError;
 pub use engine::Engine;
-pub use image::Runs;
+pub use image::{Port, Runs, Transport, Volume};
 pub use unpack::UnpackError;
 
 /// A release could not be installed, removed or read.

@@ -1,8 +1,15 @@
 //! What an OCI image says of itself: which of a layout's images is for this machine, its layers, and what it runs.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::archive::{Archive, ArchiveError, Descriptor, Platform};
+pub use port::{Port, Transport};
+pub use volume::Volume;
+
+mod port;
+mod volume;
 
 /// How deep an index may name other indexes.
 const DEEPEST_INDEX: usize = 3;
@@ -28,6 +35,18 @@ pub struct Runs {
     pub env: Vec<String>,
     #[serde(deserialize_with = "null_is_empty")]
     pub working_dir: String,
+    /// A user of the image and maybe a group, `USER[:GROUP]`, each by name or number; nothing is root.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub user: String,
+    /// What ends its program, as `SIGQUIT` or `3`; nothing is `SIGTERM`.
+    #[serde(deserialize_with = "null_is_empty")]
+    pub stop_signal: String,
+    /// Where it keeps what shall outlive it.
+    #[serde(deserialize_with = "volume::all")]
+    pub volumes: BTreeSet<Volume>,
+    /// Where it listens.
+    #[serde(deserialize_with = "port::all")]
+    pub exposed_ports: BTreeSet<Port>,
 }
 
 #[derive(Deserialize)]
@@ -168,4 +187,50 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(config: &str) -> Result<Runs, String> {
+        let text = format!(r#"{{"os": "linux", "architecture": "amd64", "config": {config}}}"#);
+        Runs::parse(text.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_configuration_of_the_field_is_understood() {
+        let runs = parse(
+            r#"{"User": "redis", "ExposedPorts": {"6379/tcp": {}}, "Volumes": {"/data": {}},
+                "StopSignal": "SIGQUIT", "Labels": {"a": "b"}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (runs.user.as_str(), runs.stop_signal.as_str()),
+            ("redis", "SIGQUIT")
+        );
+        let (ports, volumes) = (runs.exposed_ports.iter(), runs.volumes.iter());
+        assert_eq!(
+            ports.map(ToString::to_string).collect::<Vec<_>>(),
+            ["6379/tcp"]
+        );
+        assert_eq!(volumes.map(Volume::as_str).collect::<Vec<_>>(), ["/data"]);
+        let nothing = parse(r#"{"User": null, "ExposedPorts": null, "Volumes": null}"#);
+        assert_eq!(nothing.unwrap(), Runs::default());
+    }
+
+    #[test]
+    fn what_cannot_be_run_is_refused_in_words() {
+        for (config, words) in [
+            (r#"{"ExposedPorts": {"http": {}}}"#, "`http` is not a port"),
+            (r#"{"Volumes": {"/..": {}}}"#, "`/..` cannot be a volume"),
+            (
+                r#"{"Volumes": {"/a/b": {}, "/a-b": {}}}"#,
+                "the volumes `/a-b` and `/a/b` cannot be told apart",
+            ),
+        ] {
+            let said = parse(config).unwrap_err();
+            assert!(said.starts_with(words), "{said}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 
 use camino::Utf8Path;
 
@@ -40,7 +41,7 @@ pub(super) async fn install(
     let building = software.join(format!(".new-{}", name(url)));
     let archive = building.join("archive");
     remove_all(&building)?;
-    fs::create_dir_all(&building).map_err(|source| disk_error(&building, source))?;
+    make_private(&building)?;
     let finished = directory(software, url);
     let result = async {
         download::download(fetcher, url.as_str(), &archive)
@@ -60,6 +61,18 @@ pub(super) async fn install(
         blocking(move || remove_all(&building)).await?;
     }
     result
+}
+
+/// Makes a folder, and those above it, that only root may enter: what is in it has owners who are not the node's.
+fn make_private(folder: &Utf8Path) -> Result<(), SoftwareError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755);
+    let above = folder
+        .parent()
+        .map_or(Ok(()), |above| builder.create(above));
+    above
+        .and_then(|()| fs::DirBuilder::new().mode(0o700).create(folder))
+        .map_err(|source| disk_error(folder, source))
 }
 
 /// Verifies the archive and lays its image into `folder`; the archive is gone afterwards.

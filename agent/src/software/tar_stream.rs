@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub(super) link: Vec<u8>,
     pub(super) kind: Kind,
     pub(super) mode: u32,
+    pub(super) uid: u64,
+    pub(super) gid: u64,
     pub(super) mtime: u64,
     pub(super) size: u64,
     /// Where the content begins in the archive.
@@ -110,6 +112,8 @@ impl<R: Read> TarStream<R> {
             link: extension.link.unwrap_or_else(own_link),
             kind,
             mode: header.mode()?,
+            uid: header.uid().unwrap_or(0),
+            gid: header.gid().unwrap_or(0),
             mtime: header.mtime().unwrap_or(0),
             size: self.content,
             position: self.position,

@@ -190,6 +190,12 @@ fn an_image_is_laid_down_layer_by_layer() {
     assert_eq!(serve.nlink(), 2);
     let old = fs::metadata(rootfs.join("usr/lib/old")).unwrap();
     assert_eq!(old.permissions().mode() & 0o7777, 0o644);
+    if nix::unistd::Uid::effective().is_root() {
+        for path in ["usr/lib/old", "usr/lib", "lib"] {
+            let found = rootfs.join(path).symlink_metadata().unwrap();
+            assert_eq!((found.uid(), found.gid()), (33, 33), "{path}");
+        }
+    }
 }
 
 #[test]

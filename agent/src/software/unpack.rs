@@ -1,8 +1,11 @@
 //! Lays the layers of an image into a folder, whatever they hold.
 //!
 //! Every path is resolved with that folder as its root, as a program running there would see it, so that nothing can
-//! be written elsewhere. Everything belongs to root, nothing is set-user-id, no device is made, and size and number
-//! are bounded by the disk.
+//! be written elsewhere. Nothing is set-user-id, no device is made, and size and number are bounded by the disk.
+//!
+//! Everything has the owner and the mode that the image gives it, so that what runs with the image's users finds what it
+//! expects; those users are none of the node, and so nobody of the node may come near: the folder above is root's alone.
+//! Besides, everybody may read, since a partition's user runs an image that instantiates itself.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write as _};
@@ -15,7 +18,9 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, futimens, mkdirat};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{LinkatFlags, UnlinkatFlags, linkat, symlinkat, unlinkat};
+use nix::unistd::{
+    Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat,
+};
 
 use super::budget::Budget;
 use super::tar_stream::{Entry, Kind, TarStream};
@@ -45,6 +50,8 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 const BUFFER: usize = 64 * 1024;
 /// Levels of zstd up to 22 `--long=25` fit; a frame may not make us allocate more.
 const LARGEST_ZSTD_WINDOW_LOG: u32 = 25;
+/// As many users has an image in a partition; the file of one beyond is root's.
+const MOST_IDS: u64 = 65_536;
 
 /// The folder that an image is laid into.
 pub(super) struct Target {
@@ -102,8 +109,10 @@ impl Target {
                     copy(&mut tar, &file, budget, &mut buffer).map_err(wrong)?;
                     finish(&file, &entry).map_err(wrong)?;
                 }
-                Kind::Folder => make_folder(&folder, name).map_err(wrong)?,
-                Kind::Symlink => make_symlink(&folder, name, &entry.link).map_err(wrong)?,
+                Kind::Folder => make_folder(&folder, name)
+                    .and_then(|()| finish_folder(&folder, name, &entry))
+                    .map_err(wrong)?,
+                Kind::Symlink => make_symlink(&folder, name, &entry).map_err(wrong)?,
                 Kind::HardLink => self.hard_link(&folder, name, &path, &entry.link)?,
                 // Programs get a private /dev, and may make pipes themselves.
                 Kind::Device | Kind::Pipe => {}
@@ -246,12 +255,36 @@ fn copy(
 }
 
 fn finish(file: &File, entry: &Entry) -> io::Result<()> {
-    // Any partition may run any installed release, so whoever has the right to is everybody; writing is for nobody.
-    let owner = entry.mode & 0o500 | 0o400;
-    let mode = owner | owner >> 3 | owner >> 6 | 0o200;
+    let run = if entry.mode & 0o100 == 0 { 0 } else { 0o111 };
+    let mode = entry.mode & 0o777 | 0o444 | run;
+    let (uid, gid) = owner(entry);
+    fchown(file, uid, gid)?;
     fchmod(file, Mode::from_bits_truncate(mode))?;
     let mtime = TimeSpec::new(i64::try_from(entry.mtime).unwrap_or(0), 0);
     Ok(futimens(file, &mtime, &mtime)?)
+}
+
+/// What is a link to a folder stays as it is.
+fn finish_folder(folder: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = match openat(folder, as_path(name), flags, Mode::empty()) {
+        Err(Errno::ELOOP | Errno::ENOTDIR) => return Ok(()),
+        made => made?,
+    };
+    let (uid, gid) = owner(entry);
+    fchown(&made, uid, gid)?;
+    let mode = entry.mode & 0o1777 | 0o555;
+    Ok(fchmod(&made, Mode::from_bits_truncate(mode))?)
+}
+
+/// Only root can give things away; who is not root unpacks for a test.
+fn owner(entry: &Entry) -> (Option<Uid>, Option<Gid>) {
+    let number = |id: u64| u32::try_from(id).ok().filter(|_| id < MOST_IDS);
+    let number = |id: u64| Uid::effective().is_root().then(|| number(id).unwrap_or(0));
+    (
+        number(entry.uid).map(Uid::from_raw),
+        number(entry.gid).map(Gid::from_raw),
+    )
 }
 
 fn make_folder(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
@@ -271,9 +304,12 @@ fn make_folder(folder: &OwnedFd, name: &[u8]) -> io::Result<()> {
     }
 }
 
-fn make_symlink(folder: &OwnedFd, name: &[u8], target: &[u8]) -> io::Result<()> {
+fn make_symlink(folder: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
     make_room(folder, name)?;
-    Ok(symlinkat(as_path(target), folder, as_path(name))?)
+    symlinkat(as_path(&entry.link), folder, as_path(name))?;
+    let (uid, gid) = owner(entry);
+    let itself = AtFlags::AT_SYMLINK_NOFOLLOW;
+    Ok(fchownat(folder, as_path(name), uid, gid, itself)?)
 }
 
 /// Removes what has the name.
