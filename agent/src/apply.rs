@@ -13,12 +13,15 @@ use crate::instances::confinement::{
     CONFIGURATION_SLICE, CONNECTION, PARAMETERS, Place, Program, Run, description, properties,
     slice, slice_properties,
 };
+use crate::instances::container;
+use crate::instances::container::environment::environment;
+use crate::instances::container::prepare::{ContainerError, clear, prepare};
 use crate::instances::credentials::{self, Issuer};
 use crate::instances::profile::{Origin, profile};
 use crate::instances::programs::{self, Ending, ProgramsError};
 use crate::instances::retention;
 use crate::instances::units::UnitName;
-use crate::observe::{ORDER, Programs, TIMESTAMP, programs_of, request_list};
+use crate::observe::{MAIN, ORDER, Programs, TIMESTAMP, programs_of, request_list};
 use crate::observed::ProgramName;
 use crate::partitions::directories::put_resource;
 use crate::plan::Step;
@@ -43,6 +46,8 @@ pub enum ApplyError {
     Systemd(SystemdError),
     #[error("failed to read the profile of its release")]
     Template(#[source] io::Error),
+    #[error("failed to make a container of its image")]
+    Container(#[source] ContainerError),
     #[error("its release has neither `instance.cfg` nor `template.cfg`")]
     NoTemplate,
     #[error("instantiation failed ({result}): {output}")]
@@ -102,7 +107,7 @@ impl Hands<'_> {
                 self.start(&slice(partition), &properties).await
             }
             Step::Instantiate(order) => self.instantiate(order).await,
-            Step::Stop(program) => self.stop(&self.program_unit(program)).await,
+            Step::Stop(program) => self.stop_program(program).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
             Step::Certify => self.certify().await,
             Step::Retain => self.retain(),
@@ -147,7 +152,10 @@ impl Hands<'_> {
         let inside = self.inside()?;
         self.write_parameters(&inside).map_err(ApplyError::Inside)?;
         match &release.makes {
-            Makes::Nothing => {}
+            // What cannot be said to it is known before it is started.
+            Makes::Nothing => environment(&self.instance.parameters)
+                .map(drop)
+                .map_err(|error| ApplyError::Container(ContainerError::Environment(error)))?,
             Makes::Script => {
                 programs::clear(&inside).map_err(ApplyError::Programs)?;
                 inside.remove(CONNECTION).map_err(ApplyError::Inside)?;
@@ -271,27 +279,22 @@ impl Hands<'_> {
         fingerprint: &Fingerprint,
     ) -> Result<(), ApplyError> {
         let release = self.release()?;
+        let partition = self.place.partition;
         let programs = programs_of(&self.inside()?, release).map_err(ApplyError::Programs)?;
-        let program = match programs {
-            Programs::Command(command) => Program {
-                command,
-                run: Run::Service,
-                folder: release.runs.folder(),
-                environment: BTreeMap::new(),
-            },
+        let mut all = match programs {
+            Programs::Command(_) => self.contain(release).await?,
             Programs::Files(mut files) => {
                 let found = files.remove(name);
                 let found = found.ok_or_else(|| ApplyError::ProgramGone(name.clone()))?;
-                Program {
+                let program = Program {
                     command: vec![self.place.directory.join(&found.path).into_string()],
                     run: found.run,
                     folder: None,
                     environment: BTreeMap::new(),
-                }
+                };
+                properties(self.place, release, &program)
             }
         };
-        let partition = self.place.partition;
-        let mut all = properties(self.place, release, &program);
         all.push(property("Slice", slice(partition)));
         let description = description(partition, name.as_str(), fingerprint);
         all.push(property("Description", description));
@@ -311,6 +314,30 @@ impl Hands<'_> {
     fn retain(&self) -> Result<(), ApplyError> {
         let (inside, now) = (self.inside()?, (self.clock)());
         retention::begin(&inside, now, self.place.ids).map_err(ApplyError::Inside)
+    }
+
+    /// Lays out a stock image's container; returns the properties of its unit.
+    async fn contain(&self, release: &Release) -> Result<Vec<Property>, ApplyError> {
+        let (place, instance) = (self.place.clone(), self.instance.clone());
+        let (inside, image) = (self.inside()?, release.clone());
+        let prepared =
+            tokio::task::spawn_blocking(move || prepare(&place, &instance, &image, &inside));
+        let prepared = prepared.await.map_err(io::Error::other);
+        let prepared = prepared.map_err(ApplyError::Inside)?;
+        prepared.map_err(ApplyError::Container)?;
+        Ok(container::properties(self.place.partition, &release.runs))
+    }
+
+    async fn stop_program(&self, program: &ProgramName) -> Result<(), ApplyError> {
+        self.stop(&self.program_unit(program)).await?;
+        if program.as_str() == MAIN {
+            self.leave_container().await?;
+        }
+        Ok(())
+    }
+
+    async fn leave_container(&self) -> Result<(), ApplyError> {
+        clear(self.place).await.map_err(ApplyError::Container)
     }
 
     /// Runs what the partition wants to run at its end, one after the other.
@@ -390,7 +417,8 @@ impl Hands<'_> {
         for unit in others.map_err(ApplyError::Systemd)? {
             self.stop(&unit.name).await?;
         }
-        self.stop(&slice(partition)).await
+        self.stop(&slice(partition)).await?;
+        self.leave_container().await
     }
 
     /// What it used is safe before anything of it goes; repeated it tells nothing twice.

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
+use crate::instances::container::enter::enter;
 use crate::life::{self, Life};
 use crate::outlook::outlook;
 use crate::places::Places;
@@ -40,6 +41,12 @@ enum Command {
     Plan,
     /// Make the partitions once, without a master
     Format(crate::format::Format),
+    /// Become the container that a folder describes: what the units of stock images run
+    #[command(hide = true)]
+    Contain {
+        /// What the daemon has laid out
+        bundle: Utf8PathBuf,
+    },
     /// Say whether a configuration document is good
     CheckConfig {
         /// The document, as it would be put on a stick
@@ -60,6 +67,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             format.run().await?;
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Contain { bundle } => match enter(&bundle)? {},
         Command::CheckConfig { file } => check_config(&file),
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::partitions::users::Ids;
 
+mod seed;
 mod wipe;
 
 pub(crate) use wipe::{remove_folder, wipe as empty_folder};
@@ -255,6 +256,14 @@ impl Inside {
                 give(open_below(&parent, name, flags, Mode::empty())?, wanted)
             }
         }
+    }
+
+    /// Removes a folder with everything in it; one that is not there is removed already.
+    pub fn remove_folder(&self, path: &str) -> io::Result<()> {
+        let removed = self
+            .parent(path)
+            .and_then(|(folder, name)| remove_folder(&folder, std::path::Path::new(name)));
+        if_there(removed).map(drop)
     }
 
     /// Removes a file; one that is not there is removed already.

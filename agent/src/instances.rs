@@ -2,6 +2,7 @@
 
 pub mod confinement;
 pub mod connection;
+pub mod container;
 pub mod credentials;
 pub mod profile;
 pub mod programs;

@@ -11,6 +11,7 @@ use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::inside::Inside;
 use crate::instances::confinement::fingerprint_of;
 use crate::instances::connection::{self, ConnectionError};
+use crate::instances::container;
 use crate::instances::credentials;
 use crate::instances::programs::{self, Found, ProgramsError};
 use crate::instances::retention::{self, Retention};
@@ -125,7 +126,16 @@ impl Sight<'_> {
                 let good = credentials::is_good(&inside, now);
                 found.certified = good.map_err(ObserveError::Inside)?;
             }
-            found.connection = connection::read(&inside, ids).map_err(ObserveError::Connection)?;
+            found.connection = match release.makes {
+                // A stock image cannot say where it is.
+                Makes::Nothing => {
+                    let (ipv6, _) = instance.addresses();
+                    container::published(ipv6, &release.runs.exposed_ports)
+                }
+                Makes::Script | Makes::Buildout(_) => {
+                    connection::read(&inside, ids).map_err(ObserveError::Connection)?
+                }
+            };
         }
         Ok(found)
     }

@@ -1,7 +1,7 @@
 //! A partition that does its worst.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use camino::Utf8PathBuf;
@@ -134,4 +134,63 @@ fn the_directory_itself_is_given_back() {
     inside.own(wanted).unwrap();
     assert!(!inside.own(wanted).unwrap());
     assert_eq!(inside.ownership().unwrap(), wanted);
+}
+
+#[test]
+fn a_folder_begins_as_another_one_and_then_stays() {
+    let (keep, path, inside) = partition();
+    let image = keep.path().join("image");
+    fs::create_dir_all(image.join("below/deep")).unwrap();
+    put(&image.join("below/file"), "1");
+    symlink("/etc/shadow", image.join("link")).unwrap();
+    mkfifo(&image.join("pipe"), Mode::S_IRUSR).unwrap();
+    fs::set_permissions(image.join("below"), fs::Permissions::from_mode(0o1770)).unwrap();
+    let from = || OwnedFd::from(File::open(&image).unwrap());
+    let asked = std::cell::Cell::new(0);
+    let owner = |ids| {
+        asked.set(asked.get() + 1);
+        ids
+    };
+    // Somebody left half of one.
+    fs::create_dir_all(path.join(".slapbox-unfinished/below")).unwrap();
+    inside.seed("volume", &from(), owner).unwrap();
+    let below = path.join("volume/below");
+    assert_eq!(fs::read_to_string(below.join("file")).unwrap(), "1");
+    assert_eq!(
+        below.metadata().unwrap().permissions().mode() & 0o7777,
+        0o1770
+    );
+    let link = fs::read_link(path.join("volume/link")).unwrap();
+    assert_eq!(link, Path::new("/etc/shadow"));
+    assert!(!path.join("volume/pipe").exists());
+    // The folder itself, two below it, a file and a link.
+    assert_eq!(asked.get(), 5);
+
+    put(below.join("file").as_std_path(), "2");
+    inside.seed("volume", &from(), owner).unwrap();
+    assert_eq!(fs::read_to_string(below.join("file")).unwrap(), "2");
+    assert!(!path.join(".slapbox-unfinished").exists());
+}
+
+#[test]
+fn a_folder_does_not_begin_where_a_link_leads() {
+    let (keep, path, inside) = partition();
+    symlink(keep.path(), path.join("volumes")).unwrap();
+    symlink(keep.path(), path.join("volume")).unwrap();
+    let from = OwnedFd::from(File::open(keep.path()).unwrap());
+    for name in ["volumes/new", "volume"] {
+        assert!(inside.seed(name, &from, |ids| ids).is_err(), "{name}");
+    }
+    assert!(!keep.path().join("new").exists());
+}
+
+#[test]
+fn a_folder_too_deep_to_be_copied_is_refused_and_left_out() {
+    let (keep, path, inside) = partition();
+    let image = keep.path().join("image");
+    fs::create_dir_all(image.join("a/".repeat(200))).unwrap();
+    let from = OwnedFd::from(File::open(&image).unwrap());
+    let error = inside.seed("volume", &from, |ids| ids).unwrap_err();
+    assert_eq!(error.to_string(), "its folders are too deep");
+    assert!(!path.join("volume").exists());
 }

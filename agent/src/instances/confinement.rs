@@ -58,12 +58,12 @@ pub const CONNECTION: &str = ".slapgrid/connection.json";
 
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 const RESTART_AFTER_AT_MOST: Duration = Duration::from_secs(60);
-const STOP_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(30);
 const MOST_TASKS: u64 = 4096;
 /// A tenth of what others get, as the slice of configuration has it.
 const YIELDING: i32 = 10;
-const MOST_FILES: u64 = 65_536;
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const MOST_FILES: u64 = 65_536;
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Returns the name of a partition's slice.
 pub fn slice(partition: PartitionName) -> String {
@@ -177,18 +177,22 @@ fn running(run: Run) -> Vec<Property> {
             property("Restart", "no"),
             property("Nice", YIELDING),
         ],
-        Run::Service => restarting("always"),
+        Run::Service => {
+            let mut all = restarting("always");
+            all.push(property("Type", "exec"));
+            all
+        }
         Run::Task => {
             let mut all = restarting("on-failure");
+            all.push(property("Type", "exec"));
             all.push(property("RemainAfterExit", true));
             all
         }
     }
 }
 
-fn restarting(when: &'static str) -> Vec<Property> {
+pub(super) fn restarting(when: &'static str) -> Vec<Property> {
     vec![
-        property("Type", "exec"),
         property("Restart", when),
         property("RestartUSec", micros(RESTART_AFTER)),
         property("RestartSteps", 6_u32),
@@ -295,7 +299,7 @@ fn entry_of(entry: &str) -> Option<(&str, String)> {
     fits.then(|| (name, value.to_owned()))
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -19,7 +19,7 @@ pub enum Value {
     Flag(bool),
     /// A number of 32 bits.
     Small(u32),
-    /// A number of 32 bits that may be negative.
+    /// A number of 32 bits that may be negative: signals.
     Signed(i32),
     /// A number of 64 bits: sizes, sets of bits, times in microseconds.
     Large(u64),

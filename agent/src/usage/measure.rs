@@ -13,7 +13,7 @@ use crate::causes::in_one_line;
 use crate::clock::image_time;
 use crate::desired::PartitionName;
 use crate::instances::confinement::slice;
-use crate::status::Failure;
+use crate::status::{self, Failure};
 
 /// As the original's.
 const EVERY: Duration = Duration::from_secs(60);
@@ -89,6 +89,7 @@ impl Accounting<'_> {
             let message = format!("{error:#}");
             tracing::error!("what was used cannot be kept: {message}");
             Failure {
+                part: status::Part::Usage,
                 subject: None,
                 message,
             }

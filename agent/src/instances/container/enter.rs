@@ -1,0 +1,97 @@
+//! What the unit of a container runs: puts the image's files and the partition's layer together, enters the network, and
+//! becomes crun. All of it is in namespaces of the unit, and ends with it.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+use camino::Utf8Path;
+use nix::mount::{MsFlags, mount};
+use slapbox_overlay::apart;
+
+use super::specification::{ROOT, TOLD};
+use super::{Entry, PID_FILE, RUNTIME, RUNTIME_STATE};
+
+/// What `prepare` leaves for us, in a bundle.
+pub(super) const ENTRY: &str = "entry.json";
+/// Where the image's files are, with the owners that the partition sees.
+const LOWER: &str = "image";
+/// mount(8) makes the user namespace that a mapping needs.
+const MOUNT: &str = "/usr/bin/mount";
+const COPY: &str = "/usr/bin/cat";
+/// Servers that answer from any network; the other file may name one on the loopback.
+const NAME_SERVERS: [&str; 2] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+
+/// Becomes the container of a bundle.
+pub fn enter(bundle: &Utf8Path) -> anyhow::Result<std::convert::Infallible> {
+    let path = bundle.join(ENTRY);
+    let text = fs::read(&path).with_context(|| format!("failed to read `{path}`"))?;
+    let entry: Entry =
+        serde_json::from_slice(&text).with_context(|| format!("failed to understand `{path}`"))?;
+    put_together(bundle, &entry)?;
+    tell_name_servers(bundle).context("failed to tell it the name servers")?;
+    if let Some(ipv6) = entry.network {
+        apart::leave_node(entry.partition.index(), ipv6).context("failed to make its network")?;
+    }
+    become_runtime(bundle, &entry)
+}
+
+fn put_together(bundle: &Utf8Path, entry: &Entry) -> anyhow::Result<()> {
+    let (lower, root) = (bundle.join(LOWER), bundle.join(ROOT));
+    for folder in [&lower, &root] {
+        fs::create_dir_all(folder).with_context(|| format!("failed to make `{folder}`"))?;
+    }
+    let mapped = Command::new(MOUNT)
+        .args(["--bind", "--options"])
+        .arg(format!("ro,nosuid,nodev,X-mount.idmap={}", entry.mapping))
+        .args([&entry.rootfs, &lower])
+        .status()
+        .with_context(|| format!("failed to run `{MOUNT}`"))?;
+    ensure!(
+        mapped.success(),
+        "failed to map the owners of `{}`",
+        entry.rootfs
+    );
+    let layer = &entry.layer;
+    let options = format!("lowerdir={lower},upperdir={layer}/upper,workdir={layer}/work");
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(
+        Some("overlay"),
+        root.as_std_path(),
+        Some("overlay"),
+        flags,
+        Some(options.as_str()),
+    )
+    .with_context(|| format!("failed to lay `{layer}` over the image"))
+}
+
+fn tell_name_servers(bundle: &Utf8Path) -> io::Result<()> {
+    let known = NAME_SERVERS.iter().find_map(|path| fs::read(path).ok());
+    let [(file, _), ..] = TOLD;
+    let told = File::create(bundle.join(file))?;
+    io::copy(&mut known.unwrap_or_default().as_slice(), &mut &told).map(drop)
+}
+
+/// Images open `/dev/stdout`, which works for pipes and not for the journal's socket: a copier stands between.
+fn become_runtime(bundle: &Utf8Path, entry: &Entry) -> anyhow::Result<std::convert::Infallible> {
+    let (read, write) = io::pipe().context("failed to make a pipe")?;
+    Command::new(COPY)
+        .stdin(Stdio::from(read))
+        .uid(entry.uid)
+        .gid(entry.gid)
+        .spawn()
+        .with_context(|| format!("failed to run `{COPY}`"))?;
+    let errors = write.try_clone().context("failed to make a pipe")?;
+    let failure = Command::new(RUNTIME)
+        .args(["--root", RUNTIME_STATE, "--cgroup-manager", "disabled"])
+        .args(["run", "--detach", "--bundle", bundle.as_str()])
+        .args(["--pid-file", bundle.join(PID_FILE).as_str()])
+        .arg(entry.partition.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(write))
+        .stderr(Stdio::from(errors))
+        .exec();
+    Err(failure).with_context(|| format!("failed to run `{RUNTIME}`"))
+}
