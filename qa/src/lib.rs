@@ -40,5 +40,6 @@ pub mod shelf;
 pub mod slapproxy;
 pub mod stages;
 pub mod stick;
+pub mod stock;
 pub mod story;
 pub mod up;

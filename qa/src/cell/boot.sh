@@ -9,6 +9,7 @@ mkdir usr etc var srv root tmp run proc sys dev old
 for name in bin sbin lib lib64; do ln -s "usr/$name" "$name"; done
 mount -t erofs -o ro,loop "$usr" usr
 if [ -n "${SLAPBOX_QA_PROGRAMS:-}" ]; then
+    if [ -d "$SLAPBOX_QA_PROGRAMS/usr" ]; then mount -t overlay -o "ro,lowerdir=$SLAPBOX_QA_PROGRAMS/usr:usr" usr usr; fi
     for program in "$SLAPBOX_QA_PROGRAMS"/slapbox*; do
         if [ -f "usr/bin/${program##*/}" ]; then mount --bind "$program" "usr/bin/${program##*/}"; fi
     done

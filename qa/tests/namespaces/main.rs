@@ -2,6 +2,7 @@
 //! such, and a master as a process.
 
 mod asked;
+mod images;
 mod master;
 mod partitions;
 mod slapproxy;

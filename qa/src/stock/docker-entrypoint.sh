@@ -1,0 +1,11 @@
+#!/bin/sh
+# As those of stock images: prepares as root, and lets the program become somebody else.
+set -e
+if [ "$(id -u)" = 0 ]; then
+    chown -R www-data:www-data /data
+    sed -i "s/@GREETING@/$GREETING/" /etc/nginx/nginx.conf
+fi
+[ -e /data/born ] || cat /proc/sys/kernel/random/uuid > /data/born
+echo "$GREETING" >> /data/starts
+cat /proc/1/status /proc/self/mounts > /data/facts
+exec "$@"

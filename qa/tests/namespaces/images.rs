@@ -1,0 +1,235 @@
+//! A box runs stock images unmodified: two instances of one image on the same low port, as root and as nobody special, with volumes
+//! that outlive restarts, and with nothing of the node in their hands.
+
+use anyhow::{Context as _, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use slapbox_qa::cell::Cell;
+use slapbox_qa::eventually::{eventually, seconds};
+use slapbox_qa::files::empty_folder;
+use slapbox_qa::host::is_root;
+use slapbox_qa::partitions::traces_on_this_machine;
+use slapbox_qa::peer::Peer;
+use slapbox_qa::product::{self, Product};
+use slapbox_qa::shelf::Shelf;
+use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
+use slapbox_qa::stock::{self, StartsAs};
+
+/// A box with who asks it, and what it fetches from.
+struct Stage<'a> {
+    cell: &'a Cell,
+    proxy: Slapproxy<'a>,
+    python: Utf8PathBuf,
+    _shelf: Shelf,
+}
+
+#[tokio::test]
+async fn a_box_runs_stock_images() -> Result<()> {
+    const NAME: &str = "stock-images";
+    if !is_root() {
+        return product::skip(NAME, "namespaces need root");
+    }
+    let (product, python) = match (Product::find(), Peer::told_python()) {
+        (Ok(product), Ok(python)) => (product, python),
+        (Err(missing), _) | (_, Err(missing)) => {
+            return product::skip(NAME, &format!("{missing:#}"));
+        }
+    };
+    let before = traces_on_this_machine()?;
+    let folder = product::target()?.join("qa").join(NAME);
+    empty_folder(&folder)?;
+    {
+        let cell = Cell::boot(&product.usr, &document(10, ""), &folder.join("box")).await?;
+        let played = play(&cell, &product, python, &folder).await;
+        let journal = cell.journal()?;
+        played.map_err(|error| error.context(journal))?;
+    }
+    let after = traces_on_this_machine()?;
+    ensure!(after == before, "left: {:?}", after.difference(&before));
+    Ok(())
+}
+
+async fn play(
+    cell: &Cell,
+    product: &Product,
+    python: Utf8PathBuf,
+    folder: &Utf8Path,
+) -> Result<()> {
+    let things = folder.join("shelf");
+    std::fs::create_dir(&things)?;
+    let variants = [("root", StartsAs::Root), ("user", StartsAs::WwwData)];
+    for (name, starts_as) in variants {
+        stock::make(
+            &product.demo,
+            &things.join(format!("{name}.oci.tar")),
+            starts_as,
+        )?;
+    }
+    let mut stage = Stage {
+        cell,
+        proxy: Slapproxy::start(cell, &python, folder).await?,
+        _shelf: Shelf::open(cell, &python, &things, &folder.join("shelf.log")).await?,
+        python,
+    };
+    let [as_root, as_user] = variants.map(|(name, _)| Shelf::address(&format!("{name}.oci.tar")));
+    stage
+        .supply(&as_root, &["loadComputerConfigurationFromXML"])
+        .await?;
+    stage.supply(&as_user, &[]).await?;
+    let one = stage.start("one", &as_root, "Hello one").await?;
+    let two = stage.start("two", &as_root, "Hello two").await?;
+    let three = stage.start("three", &as_user, "Hello three").await?;
+    stage.says(&format!("{one}/greeting"), "Hello one").await?;
+    stage.says(&format!("{two}/greeting"), "Hello two").await?;
+    for url in [&one, &two, &three] {
+        stage.says(url, "from the image").await?;
+    }
+    stage
+        .says(&format!("{three}/starts"), "Hello three")
+        .await?;
+    stage.holds_nothing_of_the_node(&one)?;
+    stage.keeps_its_volume(&as_root, &one).await?;
+    stage.says(&format!("{two}/greeting"), "Hello two").await?;
+    for (title, release, url, partition) in [
+        ("one", &as_root, &one, "slappart0"),
+        ("two", &as_root, &two, "slappart1"),
+        ("three", &as_user, &three, "slappart2"),
+    ] {
+        stage.destroy(title, release).await?;
+        ensure!(stage.fetch(url).is_err(), "what is destroyed answers");
+        let directory = format!("/srv/slapgrid/{partition}");
+        cell.holds_only(&directory, &[".slapos-resource"])?;
+    }
+    nothing_is_left(cell)
+}
+
+fn nothing_is_left(cell: &Cell) -> Result<()> {
+    cell.holds_only("/run/slapbox/containers", &[])?;
+    // System calls as the kernel takes them, made once for all.
+    cell.holds_only("/run/slapbox/crun", &[".cache"])?;
+    let links = cell.namespace().run(&["ls", "/sys/class/net"])?;
+    ensure!(!links.contains("slapveth"), "left of networks: {links}");
+    let addresses = cell.text("/proc/net/if_inet6")?;
+    let first = "fd123456789a00010000000000000002";
+    ensure!(
+        addresses.contains(first),
+        "the first address is away: {addresses}"
+    );
+    Ok(())
+}
+
+impl Stage<'_> {
+    async fn supply(&mut self, release: &str, before: &[&str]) -> Result<()> {
+        self.proxy.slapos(&["supply", release, COMPUTER])?;
+        self.cell.looks_again()?;
+        let told = ["buildingSoftwareRelease", "availableSoftwareRelease"];
+        self.proxy.hears(&[before, &told[..]].concat()).await
+    }
+
+    fn request(&self, title: &str, release: &str, more: &[&str]) -> Result<String> {
+        self.proxy
+            .slapos(&[&["request", title, release], more].concat())
+    }
+
+    /// Requests an instance; returns the URL that it publishes by itself.
+    async fn start(&mut self, title: &str, release: &str, greeting: &str) -> Result<String> {
+        let greeting = format!("GREETING={greeting}");
+        let words = ["--parameters", greeting.as_str()];
+        self.request(title, release, &words)?;
+        self.cell.looks_again()?;
+        let told = [
+            "setComputerPartitionConnectionXml",
+            "startedComputerPartition",
+        ];
+        self.proxy.hears(&told).await?;
+        let told = self.request(title, release, &words)?;
+        let url = told
+            .split_once("'url': '")
+            .and_then(|(_, rest)| rest.split('\'').next());
+        url.map(str::to_owned)
+            .with_context(|| format!("it publishes no url: {told}"))
+    }
+
+    async fn change(&mut self, title: &str, release: &str, greeting: &str) -> Result<()> {
+        let greeting = format!("GREETING={greeting}");
+        self.request(title, release, &["--parameters", &greeting])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["startedComputerPartition"]).await
+    }
+
+    async fn destroy(&mut self, title: &str, release: &str) -> Result<()> {
+        self.request(title, release, &["--state", "destroyed"])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["destroyedComputerPartition"]).await
+    }
+
+    /// What it was told counts anew, what it kept stays, and what it wrote elsewhere is gone.
+    async fn keeps_its_volume(&mut self, release: &str, url: &str) -> Result<()> {
+        let born = self.fetch(&format!("{url}/born"))?;
+        self.change("one", release, "Hello again").await?;
+        self.says(&format!("{url}/greeting"), "Hello again").await?;
+        self.says(&format!("{url}/starts"), "Hello one\nHello again")
+            .await?;
+        let still = self.fetch(&format!("{url}/born"))?;
+        ensure!(still == born, "its volume was made anew: {still}");
+        Ok(())
+    }
+
+    /// No process of the instance is root on the node, and none sees a file of it.
+    fn holds_nothing_of_the_node(&self, url: &str) -> Result<()> {
+        const USERS: &str = "for process in $(find /sys/fs/cgroup/slappart0.slice -name cgroup.procs -exec cat {} +); \
+             do grep ^Uid: /proc/$process/status; done";
+        let users = self.cell.namespace().run(&["sh", "-c", USERS])?;
+        let users: Vec<&str> = users
+            .split_whitespace()
+            .filter(|word| *word != "Uid:")
+            .collect();
+        ensure!(users.len() >= 8, "there are no processes: {users:?}");
+        ensure!(
+            users
+                .iter()
+                .all(|user| user.parse::<u32>().is_ok_and(|user| user >= 20_000)),
+            "it runs as {users:?}"
+        );
+        let facts = self.fetch(&format!("{url}/facts"))?;
+        let line = |start: &str| facts.lines().find(|line| line.starts_with(start));
+        for (start, wanted) in [
+            ("NoNewPrivs:", "1"),
+            ("Seccomp:", "2"),
+            ("CapBnd:", "00000000000405fb"),
+        ] {
+            let found = line(start).and_then(|line| line.split_whitespace().nth(1));
+            ensure!(
+                found == Some(wanted),
+                "{start} {found:?} instead of {wanted}"
+            );
+        }
+        ensure!(
+            !facts.contains("/srv/slapgrid "),
+            "it sees partitions: {facts}"
+        );
+        Ok(())
+    }
+
+    async fn says(&self, url: &str, wanted: &str) -> Result<()> {
+        eventually(format!("{url} says {wanted:?}"), async || {
+            let page = self.fetch(url)?;
+            ensure!(page.contains(wanted), "it says {page}");
+            Ok(())
+        })
+        .within(seconds(20))
+        .await
+    }
+
+    /// Asks a service from its own machine.
+    fn fetch(&self, url: &str) -> Result<String> {
+        const FETCH: &str = "import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode())";
+        let mut command = self.cell.namespace().command_beside(self.python.as_str())?;
+        let answer = command.args(["-c", FETCH, url]).output()?;
+        ensure!(
+            answer.status.success(),
+            "{}",
+            String::from_utf8_lossy(&answer.stderr)
+        );
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    }
+}
