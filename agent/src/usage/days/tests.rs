@@ -185,7 +185,7 @@ async fn what_partitions_wrote_leaves_once_a_day() {
     let machine = Machine::new();
     let wanted = serde_json::json!({"version": 1, "desired": {"software": {}, "refused": {}, "partitions": {"slappart3": {
         "state": "started", "software": "https://m/a.oci.tar", "software_type": "default", "title": "", "root_title": "",
-        "reference": "SOFTINST-1", "timestamp": "1", "parameters": {}, "shared": [], "ip_list": [], "connection": {}
+        "reference": "SOFTINST-1", "timestamp": "1", "parameters": {}, "shared": [], "ip_list": [], "retention_days": 0.0, "connection": {}
     }}}});
     disk::replace(&machine.places.desired(), wanted.to_string().as_bytes()).unwrap();
     let report = machine.paths.instances.join("slappart3/var/xml_report/a");
