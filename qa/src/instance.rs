@@ -1,6 +1,7 @@
 //! An instance: a service that was requested, asked as people ask it, through a port that the master forwards over the overlay.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -75,6 +76,11 @@ impl Instance {
 
     /// Waits until its node reports `state`.
     pub async fn is_reported(&self, state: &str) -> Result<()> {
+        self.is_reported_within(state, minutes(3)).await
+    }
+
+    /// The same, for what takes long before it can be.
+    pub async fn is_reported_within(&self, state: &str, patience: Duration) -> Result<()> {
         let reported = eventually(
             format!("“{}” is reported {state}", self.title),
             async || {
@@ -90,7 +96,7 @@ impl Instance {
                 Ok(())
             },
         );
-        reported.within(minutes(3)).await
+        reported.within(patience).await
     }
 
     /// Waits until the master knows nothing of it.

@@ -113,9 +113,15 @@ impl Master {
 
     /// Publishes the demo release.
     pub async fn publish_demo(&self) -> Result<Release> {
-        act("publish the demo release");
+        self.publish(&self.demo).await
+    }
+
+    /// Publishes an archive for all nodes.
+    pub async fn publish(&self, archive: &Utf8Path) -> Result<Release> {
+        let name = archive.file_name().unwrap_or_default();
+        act(format_args!("publish {name}"));
         Ok(Release {
-            url: self.operator.publish(&self.demo).await?,
+            url: self.operator.publish(archive).await?,
         })
     }
 

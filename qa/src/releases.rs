@@ -16,7 +16,10 @@ pub fn lay_out(python: &Utf8Path, folder: &Utf8Path, url: &str) -> Result<()> {
     let here = url.trim_end_matches('/');
     let mut lay = Command::new(python);
     lay.args([LAY_OUT, folder.as_str(), here]);
-    lay.args([format!("{here}/wheels"), "127.0.0.1:*".to_owned()]);
+    // Whoever builds may ask nobody else.
+    let host = here.rsplit_once(':').map_or(here, |(url, _)| url);
+    let host = host.trim_start_matches("http://");
+    lay.args([format!("{here}/wheels"), format!("{host}:*")]);
     let laid = lay.output().context("cannot lay out releases")?;
     ensure!(
         laid.status.success(),

@@ -1,4 +1,6 @@
-//! Files that a box fetches by http, on the loopback of its cell.
+//! Files that a box fetches by http: on the loopback of its cell, or on that of this machine for machines in QEMU.
+
+use std::process::Command;
 
 use anyhow::{Result, ensure};
 use camino::Utf8Path;
@@ -6,6 +8,7 @@ use camino::Utf8Path;
 use crate::cell::Cell;
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
+use crate::network::{HOST_SEEN_FROM_A_MACHINE, free_tcp_port};
 
 const PORT: &str = "8000";
 
@@ -23,8 +26,29 @@ impl Shelf {
         folder: &Utf8Path,
         log: &Utf8Path,
     ) -> Result<Self> {
-        let mut serve = cell.namespace().command_beside(python.as_str())?;
-        serve.args(["-u", "-m", "http.server", PORT, "--bind", "127.0.0.1"]);
+        let serve = cell.namespace().command_beside(python.as_str())?;
+        Self::serve(serve, folder, PORT, log).await
+    }
+
+    /// Serves `folder`, which may be filled later, on this machine; returns the URL at which machines find it, too.
+    pub async fn for_machines(
+        python: &Utf8Path,
+        folder: &Utf8Path,
+        log: &Utf8Path,
+    ) -> Result<(Self, String)> {
+        let port = free_tcp_port()?.to_string();
+        let serve = Command::new(python);
+        let shelf = Self::serve(serve, folder, &port, log).await?;
+        Ok((shelf, format!("http://{HOST_SEEN_FROM_A_MACHINE}:{port}/")))
+    }
+
+    async fn serve(
+        mut serve: Command,
+        folder: &Utf8Path,
+        port: &str,
+        log: &Utf8Path,
+    ) -> Result<Self> {
+        serve.args(["-u", "-m", "http.server", port, "--bind", "127.0.0.1"]);
         serve.args(["--directory", folder.as_str()]);
         let mut child = Child::start("a shelf", &serve, log)?;
         eventually("the shelf serves", async || {

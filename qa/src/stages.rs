@@ -132,8 +132,7 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
         }
         Stage::Namespaces => {
             up::build(host).await?;
-            let builder = host.cargo(&["image", "builder"])?;
-            run("build the builder", &builder, &host.logs).await?;
+            build_builder(host).await?;
             let mut command = nextest_command(host, &only("namespaces"))?;
             command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
             count(host, "namespaces", &command).await
@@ -141,13 +140,16 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
         Stage::Image => image(host).await,
         Stage::Scenarios => {
             up::build(host).await?;
+            build_builder(host).await?;
             for (name, words) in [
                 ("build the Debian package", ["image", "package"]),
                 ("build a stock Debian", ["image", "debian"]),
             ] {
                 run(name, &host.cargo(&words)?, &host.logs).await?;
             }
-            nextest(host, "scenarios", &SCENARIOS).await
+            let mut command = nextest_command(host, &SCENARIOS)?;
+            command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
+            count(host, "scenarios", &command).await
         }
     }
 }
@@ -198,6 +200,14 @@ fn only(binary: &str) -> [String; 5] {
         "--filterset".into(),
         filter,
     ]
+}
+
+/// What nodes build software in.
+async fn build_builder(host: &Host) -> Result<()> {
+    let builder = host.cargo(&["image", "builder"])?;
+    run("build the builder", &builder, &host.logs)
+        .await
+        .map(drop)
 }
 
 async fn documentation(host: &Host) -> Result<Tally> {

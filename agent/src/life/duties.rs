@@ -31,6 +31,8 @@ use crate::workload::{Fetcher, Paths, Workload};
 const WAKES: usize = 16;
 const REPORTS: usize = 64;
 const TIME_WITHIN: Duration = Duration::from_secs(5);
+/// What nodes build in, as `cargo image builder` calls it.
+const BUILDER: &str = "builder.oci.tar";
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Does all duties until another document ends this life.
@@ -126,7 +128,7 @@ fn workload(
     let workshop = Workshop {
         systemd,
         etc: paths.etc.clone(),
-        builder: settings.builder.clone().map(SoftwareUrl::new),
+        builder: builder(settings, master).map(SoftwareUrl::new),
         proxy: settings.proxy.clone(),
         clock: life.world.now,
     };
@@ -137,6 +139,18 @@ fn workload(
     };
     let issuer = origin.url.starts_with("https://").then(|| issuer(master));
     Workload::new(paths, fetcher(master, settings), workshop, origin, issuer)
+}
+
+/// The builder that the document names, or the one that our own masters publish for all their nodes.
+fn builder(settings: &Settings, master: &Master) -> Option<String> {
+    let of_master = || match settings.role {
+        Role::Node(_) | Role::Master(_) => {
+            let url = master.settings().urls.into_iter().next()?;
+            Some(format!("{}/releases/{BUILDER}", url.trim_end_matches('/')))
+        }
+        Role::Slap(_) => None,
+    };
+    settings.builder.clone().or_else(of_master)
 }
 
 /// Where there is TLS, instances are known by certificates.

@@ -48,6 +48,10 @@ pub enum BuildError {
     NoUser,
     #[error("the disk has {free} MB free, and a build needs {NEEDED_MB} MB")]
     NoRoom { free: u64 },
+    #[error(
+        "failed to fetch the builder, in which software is built: a master publishes one as `builder.oci.tar`, or the configuration names one (`builder = …`)"
+    )]
+    Builder(#[source] Box<SoftwareError>),
     #[error("failed to run the build")]
     Run(#[source] SystemdError),
     #[error("{step} failed ({result}): {output}")]
@@ -122,7 +126,8 @@ pub(super) async fn fetch_builder(
     if is_installed(software, builder) {
         return Ok(());
     }
-    oci::install(fetcher, software, builder).await
+    let installed = oci::install(fetcher, software, builder).await;
+    installed.map_err(|error| SoftwareError::Build(BuildError::Builder(Box::new(error))))
 }
 
 /// Builds a release where it will be, in the builder that is there. What a failed attempt has built stays for the next one.

@@ -31,7 +31,7 @@ def lay_out(folder, here, wheels, hosts):
         for mark, value in (("@here@", here), ("@wheels@", wheels), ("@hosts@", hosts)):
             text = text.replace(mark, value)
         put(os.path.join(folder, name), text)
-    versions = "[buildout]\nversions = versions\n[versions]\nplain = 1\nnetifaces = 0.11.0\n"
+    versions = "[buildout]\nversions = versions\n[versions]\nplain = 1\nsmall = 1\nnetifaces = 0.11.0\n"
     for line in (read("requirements.txt") + "\n" + read("recipes.txt")).splitlines():
         if "==" in line:
             name, version = line.split("==")
@@ -63,6 +63,9 @@ def make_recipes(folder):
     entries = "[zc.buildout]\ninstance = plain:Instance\nrequest = plain:Request\n"
     files = {"plain.py": read("plain.py"), "plain-1.dist-info/entry_points.txt": entries}
     make_wheel(folder, "plain", "1", "Requires-Dist: slapos.cookbook\n", files)
+    entries = "[zc.buildout]\nprofile = small:Profile\npage = small:Page\n"
+    files = {"small.py": read("small.py"), "small-1.dist-info/entry_points.txt": entries}
+    make_wheel(folder, "small", "1", "", files)
 
 
 def make_netifaces(folder):
