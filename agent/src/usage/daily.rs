@@ -57,7 +57,7 @@ impl Accounting<'_> {
     }
 
     /// Asks if it is time to: so many seconds after midnight, or at once if the day before was missed.
-    pub(super) async fn report_if_due(&self, now: i64, delay: i64) -> anyhow::Result<()> {
+    pub async fn report_if_due(&self, now: i64, delay: i64) -> anyhow::Result<()> {
         let today = Day::of(now);
         let last = self.outbox.told()?.reports;
         let was_missed = last.is_none_or(|last| last.is_before_by(2, today));
@@ -73,7 +73,9 @@ impl Accounting<'_> {
     async fn report(&self, today: Day) -> anyhow::Result<Vec<Failure>> {
         let mut failures = Vec::new();
         for partition in self.desired()?.partitions.into_keys() {
-            let failed = self.ask(partition, today).await?;
+            // One that cannot be asked does not stop the others.
+            let failed = self.ask(partition, today).await;
+            let failed = failed.unwrap_or_else(|error| vec![format!("{error:#}")]);
             failures.extend(failed.into_iter().map(|words| failure(partition, words)));
         }
         let mut told = Told {
@@ -127,9 +129,15 @@ impl Accounting<'_> {
         let on_their_way = self.outbox.on_their_way()?;
         let mut collected = Collected::default();
         for partition in self.desired()?.partitions.into_keys() {
-            let path = self.paths.partition(partition);
-            if let Some(inside) = Inside::open_if_there(&path)? {
-                collected.take(partition, &inside, &on_their_way, LONGEST_DOCUMENT);
+            match Inside::open_if_there(&self.paths.partition(partition)) {
+                Ok(Some(inside)) => {
+                    collected.take(partition, &inside, &on_their_way, LONGEST_DOCUMENT);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let words = format!("failed to look into the partition: {error}");
+                    collected.refused.push((partition, words));
+                }
             }
         }
         Ok(collected)

@@ -18,21 +18,21 @@ use crate::disk;
 const LAST_DAY: &str = "last-day.json";
 
 impl Accounting<'_> {
-    /// Closes the days before this moment that are not closed yet, the oldest first.
+    /// Closes the days before this moment that are not closed yet, the oldest first. One that cannot be closed does not stop the others.
     pub(super) async fn close_days(&self, store: &Store, now: i64) -> anyhow::Result<()> {
         let today = Day::of(now);
         let open = store.days()?.into_iter().filter(|day| *day < today);
+        let mut closed = Ok(());
         let mut any = false;
         for day in open {
-            self.close_day(store, day)
-                .await
-                .with_context(|| format!("failed to close {day}"))?;
             any = true;
+            let this = self.close_day(store, day).await;
+            closed = closed.and(this.with_context(|| format!("failed to close {day}")));
         }
         if any {
             store.prune(today)?;
         }
-        Ok(())
+        closed
     }
 
     async fn close_day(&self, store: &Store, day: Day) -> anyhow::Result<()> {

@@ -16,14 +16,14 @@ use slapbox_agent::world::World;
 use crate::master::{Mood, TestMaster, token};
 
 /// A box that has nothing but a key, in a folder.
-struct Box {
+pub(crate) struct Box {
     folder: tempfile::TempDir,
-    board: Board,
+    pub(crate) board: Board,
     key: Key,
 }
 
 impl Box {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let identity =
             Utf8PathBuf::from_path_buf(folder.path().join("var/lib/slapbox/identity")).unwrap();
@@ -35,11 +35,11 @@ impl Box {
         }
     }
 
-    fn places(&self) -> Places {
+    pub(crate) fn places(&self) -> Places {
         Places::under(&Utf8PathBuf::from_path_buf(self.folder.path().to_owned()).unwrap())
     }
 
-    fn world() -> World {
+    pub(crate) fn world() -> World {
         let set_clock = |seconds| panic!("nobody sets this machine's clock to {seconds}");
         // Without chance the box waits as short as it ever does.
         World {
@@ -49,7 +49,7 @@ impl Box {
         }
     }
 
-    async fn enrol(&self, join: &JoinBlob) -> Outcome {
+    pub(crate) async fn enrol(&self, join: &JoinBlob) -> Outcome {
         let places = self.places();
         let applicant = Applicant {
             places: &places,
@@ -83,7 +83,7 @@ impl Box {
             .to_owned()
     }
 
-    fn identity(&self, admitted: Admitted, join: &JoinBlob) -> identity::Identity {
+    pub(crate) fn identity(&self, admitted: Admitted, join: &JoinBlob) -> identity::Identity {
         let master = MasterFile {
             urls: join.urls.clone(),
             reference: admitted.reference,
@@ -97,7 +97,7 @@ impl Box {
     }
 }
 
-fn admitted(outcome: Outcome) -> Admitted {
+pub(crate) fn admitted(outcome: Outcome) -> Admitted {
     let Outcome::Admitted(admitted) = outcome else {
         panic!("{outcome:?}")
     };

@@ -6,3 +6,4 @@
 mod enrolment;
 mod format;
 mod master;
+mod usage;

@@ -1,19 +1,19 @@
 //! A master that does as it is told: a CA, a server certificate of any validity, tokens, and answers that get lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
-use axum::Json;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::serve::Listener;
+use axum::{Form, Json};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
@@ -23,9 +23,10 @@ use rcgen::{
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
-use slap::JoinBlob;
+use slap::forms::UsageForm;
 use slap::join::{CaPin, Token};
 use slap::v1::{ApiError, EnrolReply, EnrolRequest, RenewReply, RenewRequest, SignedTime};
+use slap::{JoinBlob, Journal};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -49,7 +50,9 @@ pub(crate) struct TestMaster {
     ca: CertificateParams,
     ca_key: KeyPair,
     ca_pem: String,
-    mood: Mutex<Mood>,
+    pub(crate) mood: Mutex<Mood>,
+    /// What nodes used; a document that comes twice is one.
+    pub(crate) usage: Mutex<BTreeSet<String>>,
     /// What happened, in order.
     pub(crate) seen: Mutex<Vec<String>>,
 }
@@ -101,6 +104,7 @@ impl TestMaster {
             ca_key,
             ca_pem,
             mood,
+            usage: Mutex::default(),
             seen,
         });
         let listener = Tls {
@@ -144,6 +148,7 @@ fn router(master: Arc<TestMaster>) -> Router {
         .route("/v1/time", get(signed_time))
         .route("/v1/enrol", post(enrol))
         .route("/v1/renew", post(renew))
+        .route("/useComputer", post(use_computer))
         .with_state(master)
 }
 
@@ -209,6 +214,32 @@ async fn enrol(
         ca,
     })
     .into_response()
+}
+
+/// Takes what the schema of `computer_consumption.xsd` takes, as ERP5 does.
+async fn use_computer(
+    State(master): State<Arc<TestMaster>>,
+    Form(fields): Form<BTreeMap<String, String>>,
+) -> Response {
+    let form = UsageForm::from_fields(fields.into_iter().collect()).unwrap();
+    let seen = |words: &str| {
+        let line = format!("usage of {} {words}", form.computer);
+        master.seen.lock().unwrap().push(line);
+    };
+    if let Err(error) = Journal::from_xml(&form.usage) {
+        seen("refused");
+        return refusal(StatusCode::BAD_REQUEST, "bad_request", &error.to_string());
+    }
+    let mut mood = master.mood.lock().unwrap();
+    if let Mood::LoseAnswers(times @ 1..) = *mood {
+        *mood = Mood::LoseAnswers(times - 1);
+        master.usage.lock().unwrap().insert(form.usage.clone());
+        seen("lost");
+        return refusal(StatusCode::BAD_GATEWAY, "lost", "the answer is lost");
+    }
+    let is_new = master.usage.lock().unwrap().insert(form.usage.clone());
+    seen(if is_new { "new" } else { "again" });
+    "OK".into_response()
 }
 
 async fn renew(

@@ -1,8 +1,13 @@
 //! What an instance says of its use reaches the master once, and what it says wrongly stays where it is.
 
-use anyhow::{Result, ensure};
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, minutes, seconds};
+use slapbox_qa::peer::Peer;
+use slapbox_qa::product;
 
 use crate::slapproxy::{Site, play};
 
@@ -16,7 +21,8 @@ cat > \"$1\" <<MOVEMENT
 <consumption><movement><resource>service_module/pages</resource><quantity>3.0</quantity><price>0.0</price><VAT></VAT></movement></consumption>
 MOVEMENT
 END
-chmod 755 etc/report/usage && echo '<consumption/>' > var/xml_report/broken
+printf '#!/bin/sh\\necho no database\\nexit 3\\n' > etc/report/fails
+chmod 755 etc/report/* && echo '<consumption/>' > var/xml_report/broken
 chown -R slapuser0:slapuser0 etc/report var";
 
 #[tokio::test]
@@ -49,6 +55,44 @@ async fn what_an_instance_used_is_posted_daily_and_before_it_is_destroyed() -> R
         stage.cell.holds_only(OUTBOX, &["told.json"])
     })
     .await
+}
+
+#[test]
+fn the_originals_schema_takes_what_a_box_writes() -> Result<()> {
+    const VALIDATE: &str = "import sys, importlib.resources as it; from lxml import etree
+schema = etree.XMLSchema(etree.fromstring((it.files('slapos.slap') / 'doc/computer_consumption.xsd').read_bytes()))
+schema.assertValid(etree.fromstring(sys.stdin.buffer.read()))";
+    let python = match Peer::told_python() {
+        Ok(python) => python,
+        Err(missing) => return product::skip("the schema", &format!("{missing:#}")),
+    };
+    let documents = [
+        include_str!(
+            "../../../agent/src/usage/snapshots/slapbox_agent__usage__journal__tests__a_day_becomes_the_originals_document.snap"
+        ),
+        include_str!(
+            "../../../agent/src/usage/snapshots/slapbox_agent__usage__journal__tests__what_partitions_said_becomes_the_originals_document.snap"
+        ),
+    ];
+    let validate = |document: &str| -> Result<Output> {
+        let mut command = Command::new(&python);
+        let command = command.args(["-c", VALIDATE]).stdin(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().context("it was piped")?;
+        stdin.write_all(document.as_bytes())?;
+        drop(stdin);
+        Ok(child.wait_with_output()?)
+    };
+    for document in documents {
+        let at = document.find("<?xml").context("a document")?;
+        let document = &document[at..];
+        let said = validate(document)?;
+        let words = String::from_utf8_lossy(&said.stderr);
+        ensure!(said.status.success(), "{words}: {document}");
+        let wrong = validate(&document.replace("<stop_date>", "<other/><stop_date>"))?;
+        ensure!(!wrong.status.success(), "the schema takes anything");
+    }
+    Ok(())
 }
 
 /// Has the box forget that it has asked today. It looks each minute whether it is time to.
@@ -87,8 +131,12 @@ async fn is_counted(cell: &Cell) -> Result<()> {
 async fn broken_stays(cell: &Cell) -> Result<()> {
     eventually("the box says what is wrong with a report", async || {
         let status = cell.text("/run/slapbox/status.json")?;
-        let words = "`var/xml_report/broken` cannot be accounted and stays there";
-        ensure!(status.contains(words), "{status}");
+        for words in [
+            "`var/xml_report/broken` cannot be accounted and stays there",
+            "the report `fails` failed (failed): no database",
+        ] {
+            ensure!(status.contains(words), "{status}");
+        }
         Ok(())
     })
     .within(minutes(1))

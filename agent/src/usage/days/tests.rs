@@ -181,16 +181,72 @@ async fn a_power_cut_after_the_document_was_made_does_not_double_it() {
 }
 
 #[tokio::test]
-async fn what_partitions_wrote_leaves_once_a_day() {
+async fn a_day_that_cannot_be_read_does_not_stop_the_others() {
     let machine = Machine::new();
-    let wanted = serde_json::json!({"version": 1, "desired": {"software": {}, "refused": {}, "partitions": {"slappart3": {
+    let mut store = machine.store();
+    noon(&mut store, 0);
+    let broken = machine.paths.usage.join("days/2026-11-27.csv");
+    disk::private_folder(&broken).unwrap();
+    let now = noon(&mut store, 1);
+    let accounting = machine.accounting().await;
+    let error = accounting.close_days(&store, now).await.unwrap_err();
+    let words = format!("{error:#}");
+    assert!(
+        words.starts_with(&format!(
+            "failed to close 2026-11-27: failed to use `{broken}`: "
+        )),
+        "{words}"
+    );
+    assert_eq!(dates(&accounting.outbox), ["2026-11-28 00:00:00"]);
+}
+
+#[tokio::test]
+async fn a_partition_that_cannot_be_looked_into_does_not_stop_the_others() {
+    let machine = Machine::new();
+    wants(&machine, &["slappart2", "slappart3"]);
+    write_report(&machine);
+    let other = machine.paths.instances.join("slappart2");
+    disk::replace(&other, b"no folder").unwrap();
+    let accounting = machine.accounting().await;
+    accounting.report_if_due(NOON, 0).await.unwrap();
+    assert_eq!(documents(&accounting.outbox).len(), 1);
+    let failures = machine.board.now().usage_failures;
+    let [failure] = &failures[..] else {
+        panic!("{failures:?}")
+    };
+    assert_eq!(failure.subject.as_deref(), Some("slappart2"));
+    assert!(
+        failure
+            .message
+            .starts_with("failed to look into the partition: "),
+        "{failure:?}"
+    );
+}
+
+fn wants(machine: &Machine, partitions: &[&str]) {
+    let instance = serde_json::json!({
         "state": "started", "software": "https://m/a.oci.tar", "software_type": "default", "title": "", "root_title": "",
         "reference": "SOFTINST-1", "timestamp": "1", "parameters": {}, "shared": [], "ip_list": [], "retention_days": 0.0, "connection": {}
-    }}}});
-    disk::replace(&machine.places.desired(), wanted.to_string().as_bytes()).unwrap();
+    });
+    let partitions = partitions.iter().map(|name| (*name, instance.clone()));
+    let partitions: BTreeMap<_, _> = partitions.collect();
+    let desired = serde_json::json!({"software": {}, "refused": {}, "partitions": partitions});
+    let wanted = serde_json::json!({"version": 1, "desired": desired}).to_string();
+    disk::replace(&machine.places.desired(), wanted.as_bytes()).unwrap();
+}
+
+fn write_report(machine: &Machine) -> Utf8PathBuf {
+    const SAID: &str = "<consumption><movement><resource>r</resource><quantity>1</quantity><price>0</price><VAT/></movement></consumption>";
     let report = machine.paths.instances.join("slappart3/var/xml_report/a");
-    let said = "<consumption><movement><resource>r</resource><quantity>1</quantity><price>0</price><VAT/></movement></consumption>";
-    disk::replace(&report, said.as_bytes()).unwrap();
+    disk::replace(&report, SAID.as_bytes()).unwrap();
+    report
+}
+
+#[tokio::test]
+async fn what_partitions_wrote_leaves_once_a_day() {
+    let machine = Machine::new();
+    wants(&machine, &["slappart3"]);
+    let report = write_report(&machine);
     let accounting = machine.accounting().await;
     let midnight = Day::of(NOON).start();
     accounting.report_if_due(midnight, 600).await.unwrap();
@@ -209,7 +265,7 @@ async fn what_partitions_wrote_leaves_once_a_day() {
         assert_eq!(documents(&accounting.outbox).len(), count, "{now}");
     }
     // Another report, of the next day.
-    disk::replace(&report, said.as_bytes()).unwrap();
+    write_report(&machine);
     for (now, count) in [
         (midnight + 2 * DAY + 700, 1),
         (midnight + 3 * DAY, 1),
