@@ -230,7 +230,7 @@ fn runs_anything(found: &Partition) -> bool {
     !found.units.is_empty() || found.loose_ends
 }
 
-/// Returns whether an instance needs the release, or still runs from it.
+/// Returns whether an instance needs the release, still runs from it, or has yet to say by its programs what it used.
 fn is_used(url: &SoftwareUrl, desired: &Desired, observed: &Observed) -> bool {
     let mut users = desired
         .partitions
@@ -239,7 +239,8 @@ fn is_used(url: &SoftwareUrl, desired: &Desired, observed: &Observed) -> bool {
     users.any(|(partition, instance)| {
         let found = observed.partitions.get(partition);
         // One that cannot be looked at, or is being worked on, may still run.
-        instance.state != RequestedState::Destroyed || found.is_none_or(runs_anything)
+        let is_left = |found: &Partition| runs_anything(found) || !found.empty;
+        instance.state != RequestedState::Destroyed || found.is_none_or(is_left)
     })
 }
 

@@ -16,6 +16,7 @@ use flate2::write::GzEncoder;
 
 use super::Day;
 use super::reading::{HEAD, Record, Subject};
+use crate::causes::in_one_line;
 use crate::disk;
 
 /// The store cannot be used.
@@ -130,10 +131,7 @@ impl Store {
         }
         disk::private_folder(&self.folder)?;
         let path = self.path(day);
-        if path.exists() {
-            self.written.clear();
-            self.recall(day)?;
-        } else {
+        if !self.goes_on(day)? {
             if self.written.is_empty()
                 && let Some(last) = self.days()?.into_iter().rfind(|last| *last < day)
             {
@@ -148,6 +146,22 @@ impl Store {
         let open = Open::at(day, &path);
         self.open = Some(open.map_err(|source| StoreError::Use { path, source })?);
         Ok(())
+    }
+
+    /// Takes up a day of before a restart, if there is a file of it. One that cannot be read is put aside: the day goes on in another.
+    fn goes_on(&mut self, day: Day) -> Result<bool, StoreError> {
+        let path = self.path(day);
+        if !path.exists() {
+            return Ok(false);
+        }
+        match self.recall(day) {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                let aside = disk::set_aside(&path)?;
+                tracing::error!("{}; it is kept as `{aside}`", in_one_line(&error));
+                Ok(false)
+            }
+        }
     }
 
     fn recall(&mut self, day: Day) -> Result<(), StoreError> {

@@ -88,6 +88,17 @@ fn a_torn_line_is_passed_over_and_the_next_is_whole() {
 }
 
 #[test]
+fn a_day_that_cannot_be_read_is_put_aside_and_goes_on_in_another_file() {
+    let (_keep, folder) = folder();
+    let path = folder.join("2026-11-28.csv");
+    disk::private_folder(&path).unwrap();
+    let mut store = Store::new(folder);
+    store.take(NOON, &[record(NOON, 0, 7)]).unwrap();
+    assert_eq!(kept(&store, NOON), [(0, 7)]);
+    assert!(fs::exists(format!("{path}.unreadable")).unwrap());
+}
+
+#[test]
 fn a_large_day_has_a_line_an_hour() {
     let (_keep, folder) = folder();
     let mut store = Store::new(folder);
