@@ -21,6 +21,7 @@ mod engine;
 mod image;
 pub mod installer;
 mod oci;
+mod registry;
 mod tar_stream;
 mod unpack;
 
@@ -29,19 +30,22 @@ pub use buildout::BuildError;
 pub use download::DownloadError;
 pub use engine::Engine;
 pub use image::{Port, Runs, Transport, Volume};
+pub use registry::{BlobError, NotAReference, RegistryError};
 pub use unpack::UnpackError;
 
 /// A release could not be installed, removed or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SoftwareError {
     #[error(
-        "no engine installs it: its URL must end in .oci.tar, .oci.tar.gz or .oci.tar.zst, or in .cfg"
+        "no engine installs it: its URL must end in .oci.tar, .oci.tar.gz or .oci.tar.zst, or in .cfg, or begin with docker://"
     )]
     NoEngine,
     #[error("failed to build it")]
     Build(#[source] BuildError),
     #[error("failed to fetch it")]
     Download(#[source] DownloadError),
+    #[error("failed to pull it")]
+    Registry(#[source] RegistryError),
     #[error("failed to use its archive")]
     Archive(#[source] ArchiveError),
     #[error("failed to unpack it")]

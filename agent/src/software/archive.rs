@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -22,6 +23,8 @@ const BUFFER: usize = 64 * 1024;
 pub enum ArchiveError {
     #[error("failed to read it as a tar archive")]
     Read(#[source] io::Error),
+    #[error("failed to read what was fetched")]
+    Fetched(#[source] io::Error),
     #[error("it is not an OCI layout archive: it has no `{0}`")]
     NotALayout(&'static str),
     #[error("it has more than {MOST_BLOBS} blobs")]
@@ -68,6 +71,19 @@ pub(super) struct Descriptor {
 pub(super) struct Platform {
     pub(super) os: String,
     pub(super) architecture: String,
+}
+
+impl Platform {
+    /// Returns whether it is Linux on such a machine.
+    pub(super) fn is(&self, architecture: &str) -> bool {
+        self.os == "linux" && self.architecture == architecture
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)
+    }
 }
 
 /// An archive whose blobs were found; not verified before they are asked for.
@@ -123,7 +139,10 @@ impl Archive {
     }
 
     /// Returns a blob's content after its size and digest were found to be right.
-    pub(super) fn blob(&self, descriptor: &Descriptor) -> Result<impl Read + '_, ArchiveError> {
+    pub(super) fn blob<'a>(
+        &'a self,
+        descriptor: &Descriptor,
+    ) -> Result<impl Read + use<'a>, ArchiveError> {
         let announced = descriptor.digest;
         let span = self
             .blobs
@@ -145,12 +164,7 @@ impl Archive {
 
     /// Returns a document's text, verified.
     pub(super) fn document(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ArchiveError> {
-        if descriptor.size > LONGEST_DOCUMENT {
-            return Err(ArchiveError::TooLong {
-                digest: descriptor.digest,
-                size: descriptor.size,
-            });
-        }
+        descriptor.check_document()?;
         let mut text = Vec::new();
         let mut blob = self.blob(descriptor)?;
         blob.read_to_end(&mut text).map_err(ArchiveError::Read)?;
@@ -164,6 +178,62 @@ impl Archive {
             end: span.position + span.size,
         }
     }
+}
+
+impl Descriptor {
+    /// Says whether it is not too long for a document.
+    pub(super) fn check_document(&self) -> Result<(), ArchiveError> {
+        let Self { digest, size, .. } = *self;
+        if size > LONGEST_DOCUMENT {
+            return Err(ArchiveError::TooLong { digest, size });
+        }
+        Ok(())
+    }
+}
+
+/// Returns where a blob lies that was fetched alone into a folder.
+pub(super) fn blob_path(folder: &Utf8Path, digest: Digest) -> Utf8PathBuf {
+    folder.join(digest.to_string())
+}
+
+/// Opens a blob that was fetched alone, after its size and digest were found to be right.
+pub(super) fn open_blob(folder: &Utf8Path, wanted: &Descriptor) -> Result<File, ArchiveError> {
+    let open = || File::open(blob_path(folder, wanted.digest));
+    let size = open()
+        .and_then(|file| file.metadata())
+        .map_err(ArchiveError::Fetched)?
+        .len();
+    if size != wanted.size {
+        return Err(ArchiveError::Size {
+            digest: wanted.digest,
+            announced: wanted.size,
+            found: size,
+        });
+    }
+    let found = open().and_then(digest).map_err(ArchiveError::Fetched)?;
+    if found != wanted.digest {
+        let announced = wanted.digest;
+        return Err(ArchiveError::Digest { announced, found });
+    }
+    open().map_err(ArchiveError::Fetched)
+}
+
+/// Reads a document that was fetched alone.
+pub(super) fn read(folder: &Utf8Path, wanted: &Descriptor) -> Result<Vec<u8>, ArchiveError> {
+    wanted.check_document()?;
+    let mut text = Vec::new();
+    let mut blob = open_blob(folder, wanted)?;
+    blob.read_to_end(&mut text).map_err(ArchiveError::Fetched)?;
+    Ok(text)
+}
+
+/// Says whether a text has a digest.
+pub(super) fn check(text: &[u8], announced: Digest) -> Result<(), ArchiveError> {
+    let found = digest(text).map_err(ArchiveError::Fetched)?;
+    if found != announced {
+        return Err(ArchiveError::Digest { announced, found });
+    }
+    Ok(())
 }
 
 impl Digest {

@@ -1,5 +1,6 @@
 //! Which engine installs a release, told by its URL. Pure.
 
+use super::registry::SCHEME;
 use crate::desired::SoftwareUrl;
 
 /// An engine.
@@ -18,7 +19,7 @@ impl Engine {
         let is_archive = [".oci.tar", ".oci.tar.gz", ".oci.tar.zst"]
             .iter()
             .any(|end| path.ends_with(end));
-        if is_archive {
+        if is_archive || url.as_str().starts_with(SCHEME) {
             Some(Self::Oci)
         } else if path.ends_with(".cfg") {
             Some(Self::Buildout)
@@ -37,6 +38,8 @@ mod tests {
         for (url, engine) in [
             ("https://x/nginx.oci.tar.zst?v=1.cfg", Some(Engine::Oci)),
             ("https://x/nginx.oci.tar#a", Some(Engine::Oci)),
+            ("docker://x/nginx:1.cfg", Some(Engine::Oci)),
+            ("oci://x/nginx", None),
             ("https://x/software.cfg", Some(Engine::Buildout)),
             (
                 "https://x/raw/1.0/software.cfg?ref=a",

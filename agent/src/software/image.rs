@@ -49,8 +49,18 @@ pub struct Runs {
     pub exposed_ports: BTreeSet<Port>,
 }
 
+/// What a registry gives for a name.
+pub(super) enum Manifests {
+    Index(Index),
+    Image {
+        config: Descriptor,
+        layers: Vec<Descriptor>,
+    },
+}
+
+/// Images for several machines.
 #[derive(Deserialize)]
-struct Index {
+pub(super) struct Index {
     manifests: Vec<Descriptor>,
 }
 
@@ -62,8 +72,6 @@ struct Manifest {
 
 #[derive(Deserialize)]
 struct Configuration {
-    os: String,
-    architecture: String,
     #[serde(default)]
     config: Option<Runs>,
 }
@@ -93,14 +101,57 @@ pub(super) fn find(archive: &Archive, architecture: &str) -> Result<Image, Archi
     let mut seen = Vec::new();
     match search(archive, index, architecture, DEEPEST_INDEX, &mut seen)? {
         Some(image) => Ok(image),
-        None => Err(ArchiveError::NoPlatform {
-            wanted: format!("linux/{architecture}"),
-            has: match seen.is_empty() {
-                true => "none".to_owned(),
-                false => seen.join(", "),
-            },
-        }),
+        None => Err(no_platform(architecture, &seen)),
     }
+}
+
+fn no_platform(architecture: &str, seen: &[String]) -> ArchiveError {
+    ArchiveError::NoPlatform {
+        wanted: format!("linux/{architecture}"),
+        has: match seen.is_empty() {
+            true => "none".to_owned(),
+            false => seen.join(", "),
+        },
+    }
+}
+
+/// Reads what a registry gives for a name; nothing if it is neither an index nor an image.
+pub(super) fn manifests(text: &[u8]) -> Result<Option<Manifests>, ArchiveError> {
+    #[derive(Deserialize)]
+    struct Either {
+        manifests: Option<Vec<Descriptor>>,
+        config: Option<Descriptor>,
+        layers: Option<Vec<Descriptor>>,
+    }
+    let either: Either = parse(text, "manifest")?;
+    Ok(match (either.manifests, either.config, either.layers) {
+        (Some(manifests), _, _) => Some(Manifests::Index(Index { manifests })),
+        (None, Some(config), Some(layers)) => Some(Manifests::Image { config, layers }),
+        (None, _, _) => None,
+    })
+}
+
+impl Index {
+    /// Returns the entry for a machine; one that names no machine may be for any.
+    pub(super) fn choose(self, architecture: &str) -> Result<Descriptor, ArchiveError> {
+        let mut seen = Vec::new();
+        for descriptor in self.manifests {
+            match &descriptor.platform {
+                Some(platform) if !platform.is(architecture) => seen.push(platform.to_string()),
+                _ => return Ok(descriptor),
+            }
+        }
+        Err(no_platform(architecture, &seen))
+    }
+}
+
+/// Says whether an image's configuration is for a machine.
+pub(super) fn check_platform(text: &[u8], architecture: &str) -> Result<(), ArchiveError> {
+    let platform: Platform = parse(text, "image configuration")?;
+    if platform.is(architecture) {
+        return Ok(());
+    }
+    Err(no_platform(architecture, &[platform.to_string()]))
 }
 
 /// Returns this machine's architecture in the words of Go, as images have it.
@@ -120,13 +171,10 @@ fn search(
     seen: &mut Vec<String>,
 ) -> Result<Option<Image>, ArchiveError> {
     for descriptor in index.manifests {
-        if let Some(Platform {
-            os,
-            architecture: its,
-        }) = &descriptor.platform
-            && !(os == "linux" && its == architecture)
+        if let Some(platform) = &descriptor.platform
+            && !platform.is(architecture)
         {
-            seen.push(format!("{os}/{its}"));
+            seen.push(platform.to_string());
             continue;
         }
         let text = archive.document(&descriptor)?;
@@ -158,12 +206,9 @@ fn image(
     seen: &mut Vec<String>,
 ) -> Result<Option<Image>, ArchiveError> {
     let text = archive.document(&manifest.config)?;
-    let configuration: Configuration = parse(&text, "image configuration")?;
-    if configuration.os != "linux" || configuration.architecture != architecture {
-        let Configuration {
-            os, architecture, ..
-        } = configuration;
-        seen.push(format!("{os}/{architecture}"));
+    let platform: Platform = parse(&text, "image configuration")?;
+    if !platform.is(architecture) {
+        seen.push(platform.to_string());
         return Ok(None);
     }
     Ok(Some(Image {

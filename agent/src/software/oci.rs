@@ -1,13 +1,16 @@
-//! The engine for OCI images: layout archives, each unpacked under another name and renamed when it is complete.
+//! The engine for OCI images: layout archives and what registries have, each unpacked under another name and renamed when it
+//! is complete.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::DirBuilderExt as _;
 
 use camino::Utf8Path;
 
-use super::archive::Archive;
+use super::archive::{self, Archive, ArchiveError, Descriptor};
 use super::budget::Budget;
+use super::image::Image;
+use super::registry::{self, SCHEME};
 use super::{
     COMPLETED, INSTANTIATE, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error,
     download, image, name, remove_all, sync, unpack,
@@ -32,24 +35,20 @@ pub(super) fn read(folder: &Utf8Path) -> Result<Release, SoftwareError> {
     })
 }
 
-/// Fetches its archive, verifies it, unpacks it, and gives it its name last.
+/// Fetches it, verifies it, unpacks it, and gives it its name last.
 pub(super) async fn install(
     fetcher: &Fetcher,
     software: &Utf8Path,
     url: &SoftwareUrl,
 ) -> Result<(), SoftwareError> {
     let building = software.join(format!(".new-{}", name(url)));
-    let archive = building.join("archive");
     remove_all(&building)?;
     make_private(&building)?;
     let finished = directory(software, url);
     let result = async {
-        download::download(fetcher, url.as_str(), &archive)
-            .await
-            .map_err(SoftwareError::Download)?;
+        fetch(fetcher, url, &building).await?;
         let building = building.clone();
         blocking(move || {
-            unpack_archive(&archive, &building)?;
             remove_all(&finished)?;
             fs::rename(&building, &finished).map_err(|source| disk_error(&finished, source))?;
             sync(finished.parent().unwrap_or(&finished))
@@ -61,6 +60,30 @@ pub(super) async fn install(
         blocking(move || remove_all(&building)).await?;
     }
     result
+}
+
+async fn fetch(
+    fetcher: &Fetcher,
+    url: &SoftwareUrl,
+    folder: &Utf8Path,
+) -> Result<(), SoftwareError> {
+    let building = folder.to_owned();
+    if url.as_str().starts_with(SCHEME) {
+        let blobs = folder.join("blobs");
+        let pulled = registry::pull(fetcher, url.as_str(), &blobs).await;
+        let image = pulled.map_err(SoftwareError::Registry)?;
+        return blocking(move || {
+            let open = |layer: &Descriptor| archive::open_blob(&blobs, layer);
+            lay_down(&image, open, &building)?;
+            remove_all(&blobs)?;
+            complete(&image, &building)
+        })
+        .await;
+    }
+    let archive = folder.join("archive");
+    let fetched = download::download(fetcher, url.as_str(), &archive).await;
+    fetched.map_err(SoftwareError::Download)?;
+    blocking(move || unpack_archive(&archive, &building)).await
 }
 
 /// Makes a folder, and those above it, that only root may enter: what is in it has owners who are not the node's.
@@ -84,24 +107,36 @@ pub(super) fn unpack_archive(archive: &Utf8Path, folder: &Utf8Path) -> Result<()
     let file = File::open(archive).map_err(disk(archive))?;
     let opened = Archive::open(file).map_err(SoftwareError::Archive)?;
     let image = image::find(&opened, image::own_architecture()).map_err(SoftwareError::Archive)?;
-    Runs::parse(&image.configuration).map_err(SoftwareError::Configuration)?;
-    let rootfs = folder.join("rootfs");
-    fs::create_dir(&rootfs).map_err(disk(&rootfs))?;
-    let mut budget = Budget::of_disk(folder).map_err(disk(folder))?;
-    let target = unpack::Target::open(&rootfs).map_err(SoftwareError::Unpack)?;
-    for (number, layer) in image.layers.iter().enumerate() {
-        let blob = |layer| opened.blob(layer).map_err(SoftwareError::Archive);
-        if number > 0 {
-            let content = blob(layer)?;
-            target.subtract(content).map_err(SoftwareError::Unpack)?;
-        }
-        let content = blob(layer)?;
-        target
-            .add(content, &mut budget)
-            .map_err(SoftwareError::Unpack)?;
-    }
+    lay_down(&image, |layer| opened.blob(layer), folder)?;
     drop(opened);
     fs::remove_file(archive).map_err(disk(archive))?;
+    complete(&image, folder)
+}
+
+/// Lays the layers of an image into `folder`, from the lowest up.
+fn lay_down<R: Read>(
+    image: &Image,
+    open: impl Fn(&Descriptor) -> Result<R, ArchiveError>,
+    folder: &Utf8Path,
+) -> Result<(), SoftwareError> {
+    Runs::parse(&image.configuration).map_err(SoftwareError::Configuration)?;
+    let rootfs = folder.join("rootfs");
+    let disk = |source| disk_error(&rootfs, source);
+    fs::create_dir(&rootfs).map_err(disk)?;
+    let mut budget = Budget::of_disk(folder).map_err(disk)?;
+    let target = unpack::Target::open(&rootfs).map_err(SoftwareError::Unpack)?;
+    for (number, layer) in image.layers.iter().enumerate() {
+        let content = || open(layer).map_err(SoftwareError::Archive);
+        if number > 0 {
+            target.subtract(content()?).map_err(SoftwareError::Unpack)?;
+        }
+        let added = target.add(content()?, &mut budget);
+        added.map_err(SoftwareError::Unpack)?;
+    }
+    Ok(())
+}
+
+fn complete(image: &Image, folder: &Utf8Path) -> Result<(), SoftwareError> {
     let configuration = folder.join("config.json");
     crate::disk::replace(&configuration, &image.configuration)
         .and_then(|()| crate::disk::replace(&folder.join(COMPLETED), b""))

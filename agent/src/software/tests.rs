@@ -11,6 +11,7 @@ use super::*;
 use crate::causes::in_one_line;
 
 mod hostile;
+mod registry;
 mod served;
 
 /// An entry of a layer under construction.

@@ -16,7 +16,7 @@ use crate::software::installer::Installer;
 use crate::systemd::Systemd;
 
 /// A workshop where nothing is ever built: without a builder, and nobody is behind its systemd.
-async fn workshop() -> Workshop {
+pub(super) async fn workshop() -> Workshop {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let theirs = Builder::unix_stream(theirs).server(Guid::generate()).p2p();
     let ours = Builder::unix_stream(ours).p2p();
