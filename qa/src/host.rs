@@ -9,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::postgres;
 use crate::product;
+use crate::registry;
 use crate::run::run;
 use crate::story::{act, detail};
 
@@ -75,6 +76,14 @@ apt-get satisfy --yes --no-install-recommends \"$(dpkg-deb -f babeld_*.deb Depen
 dpkg-deb -x babeld_*.deb tree
 mkdir -p bin
 cp tree/usr/sbin/babeld bin/";
+
+/// It needs no library but C's.
+const UNPACK_REGISTRY: &str = "set -e
+apt-get update
+apt-get download docker-registry
+dpkg-deb -x docker-registry_*.deb tree
+mkdir -p bin
+cp tree/usr/bin/docker-registry bin/";
 
 /// An administrator's own word about clusters is left as it is.
 const INSTALL_POSTGRES: &str = "set -e
@@ -161,6 +170,20 @@ impl Host {
             .args(["-c", UNPACK_BABELD])
             .current_dir(&self.programs);
         run("unpack babeld", &unpack, &self.logs).await.map(drop)
+    }
+
+    /// Unpacks the registry of images that tests pull from, unless it is there. Installing it would start a server.
+    pub async fn has_registry(&self) -> Result<()> {
+        if registry::program()?.exists() {
+            return Ok(());
+        }
+        let mut unpack = Command::new("sh");
+        unpack
+            .args(["-c", UNPACK_REGISTRY])
+            .current_dir(&self.programs);
+        run("unpack docker-registry", &unpack, &self.logs)
+            .await
+            .map(drop)
     }
 
     /// It is there, and so are its libraries.

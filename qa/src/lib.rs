@@ -33,6 +33,7 @@ pub mod partitions;
 pub mod peer;
 pub mod postgres;
 pub mod product;
+pub mod registry;
 pub mod releases;
 pub mod run;
 pub mod seed;

@@ -132,6 +132,7 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
         }
         Stage::Namespaces => {
             up::build(host).await?;
+            host.has_registry().await?;
             build_builder(host).await?;
             let mut command = nextest_command(host, &only("namespaces"))?;
             command.env(TEST_PYTHON, Peer::ensure(host).await?.python());

@@ -1,5 +1,5 @@
-//! A box runs stock images unmodified: two instances of one image on the same low port, as root and as nobody special, with volumes
-//! that outlive restarts, and with nothing of the node in their hands.
+//! A box runs stock images unmodified: one of them twice on the same low port, another from a registry as a named user, with volumes that
+//! outlive restarts, and with nothing of the node in their hands.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -10,6 +10,7 @@ use slapbox_qa::host::is_root;
 use slapbox_qa::partitions::traces_on_this_machine;
 use slapbox_qa::peer::Peer;
 use slapbox_qa::product::{self, Product};
+use slapbox_qa::registry::{self, Registry};
 use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
 use slapbox_qa::stock::{self, StartsAs};
@@ -34,6 +35,9 @@ async fn a_box_runs_stock_images() -> Result<()> {
             return product::skip(NAME, &format!("{missing:#}"));
         }
     };
+    if !registry::program()?.exists() {
+        return product::skip(NAME, "`cargo qa test` unpacks docker-registry");
+    }
     let before = traces_on_this_machine()?;
     let folder = product::target()?.join("qa").join(NAME);
     empty_folder(&folder)?;
@@ -70,7 +74,9 @@ async fn play(
         _shelf: Shelf::open(cell, &python, &things, &folder.join("shelf.log")).await?,
         python,
     };
-    let [as_root, as_user] = variants.map(|(name, _)| Shelf::address(&format!("{name}.oci.tar")));
+    let registry = Registry::start(cell, &stage.python, folder).await?;
+    let as_root = Shelf::address("root.oci.tar");
+    let as_user = registry.push(&things.join("user.oci.tar"), "stock/nginx", "1")?;
     stage
         .supply(&as_root, &["loadComputerConfigurationFromXML"])
         .await?;
