@@ -26,6 +26,8 @@ const LOOPBACK: u32 = 1;
 const NODE_END: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 const INSIDE_END: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 const LINK_LOCAL_LENGTH: u8 = 64;
+/// Where who is inside finds the node's name server: on every node's end, and nowhere else.
+pub const NAME_SERVER: Ipv6Addr = Ipv6Addr::new(0xfd73, 0x6c61, 0x7062, 0x6f78, 0, 0, 0, 0x53);
 /// What is refused to all but root on a node is no secret in a namespace with one owner.
 const SETTINGS: [(&str, &str); 2] = [
     ("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"),
@@ -127,11 +129,13 @@ async fn furnish_node(node: &Netlink, index: u16, ipv6: Ipv6Addr) -> Result<(), 
     let owner = Owner::Partitions;
     let from_lo = netlink::remove_address(host(LOOPBACK, ipv6, 128));
     let own = netlink::add_address(host(link, NODE_END, LINK_LOCAL_LENGTH), owner);
+    let names = netlink::add_address(host(link, NAME_SERVER, 128), owner);
     let route = netlink::add_route(Ipv6Net::from(ipv6), Via::Link(link), owner);
     ask(node, "take its IPv6 from the node", from_lo).await?;
     ask(node, "keep the node's end bare", netlink::keep_bare(link)).await?;
     ask(node, "set the node's end up", netlink::raise(link)).await?;
     ask(node, "give the node's end an address", own).await?;
+    ask(node, "give it a name server", names).await?;
     ask(node, "route its IPv6", route).await
 }
 

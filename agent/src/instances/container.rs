@@ -13,7 +13,7 @@
 //!   destroyed: over restarts, reboots and other releases.
 //! * **Network**: an image that exposes a port has a network namespace with the partition's IPv6, so that it binds that
 //!   port of all addresses, low or not. Others share the node's. Inside there is no IPv4 but the loopback's, and no way
-//!   into the world but the overlay's.
+//!   into the world but the overlay's; the node's name server answers there.
 //! * **The rest of the node**: own processes, memory, messages, name; no other partition's file; kernel settings read-only;
 //!   the system calls of systemd's `@system-service` without those for namespaces, keys and rings.
 //!

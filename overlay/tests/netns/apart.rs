@@ -53,6 +53,17 @@ fn changes(namespace: &Namespace, desired: &[PartitionNetwork]) -> usize {
     outcome.changed
 }
 
+/// A node that knows the way to all of the first one's partitions.
+fn another_node(node: &Namespace) -> Namespace {
+    let other = Namespace::open().unwrap();
+    node.connect("cable", &other, "cable");
+    node.command("sysctl -q -w net.ipv6.conf.all.forwarding=1");
+    other.ip("-6 address add fd99::2/128 dev cable nodad");
+    other.ip("-6 route add fd12:3456:789a:1::/64 via fe80::1 dev cable");
+    node.ip("-6 route add fd99::2/128 via fe80::2 dev cable");
+    other
+}
+
 #[test]
 fn two_partitions_bind_one_port_and_each_answers_at_its_address() {
     let Some(node) = Namespace::open() else {
@@ -67,6 +78,8 @@ fn two_partitions_bind_one_port_and_each_answers_at_its_address() {
         .collect();
     assert_eq!(says(&node, partitions[0].ipv6), [0]);
     assert_eq!(says(&node, partitions[1].ipv6), [1]);
+    let other = another_node(&node);
+    assert_eq!(says(&other, partitions[1].ipv6), [1]);
     // Who repairs the node does not take the addresses back.
     assert_eq!(changes(&node, &partitions), 0);
     assert_eq!(says(&node, partitions[1].ipv6), [1]);

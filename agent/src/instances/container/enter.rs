@@ -2,7 +2,7 @@
 //! becomes crun. All of it is in namespaces of the unit, and ends with it.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -21,8 +21,8 @@ const LOWER: &str = "image";
 /// mount(8) makes the user namespace that a mapping needs.
 const MOUNT: &str = "/usr/bin/mount";
 const COPY: &str = "/usr/bin/cat";
-/// Servers that answer from any network; the other file may name one on the loopback.
-const NAME_SERVERS: [&str; 2] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+/// What programs in the node's own network are told.
+const NAME_SERVERS: &str = "/etc/resolv.conf";
 
 /// Becomes the container of a bundle.
 pub fn enter(bundle: &Utf8Path) -> anyhow::Result<std::convert::Infallible> {
@@ -31,7 +31,7 @@ pub fn enter(bundle: &Utf8Path) -> anyhow::Result<std::convert::Infallible> {
     let entry: Entry =
         serde_json::from_slice(&text).with_context(|| format!("failed to understand `{path}`"))?;
     put_together(bundle, &entry)?;
-    tell_name_servers(bundle).context("failed to tell it the name servers")?;
+    tell_name_servers(bundle, &entry).context("failed to tell it the name servers")?;
     if let Some(ipv6) = entry.network {
         apart::leave_node(entry.partition.index(), ipv6).context("failed to make its network")?;
     }
@@ -67,11 +67,16 @@ fn put_together(bundle: &Utf8Path, entry: &Entry) -> anyhow::Result<()> {
     .with_context(|| format!("failed to lay `{layer}` over the image"))
 }
 
-fn tell_name_servers(bundle: &Utf8Path) -> io::Result<()> {
-    let known = NAME_SERVERS.iter().find_map(|path| fs::read(path).ok());
+fn tell_name_servers(bundle: &Utf8Path, entry: &Entry) -> io::Result<()> {
+    let text = match entry.network {
+        Some(_) => format!("nameserver {}\n", apart::NAME_SERVER),
+        None => match fs::read_to_string(NAME_SERVERS) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text?,
+        },
+    };
     let [(file, _), ..] = TOLD;
-    let told = File::create(bundle.join(file))?;
-    io::copy(&mut known.unwrap_or_default().as_slice(), &mut &told).map(drop)
+    File::create(bundle.join(file))?.write_all(text.as_bytes())
 }
 
 /// Images open `/dev/stdout`, which works for pipes and not for the journal's socket: a copier stands between.

@@ -46,10 +46,17 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 /// systemd's `@system-service`, without what makes or enters namespaces, keeps keys, drives rings or looks into others;
-/// with `chroot`.
+/// with `chroot`, and with newer calls about a program's own memory.
 const SYSTEM_CALLS: &str = include_str!("system_calls.txt");
 /// All flags of clone(2) that ask for namespaces. Source: the kernel's `sched.h`.
-const NEW_NAMESPACES: u32 = 0x7e02_0080;
+const NEW_NAMESPACES: u32 = 0x7e02_0000;
+/// What a socket may be for, as `confinement` has it for other programs.
+const FAMILIES: [i32; 4] = [
+    libc::AF_INET,
+    libc::AF_INET6,
+    libc::AF_NETLINK,
+    libc::AF_UNIX,
+];
 
 /// The files of a bundle that an image sees, and where.
 pub(super) const TOLD: [(&str, &str); 3] = [
@@ -190,12 +197,17 @@ fn system_calls() -> Value {
     let no_namespace = json!([{
         "index": 0, "value": NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ",
     }]);
+    let mut rules = vec![
+        json!({ "names": allowed, "action": "SCMP_ACT_ALLOW" }),
+        json!({ "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": no_namespace }),
+    ];
+    rules.extend(FAMILIES.map(|family| {
+        let of_family = json!([{ "index": 0, "value": family, "op": "SCMP_CMP_EQ" }]);
+        json!({ "names": ["socket"], "action": "SCMP_ACT_ALLOW", "args": of_family })
+    }));
     json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "defaultErrnoRet": NOT_THERE,
-        "syscalls": [
-            { "names": allowed, "action": "SCMP_ACT_ALLOW" },
-            { "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": no_namespace },
-        ],
+        "syscalls": rules,
     })
 }

@@ -66,7 +66,7 @@ fn a_stock_image_is_contained_as_reviewed() {
         assert!(allowed.iter().any(|one| one == name), "{name}");
     }
     for name in [
-        "clone", "clone3", "unshare", "setns", "mount", "bpf", "keyctl", "ptrace",
+        "clone", "clone3", "unshare", "setns", "mount", "socket", "bpf", "keyctl", "ptrace",
     ] {
         assert!(allowed.iter().all(|one| one != name), "{name}");
     }
