@@ -94,7 +94,7 @@ async fn play(
         .await?;
     stage.holds_nothing_of_the_node(&one)?;
     stage.keeps_its_volume(&as_root, &one).await?;
-    stage.says(&format!("{two}/greeting"), "Hello two").await?;
+    stage.survives(&two).await?;
     for (title, release, url, partition) in [
         ("one", &as_root, &one, "slappart0"),
         ("two", &as_root, &two, "slappart1"),
@@ -180,6 +180,19 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// A container that crashes is back.
+    async fn survives(&self, url: &str) -> Result<()> {
+        let crash = [
+            "systemctl",
+            "kill",
+            "--signal=KILL",
+            "slappart1-main.service",
+        ];
+        self.cell.namespace().run(&crash)?;
+        self.says(&format!("{url}/starts"), "Hello two\nHello two")
+            .await
+    }
+
     /// No process of the instance is root on the node, and none sees a file of it.
     fn holds_nothing_of_the_node(&self, url: &str) -> Result<()> {
         const USERS: &str = "for process in $(find /sys/fs/cgroup/slappart0.slice -name cgroup.procs -exec cat {} +); \
@@ -209,6 +222,10 @@ impl Stage<'_> {
                 "{start} {found:?} instead of {wanted}"
             );
         }
+        ensure!(
+            facts.contains("STREAM localhost.localdomain"),
+            "nobody tells it names: {facts}"
+        );
         ensure!(
             !facts.contains("/srv/slapgrid "),
             "it sees partitions: {facts}"
