@@ -92,7 +92,7 @@ pub struct Sight<'a> {
 }
 
 impl Sight<'_> {
-    /// Looks at one partition; at its programs only if its release is given.
+    /// Looks at one partition; at its programs only if its release is given, and they were made as is wanted now.
     pub fn partition(
         &self,
         name: PartitionName,
@@ -116,7 +116,12 @@ impl Sight<'_> {
         }
         found.processed = note(&inside, TIMESTAMP);
         found.order = note(&inside, ORDER).map(Fingerprint::new);
-        if let Some(release) = release {
+        // Of another order, or of what shall not run, nothing is asked of what the instance left, which may be what went wrong.
+        let is_current = found.order == Some(instance.order(name));
+        if instance.state == slap::RequestedState::Started
+            && is_current
+            && let Some(release) = release
+        {
             let programs = programs_of(&inside, release).map_err(ObserveError::Programs)?;
             found.programs = contents(programs);
             found.has_promises = programs::has_promises(&inside).map_err(ObserveError::Programs)?;

@@ -41,6 +41,25 @@ struct Group(String);
 impl Cell {
     /// Boots the `/usr` of this image with a configuration document; what it says goes into `folder`.
     pub async fn boot(usr: &Utf8Path, document: &str, folder: &Utf8Path) -> Result<Self> {
+        Self::boot_with(usr, document, folder, None).await
+    }
+
+    /// Boots one that has a small disk: as many megabytes in `/srv`.
+    pub async fn boot_small(
+        usr: &Utf8Path,
+        document: &str,
+        folder: &Utf8Path,
+        megabytes: u32,
+    ) -> Result<Self> {
+        Self::boot_with(usr, document, folder, Some(megabytes)).await
+    }
+
+    async fn boot_with(
+        usr: &Utf8Path,
+        document: &str,
+        folder: &Utf8Path,
+        megabytes: Option<u32>,
+    ) -> Result<Self> {
         act("boot a box in namespaces");
         files::empty_folder(folder)?;
         let (script, told) = (folder.join("boot.sh"), folder.join("box.toml"));
@@ -53,6 +72,7 @@ impl Cell {
         let place = place.context("a box is somebody's")?;
         let group = Group(format!("slapbox-qa-{place}-{}", std::process::id()));
         boot.args([&script, usr, &root, &told]).arg(&group.0);
+        boot.args(megabytes.map(|megabytes| format!("{megabytes}M")));
         let log = folder.join("box.log");
         let namespace = Namespace::keep("a box", PRIVATE, &[], &boot, &log)?;
         let mut cell = Self {

@@ -12,8 +12,9 @@ use time::macros::format_description;
 
 use super::{
     COMPLETED, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error, is_installed,
-    name, oci, sync,
+    name, oci, remove_all, sync,
 };
+use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::disk;
 use crate::inside::Inside;
@@ -70,6 +71,9 @@ const NEEDED_MB: u64 = 1000;
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The builder's own buildout, which gives the release its own.
 const BUILDOUT: &str = "/usr/bin/buildout";
+/// Compiles all modules of a release, by the Python that its buildout is of. Instances, who may not write here, would do so in memory
+/// each time they are made, which takes longer than all the rest.
+const COMPILE: &str = "exec $(sed -n '1s/^#! *//p' bin/buildout) -m compileall -qq .";
 /// What the profile extends, as it was when it was first downloaded.
 const CACHE: &str = "extends-cache";
 /// As much of a script as is read for what runs it.
@@ -152,19 +156,23 @@ pub(super) async fn install(
         rootfs: &rootfs,
         folder: &folder,
         ids,
-        unit: format!("slapsoftware-{}.service", name(url)),
+        unit: unit(url),
     };
-    if !folder.join("bin/buildout").exists() {
-        let bootstrap = build.command(BUILDOUT, &["bootstrap"]);
-        build.step("bootstrap", bootstrap).await.map_err(failed)?;
+    let built = build.run().await;
+    if built.is_err() && has_room(software).is_err() {
+        // What a failed attempt has built stays for the next one, but not where everybody else needs the disk.
+        let folder = folder.clone();
+        blocking(move || remove_all(&folder)).await?;
     }
-    let own = folder.join("bin/buildout");
-    let whole = build.command(own.as_str(), &[]);
-    build.step("buildout", whole).await.map_err(failed)?;
+    built.map_err(failed)?;
     let now = (workshop.clock)();
     blocking(move || complete(&folder, now)).await
 }
 
+/// Returns the name of the unit that builds a release.
+pub(super) fn unit(url: &SoftwareUrl) -> String {
+    format!("slapsoftware-{}.service", name(url))
+}
 /// One release being built.
 struct Build<'a> {
     workshop: &'a Workshop,
@@ -175,6 +183,26 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
+    /// Builds all of it.
+    async fn run(&self) -> Result<(), BuildError> {
+        let own = self.folder.join("bin/buildout");
+        if !own.exists() {
+            let bootstrap = self.command(BUILDOUT, &["bootstrap"]);
+            self.step("bootstrap", bootstrap).await?;
+        }
+        let whole = self.command(own.as_str(), &[]);
+        self.step("buildout", whole).await?;
+        let compile = ["/bin/sh", "-c", COMPILE].map(str::to_owned);
+        match self.step("compilation", compile.into()).await {
+            // What is no good Python is not needed by a release that was built.
+            Err(error @ BuildError::Failed { .. }) => {
+                tracing::debug!("{}", in_one_line(&error));
+                Ok(())
+            }
+            compiled => compiled,
+        }
+    }
+
     fn command(&self, program: &str, words: &[&str]) -> Vec<String> {
         let folder = self.folder;
         let mut command = vec![

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
-use crate::software::Turns;
-use crate::software::buildout::Workshop;
+use crate::software::buildout::{self, Workshop};
+use crate::software::{Engine, Turns};
 use crate::workload::Fetcher;
 
 const FIRST_REST: Duration = Duration::from_secs(30);
@@ -98,6 +98,21 @@ impl Installer {
     /// Begins to remove a release, unless work on it is going on.
     pub fn remove(&self, url: &SoftwareUrl) {
         self.begin(url, Work::Removing);
+    }
+
+    /// Ends the build of a release that nobody wants any more, which may go on for ever: it then has failed, and what it left is removed.
+    pub fn give_up(&self, url: &SoftwareUrl) {
+        let is_build = Engine::of(url) == Some(Engine::Buildout);
+        if !is_build || self.observe(url) != Software::Installing {
+            return;
+        }
+        let systemd = self.workshop.systemd.clone();
+        let unit = buildout::unit(url);
+        tokio::spawn(async move {
+            if let Err(error) = systemd.stop(&unit).await {
+                tracing::warn!("{}", in_one_line(&error));
+            }
+        });
     }
 
     /// Forgets failures of releases that nobody wants any more.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use slap::RequestedState;
+use slap::{RequestedState, SupplyState};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -87,6 +87,9 @@ impl Pass<'_> {
             }
         }
         for (url, wanted) in &self.desired.software {
+            if *wanted == SupplyState::Destroyed {
+                self.installer.give_up(url);
+            }
             let found = self.installer.observe(url);
             if let Software::Failed { log, .. } = &found {
                 let failures = &mut self.outcome.software_failures;

@@ -1,7 +1,8 @@
-# Boots the product's /usr in private namespaces, as a container's manager would: boot.sh USR.raw ROOT DOCUMENT GROUP
+# Boots the product's /usr in private namespaces, as a container's manager would: boot.sh USR.raw ROOT DOCUMENT GROUP [DISK]
+# DISK is how much /srv can hold, if that is not to be as much as all memory can.
 # Root is memory; what is mounted here ends with the first process, which is systemd.
 set -eu
-usr=$1 root=$2 document=$3 group=$4
+usr=$1 root=$2 document=$3 group=$4 disk=${5:-}
 
 mount -t tmpfs -o mode=755 cell "$root"
 cd "$root"
@@ -36,6 +37,7 @@ ln -s /proc/self/fd dev/fd
 mount -t tmpfs shm dev/shm
 
 mount -t tmpfs -o mode=755 run run
+if [ -n "$disk" ]; then mount -t tmpfs -o "mode=755,size=$disk" srv srv; fi
 
 # As a box that has accepted its document before: what hands it over is the firmware's, and there is none.
 mkdir -p var/lib
