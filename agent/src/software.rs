@@ -22,6 +22,7 @@ mod image;
 pub mod installer;
 mod oci;
 mod registry;
+mod store;
 mod tar_stream;
 mod unpack;
 
@@ -166,6 +167,7 @@ pub async fn install(
 pub async fn remove(software: &Utf8Path, url: &SoftwareUrl) -> Result<(), SoftwareError> {
     let folder = directory(software, url);
     let leaving = software.join(format!(".old-{}", name(url)));
+    let software = software.to_owned();
     blocking(move || {
         // A half-removed release must not look like an installed one.
         remove_all(&leaving)?;
@@ -173,7 +175,8 @@ pub async fn remove(software: &Utf8Path, url: &SoftwareUrl) -> Result<(), Softwa
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(disk_error(&folder, source)),
             Ok(()) => remove_all(&leaving),
-        }
+        }?;
+        store::sweep(&software).map_err(|source| disk_error(&software, source))
     })
     .await
 }

@@ -11,6 +11,7 @@ use super::archive::{self, Archive, ArchiveError, Descriptor};
 use super::budget::Budget;
 use super::image::Image;
 use super::registry::{self, SCHEME};
+use super::store::Store;
 use super::{
     COMPLETED, INSTANTIATE, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error,
     download, image, name, remove_all, sync, unpack,
@@ -74,9 +75,9 @@ async fn fetch(
         let image = pulled.map_err(SoftwareError::Registry)?;
         return blocking(move || {
             let open = |layer: &Descriptor| archive::open_blob(&blobs, layer);
-            lay_down(&image, open, &building)?;
+            let store = lay_down(&image, open, &building)?;
             remove_all(&blobs)?;
-            complete(&image, &building)
+            complete(&image, store, &building)
         })
         .await;
     }
@@ -107,10 +108,10 @@ pub(super) fn unpack_archive(archive: &Utf8Path, folder: &Utf8Path) -> Result<()
     let file = File::open(archive).map_err(disk(archive))?;
     let opened = Archive::open(file).map_err(SoftwareError::Archive)?;
     let image = image::find(&opened, image::own_architecture()).map_err(SoftwareError::Archive)?;
-    lay_down(&image, |layer| opened.blob(layer), folder)?;
+    let store = lay_down(&image, |layer| opened.blob(layer), folder)?;
     drop(opened);
     fs::remove_file(archive).map_err(disk(archive))?;
-    complete(&image, folder)
+    complete(&image, store, folder)
 }
 
 /// Lays the layers of an image into `folder`, from the lowest up.
@@ -118,13 +119,16 @@ fn lay_down<R: Read>(
     image: &Image,
     open: impl Fn(&Descriptor) -> Result<R, ArchiveError>,
     folder: &Utf8Path,
-) -> Result<(), SoftwareError> {
+) -> Result<Store, SoftwareError> {
     Runs::parse(&image.configuration).map_err(SoftwareError::Configuration)?;
     let rootfs = folder.join("rootfs");
     let disk = |source| disk_error(&rootfs, source);
     fs::create_dir(&rootfs).map_err(disk)?;
     let mut budget = Budget::of_disk(folder).map_err(disk)?;
+    let software = folder.parent().unwrap_or(folder);
+    let store = Store::open(software, folder).map_err(disk)?;
     let target = unpack::Target::open(&rootfs).map_err(SoftwareError::Unpack)?;
+    let target = target.sharing(&store);
     for (number, layer) in image.layers.iter().enumerate() {
         let content = || open(layer).map_err(SoftwareError::Archive);
         if number > 0 {
@@ -133,10 +137,13 @@ fn lay_down<R: Read>(
         let added = target.add(content()?, &mut budget);
         added.map_err(SoftwareError::Unpack)?;
     }
-    Ok(())
+    Ok(store)
 }
 
-fn complete(image: &Image, folder: &Utf8Path) -> Result<(), SoftwareError> {
+/// Says that a release is complete, when it is safe on the disk.
+fn complete(image: &Image, store: Store, folder: &Utf8Path) -> Result<(), SoftwareError> {
+    sync(folder)?;
+    store.keep().map_err(|source| disk_error(folder, source))?;
     let configuration = folder.join("config.json");
     crate::disk::replace(&configuration, &image.configuration)
         .and_then(|()| crate::disk::replace(&folder.join(COMPLETED), b""))

@@ -13,6 +13,7 @@ use crate::causes::in_one_line;
 mod hostile;
 mod registry;
 mod served;
+mod shared;
 
 /// An entry of a layer under construction.
 struct Put {

@@ -21,8 +21,10 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{
     Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat,
 };
+use sha2::{Digest as _, Sha256};
 
 use super::budget::Budget;
+use super::store::Store;
 use super::tar_stream::{Entry, Kind, TarStream};
 use crate::inside::remove_folder;
 
@@ -54,16 +56,25 @@ const LARGEST_ZSTD_WINDOW_LOG: u32 = 25;
 const MOST_IDS: u64 = 65_536;
 
 /// The folder that an image is laid into.
-pub(super) struct Target {
+pub(super) struct Target<'a> {
     root: OwnedFd,
+    store: Option<&'a Store>,
 }
 
-impl Target {
+impl<'a> Target<'a> {
     pub(super) fn open(folder: &Utf8Path) -> Result<Self, UnpackError> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let root = openat(AT_FDCWD, folder.as_std_path(), flags, Mode::empty());
         let root = root.map_err(|errno| UnpackError::Open(errno.into()))?;
-        Ok(Self { root })
+        Ok(Self { root, store: None })
+    }
+
+    /// Has of files that others have, too, only a link.
+    pub(super) fn sharing(self, store: &'a Store) -> Self {
+        Self {
+            store: Some(store),
+            ..self
+        }
     }
 
     /// Removes what the layer says is no longer there. Goes before `add`, since a whiteout is about lower layers
@@ -106,8 +117,15 @@ impl Target {
             match entry.kind {
                 Kind::File => {
                     let file = make_file(&folder, name).map_err(wrong)?;
-                    copy(&mut tar, &file, budget, &mut buffer).map_err(wrong)?;
+                    let store = self.store.filter(|_| Store::takes(entry.size));
+                    let mut digest = store.map(|_| Sha256::new());
+                    let content = (&mut tar, digest.as_mut());
+                    copy(content, &file, budget, &mut buffer).map_err(wrong)?;
                     finish(&file, &entry).map_err(wrong)?;
+                    if let (Some(store), Some(digest)) = (store, digest) {
+                        let shared = store.share(&folder, as_path(name), &file, &digest.finalize());
+                        shared.map_err(wrong)?;
+                    }
                 }
                 Kind::Folder => make_folder(&folder, name)
                     .and_then(|()| finish_folder(&folder, name, &entry))
@@ -239,7 +257,7 @@ fn make_file(folder: &OwnedFd, name: &[u8]) -> io::Result<File> {
 }
 
 fn copy(
-    content: &mut impl Read,
+    (content, mut digest): (&mut impl Read, Option<&mut Sha256>),
     mut file: &File,
     budget: &mut Budget,
     buffer: &mut [u8],
@@ -251,6 +269,9 @@ fn copy(
         }
         budget.take_bytes(count as u64)?;
         file.write_all(&buffer[..count])?;
+        if let Some(digest) = digest.as_mut() {
+            digest.update(&buffer[..count]);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::software::budget::Budget;
 use crate::software::unpack::Target;
 
 /// A folder to unpack into, beside a secret that nothing may touch.
-fn target() -> (tempfile::TempDir, Utf8PathBuf, Target) {
+fn target() -> (tempfile::TempDir, Utf8PathBuf, Target<'static>) {
     let keep = tempfile::tempdir().unwrap();
     let root = Utf8PathBuf::from_path_buf(keep.path().join("rootfs")).unwrap();
     fs::create_dir(&root).unwrap();
