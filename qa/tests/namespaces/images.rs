@@ -165,7 +165,8 @@ impl Stage<'_> {
     async fn destroy(&mut self, title: &str, release: &str) -> Result<()> {
         self.request(title, release, &["--state", "destroyed"])?;
         self.cell.looks_again()?;
-        self.proxy.hears(&["destroyedComputerPartition"]).await
+        let told = ["stoppedComputerPartition", "destroyedComputerPartition"];
+        self.proxy.hears(&told).await
     }
 
     /// What it was told counts anew, what it kept stays, and what it wrote elsewhere is gone.
@@ -180,8 +181,8 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// A container that crashes is back.
-    async fn survives(&self, url: &str) -> Result<()> {
+    /// A container that crashes is back, and its tree hears of it.
+    async fn survives(&mut self, url: &str) -> Result<()> {
         let crash = [
             "systemctl",
             "kill",
@@ -189,8 +190,11 @@ impl Stage<'_> {
             "slappart1-main.service",
         ];
         self.cell.namespace().run(&crash)?;
+        self.proxy.hears(&["softwareInstanceBang"]).await?;
         self.says(&format!("{url}/starts"), "Hello two\nHello two")
-            .await
+            .await?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["startedComputerPartition"]).await
     }
 
     /// No process of the instance is root on the node, and none sees a file of it.
