@@ -54,6 +54,13 @@ pub(crate) fn configure(
     Ok(configuration)
 }
 
+/// Starts the program beside a box; what it says lies beside its configuration.
+fn serve(cell: &Cell, python: &Utf8Path, configuration: &Utf8Path) -> Result<Child> {
+    let mut start = cell.namespace().command_beside(python.as_str())?;
+    start.args(START).arg(configuration);
+    Child::start("slapproxy", &start, &configuration.with_extension("log"))
+}
+
 /// A slapproxy that runs until it is dropped.
 #[derive(Debug)]
 pub struct Slapproxy<'a> {
@@ -71,9 +78,7 @@ impl<'a> Slapproxy<'a> {
         act("start slapproxy");
         let address = ADDRESS.parse().context("a constant that is an address")?;
         let configuration = configure(folder, address, COMPUTER)?;
-        let mut start = cell.namespace().command_beside(python.as_str())?;
-        start.args(START).arg(&configuration);
-        let child = Child::start("slapproxy", &start, &folder.join("slapproxy.log"))?;
+        let child = serve(cell, python, &configuration)?;
         let mut proxy = Self {
             cell,
             python: python.to_owned(),
@@ -81,14 +86,32 @@ impl<'a> Slapproxy<'a> {
             child,
             seen: 0,
         };
+        proxy.answers().await?;
+        Ok(proxy)
+    }
+
+    async fn answers(&mut self) -> Result<()> {
         eventually("slapproxy answers", async || {
-            proxy.child.must_live()?;
-            ensure!(proxy.child.said().contains("Running on"), "not yet");
+            self.child.must_live()?;
+            ensure!(self.child.said().contains("Running on"), "not yet");
             Ok(())
         })
         .within(seconds(60))
-        .await?;
-        Ok(proxy)
+        .await
+    }
+
+    /// Is away while something happens, and then is back with all that it knows.
+    pub async fn is_away_while(
+        &mut self,
+        something: impl AsyncFnOnce() -> Result<()>,
+    ) -> Result<()> {
+        act("stop slapproxy");
+        self.child.kill();
+        something().await?;
+        act("start slapproxy again");
+        self.child = serve(self.cell, &self.python, &self.configuration)?;
+        self.seen = 0;
+        self.answers().await
     }
 
     /// Runs `slapos …` as somebody who wants something of it; says what it said.
@@ -128,6 +151,26 @@ impl<'a> Slapproxy<'a> {
         let new = &heard[self.seen..];
         ensure!(new == wanted, "it has heard {}", new.join(", "));
         self.seen = heard.len();
+        Ok(())
+    }
+
+    /// As [`Slapproxy::hears`], in whatever order.
+    pub async fn hears_in_any_order(&mut self, wanted: &[&str]) -> Result<()> {
+        let mut wanted = wanted.to_vec();
+        wanted.sort_unstable();
+        eventually(
+            format!("slapproxy hears {}", wanted.join(", ")),
+            async || {
+                self.child.must_live()?;
+                let mut heard = self.reports().split_off(self.seen);
+                heard.sort_unstable();
+                ensure!(heard == wanted, "it has heard {}", heard.join(", "));
+                Ok(())
+            },
+        )
+        .within(minutes(2))
+        .await?;
+        self.seen += wanted.len();
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use slapbox_qa::product;
 use crate::slapproxy::{Site, play};
 
 const PARTITION: &str = "/srv/slapgrid/slappart0";
+const AGENT: &str = "slapbox-agent.service";
 const OUTBOX: &str = "/var/lib/slapbox/usage/outbox";
 /// Lays a report into a partition, as its user would, and something that is none.
 const FURNISH: &str = "cd /srv/slapgrid/slappart0 && mkdir -p etc/report var/xml_report && cat > etc/report/usage <<'END'
@@ -54,6 +55,73 @@ async fn what_an_instance_used_is_posted_daily_and_before_it_is_destroyed() -> R
         stage.destroy(&site, &["useComputer"]).await?;
         stage.cell.holds_only(OUTBOX, &["told.json"])
     })
+    .await
+}
+
+#[tokio::test]
+async fn what_waits_for_the_master_outlives_the_agent_and_is_told_once() -> Result<()> {
+    play("slapproxy-usage-killed", "", async |stage, _product| {
+        let release = stage.shelf.url("demo.oci.tar");
+        stage.supply(&release).await?;
+        let site = Site {
+            title: "site",
+            release: &release,
+            parameter: "greeting=hello".to_owned(),
+        };
+        stage.start(&site).await?;
+        let url = stage.published(&site)?;
+        let cell = stage.cell;
+        cell.namespace().run(&["sh", "-c", FURNISH])?;
+
+        let killed = async || {
+            another_day(cell)?;
+            waits(cell).await?;
+            let kill = ["systemctl", "kill", "--signal=KILL", AGENT];
+            cell.namespace().run(&kill)?;
+            is_back(cell).await?;
+            waits(cell).await
+        };
+        stage.proxy.is_away_while(killed).await?;
+        cell.looks_again()?;
+        // It says anew how all is, and once what was used.
+        let told = [
+            "loadComputerConfigurationFromXML",
+            "availableSoftwareRelease",
+            "setComputerPartitionConnectionXml",
+            "startedComputerPartition",
+            "useComputer",
+        ];
+        stage.proxy.hears_in_any_order(&told).await?;
+        was_told(cell).await?;
+
+        stage.stop(&site, &url).await?;
+        stage.destroy(&site, &["useComputer"]).await
+    })
+    .await
+}
+
+/// A document waits, and the file that it was made of is where it was.
+async fn waits(cell: &Cell) -> Result<()> {
+    eventually("what was used waits for the master", async || {
+        let waiting = cell.namespace().run(&["ls", OUTBOX])?;
+        let is_entry = |name: &str| name != "told.json" && name.ends_with(".json");
+        ensure!(waiting.lines().any(is_entry), "{waiting}");
+        let files = cell
+            .namespace()
+            .run(&["ls", &format!("{PARTITION}/var/xml_report")])?;
+        ensure!(files.contains("slapreport."), "{files}");
+        Ok(())
+    })
+    .within(minutes(1))
+    .await
+}
+
+async fn is_back(cell: &Cell) -> Result<()> {
+    eventually("the agent is back", async || {
+        let active = ["systemctl", "is-active", AGENT];
+        cell.namespace().run(&active).map(drop)
+    })
+    .within(seconds(30))
     .await
 }
 
