@@ -6,9 +6,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::blob::Blob;
 use crate::keyboard::{Keyboard, Reply};
 use crate::machine::arguments::Hardware;
-use crate::node::Node;
+use crate::node::{Node, SCREEN};
 use crate::product::{self, Product};
 use crate::story::{act, shortened};
+
+/// What the stock Debian calls itself.
+const HOST_NAME: &str = "debian";
 
 /// A machine with Debian's packages alone, and ours on a medium in its drive.
 #[derive(Debug)]
@@ -48,7 +51,7 @@ impl Debian {
 
     /// Installs our package, without a network.
     pub async fn installs_the_package(&mut self) -> Result<()> {
-        let line = "mount -t erofs -o ro /dev/vdb /mnt && apt-get install -y /mnt/slapbox.deb; umount /mnt";
+        let line = "mount -t erofs -o ro /dev/vdb /mnt && apt-get install -qqy /mnt/slapbox.deb; umount /mnt";
         self.keyboard.does("install the package", line).await?;
         let running = self.what_runs().await?;
         ensure!(
@@ -62,9 +65,25 @@ impl Debian {
     pub async fn removes_the_package(&mut self) -> Result<()> {
         let keyboard = &mut self.keyboard;
         keyboard
-            .does("remove the package", "apt-get remove -y slapbox")
+            .does("remove the package", "apt-get remove -qqy slapbox")
             .await
             .map(drop)
+    }
+
+    /// Purges our package: what people have put into partitions stays, and nothing else of the node.
+    pub async fn forgets_the_node(&mut self) -> Result<()> {
+        let keyboard = &mut self.keyboard;
+        keyboard
+            .does("purge the package", "apt-get purge -qqy slapbox")
+            .await?;
+        let line = "cd / && ls -d var/lib/slapbox* srv/slapgrid srv/slapgrid/*";
+        let left = keyboard.types(line).await?.text;
+        let left: Vec<&str> = left.lines().filter(|it| !it.starts_with("ls: ")).collect();
+        ensure!(
+            left == ["srv/slapgrid", "srv/slapgrid/slappart0"],
+            "left: {left:?}"
+        );
+        Ok(())
     }
 
     /// Types `slapbox node …`.
@@ -102,6 +121,17 @@ impl Debian {
     pub async fn what_runs(&mut self) -> Result<String> {
         let line = "systemctl list-units --plain --no-legend --state=active,activating,deactivating,reloading 'slap*'";
         Ok(self.keyboard.types(line).await?.text.trim().to_owned())
+    }
+
+    /// Makes sure that its screen is still its own: a login, and nothing that the agent has drawn.
+    pub fn keeps_its_screen(&self) -> Result<()> {
+        let console = self.node.console();
+        console.line_with(&format!("{HOST_NAME} login:"))?;
+        ensure!(
+            !console.screen().contains(SCREEN),
+            "the agent has drawn on its screen"
+        );
+        Ok(())
     }
 
     /// It, as a node.

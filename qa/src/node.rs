@@ -15,7 +15,7 @@ use crate::seed::Seed;
 use crate::stick::Stick;
 
 /// The first line of every screen.
-const SCREEN: &str = "Slapbox ";
+pub(crate) const SCREEN: &str = "Slapbox ";
 
 /// A box that is or becomes a node.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use crate::network::Forward;
 /// Set by somebody who looks for a fault: boxes log to their consoles.
 const TALKATIVE: &str = "SLAPBOX_QA_TALKATIVE";
 const TALK: &str = "systemd.journald.forward_to_console=1 systemd.journald.max_level_console=info systemd.show_status=1 loglevel=6";
-/// A root shell without a login, from systemd itself.
-const SHELL: &str = "systemd.debug_shell=hvc0";
+/// A root shell without a login, from systemd itself, on a console that no login takes from it.
+const SHELL: &str = "systemd.debug_shell=hvc0 systemd.mask=serial-getty@hvc0.service";
 
 /// What a machine is made of.
 #[derive(Debug, Clone)]

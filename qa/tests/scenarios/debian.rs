@@ -43,6 +43,10 @@ fn a_stock_debian_becomes_a_node_and_serves() -> Result<()> {
         let mut way = site.answers().await?;
         let table = debian.does("status").await?;
         ensure!(table.contains("1 started"), "{table}");
+        let said = debian.does("log slappart0").await?;
+        ensure!(said.contains("nginx"), "{said}");
+        debian.does("instance").await?;
+        debian.keeps_its_screen()?;
 
         debian.comes_back_after_a_power_cut().await?;
         site.answers_through(&mut way).await?;
@@ -53,6 +57,6 @@ fn a_stock_debian_becomes_a_node_and_serves() -> Result<()> {
             running.is_empty(),
             "without the package still runs: {running}"
         );
-        Ok(())
+        debian.forgets_the_node().await
     })
 }
