@@ -61,6 +61,17 @@ impl Debian {
         Ok(())
     }
 
+    /// Makes sure that no unit of ours has failed.
+    pub async fn is_sound(&mut self) -> Result<()> {
+        let line = "systemctl list-units --plain --no-legend --state=failed 'slap*'";
+        let failed = self.keyboard.types(line).await?.text;
+        ensure!(failed.trim().is_empty(), "failed: {failed}");
+        let line = "cat /proc/sys/net/ipv6/conf/all/forwarding";
+        let forwards = self.keyboard.types(line).await?.text;
+        ensure!(forwards.trim() == "1", "it does not forward: {forwards}");
+        Ok(())
+    }
+
     /// Removes our package.
     pub async fn removes_the_package(&mut self) -> Result<()> {
         let keyboard = &mut self.keyboard;

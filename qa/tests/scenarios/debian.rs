@@ -46,6 +46,7 @@ fn a_stock_debian_becomes_a_node_and_serves() -> Result<()> {
         let said = debian.does("log slappart0").await?;
         ensure!(said.contains("nginx"), "{said}");
         debian.does("instance").await?;
+        debian.is_sound().await?;
         debian.keeps_its_screen()?;
 
         debian.comes_back_after_a_power_cut().await?;
