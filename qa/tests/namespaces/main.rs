@@ -2,7 +2,9 @@
 //! such, and a master as a process.
 
 mod asked;
+mod faults;
 mod images;
+mod isolation;
 mod master;
 mod partitions;
 mod slapproxy;
