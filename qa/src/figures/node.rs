@@ -67,10 +67,8 @@ async fn play(stage: &Stage<'_>, folder: &Utf8Path, figures: &mut Told) -> Resul
     let all = 0..PARTITIONS;
     let new = stage.process(all.clone(), &demo, "one").await?;
     let changed = stage.process(all.clone(), &demo, "two").await?;
-    figures.extend([
-        per_partition("image: a new partition", &new),
-        per_partition("image: a changed partition", &changed),
-    ]);
+    figures.extend(per_partition("image: a new partition", &new));
+    figures.extend(per_partition("image: a changed partition", &changed));
     figures.extend(passes::measure(stage, "image").await?);
     figures.extend(storm::measure(stage, &demo).await?);
     figures.extend(promises::measure(stage).await?);
@@ -83,10 +81,8 @@ async fn play(stage: &Stage<'_>, folder: &Utf8Path, figures: &mut Told) -> Resul
     figures.extend([built]);
     let new = stage.process(all.clone(), &web, "red").await?;
     let changed = stage.process(all, &web, "blue").await?;
-    figures.extend([
-        per_partition("buildout: a new partition", &new),
-        per_partition("buildout: a changed partition", &changed),
-    ]);
+    figures.extend(per_partition("buildout: a new partition", &new));
+    figures.extend(per_partition("buildout: a changed partition", &changed));
     figures.extend(passes::measure(stage, "buildout").await?);
     let original = original::measure(stage, &web, folder).await?;
     figures.extend(original.figures(&new, &changed));
@@ -109,7 +105,15 @@ async fn destroyed(stage: &Stage<'_>) -> Result<Figure> {
     Ok(Figure::watched("image: a destroyed partition", each, "ms"))
 }
 
-/// What one partition took of the time that all took; several are worked on at once.
-fn per_partition(name: &str, processed: &Processed) -> Figure {
-    Figure::watched(name, processed.each() * 1e3, "ms")
+/// What one partition took of the time that all took, since several are worked on at once; and of the processors.
+fn per_partition(name: &str, processed: &Processed) -> [Figure; 4] {
+    let [all, agent, systemd] = processed.cpu_each();
+    let part =
+        |what: &str, seconds: f64| Figure::watched(&format!("{name}{what}"), seconds * 1e3, "ms");
+    [
+        part("", processed.each()),
+        part(", processor time", all),
+        part(", of that the agent", agent),
+        part(", of that systemd", systemd),
+    ]
 }

@@ -30,6 +30,7 @@ pub(super) struct Original {
     software: f64,
     new: f64,
     changed: f64,
+    changed_cpu: f64,
     unchanged: f64,
 }
 
@@ -79,6 +80,15 @@ impl Original {
                 "buildout: a new partition, of the original's",
                 new.each() / each(self.new),
                 "",
+            ),
+            Figure::watched(
+                "buildout: the same in processor time",
+                changed.cpu_each()[0] / each(self.changed_cpu),
+                "",
+            ),
+            watched(
+                "original: a changed partition, processor time",
+                each(self.changed_cpu),
             ),
             watched("original: a new partition", each(self.new)),
             watched("original: a changed partition", each(self.changed)),

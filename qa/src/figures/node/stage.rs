@@ -13,6 +13,7 @@ use super::PARTITIONS;
 use crate::archive::Image;
 use crate::cell::Cell;
 use crate::eventually::{eventually, minutes, seconds};
+use crate::load::number;
 use crate::open_master::{OpenMaster, Wish};
 use crate::product::Product;
 use crate::releases;
@@ -37,14 +38,24 @@ pub(super) struct Stage<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Processed {
     /// From asking for the first to the end of the last, in seconds.
-    pub(super) seconds: f64,
-    pub(super) count: usize,
+    seconds: f64,
+    /// The processor time that the box took, in seconds, and the agent's and the service manager's parts of it.
+    cpu: [f64; 3],
+    count: usize,
 }
+
+/// The control groups of the box, of the agent and of the service manager.
+const CPU: [&str; 3] = [".", "system.slice/slapbox-agent.service", "init.scope"];
 
 impl Processed {
     /// Seconds a partition.
     pub(super) fn each(&self) -> f64 {
-        self.seconds / crate::load::number(self.count)
+        self.seconds / number(self.count)
+    }
+
+    /// Seconds of processor time a partition: of everything, of the agent, of the service manager.
+    pub(super) fn cpu_each(&self) -> [f64; 3] {
+        self.cpu.map(|seconds| seconds / number(self.count))
     }
 }
 
@@ -124,6 +135,7 @@ impl Stage<'_> {
                 Wish::started(&title(number), release, &parameters)
             })
             .collect();
+        let before = self.spent()?;
         let begun = now();
         self.master.request_all(&wishes).await?;
         let wanted = self.orders(&wishes).await?;
@@ -141,8 +153,10 @@ impl Stage<'_> {
         .within(minutes(10))
         .await?;
         let ended = self.last_note()?;
+        let after = self.spent()?;
         Ok(Processed {
             seconds: ended - begun,
+            cpu: std::array::from_fn(|part| after[part] - before[part]),
             count: wishes.len(),
         })
     }
@@ -229,6 +243,11 @@ impl Stage<'_> {
         })
         .within(seconds(120))
         .await
+    }
+
+    fn spent(&self) -> Result<[f64; 3]> {
+        let [all, agent, systemd] = CPU;
+        Ok([self.cpu(all)?, self.cpu(agent)?, self.cpu(systemd)?])
     }
 
     /// The processor time that control groups took until now, in seconds; a star stands for any.
