@@ -153,9 +153,12 @@ impl Hands<'_> {
         self.write_parameters(&inside).map_err(ApplyError::Inside)?;
         match &release.makes {
             // What cannot be said to it is known before it is started.
-            Makes::Nothing => environment(&self.instance.parameters)
-                .map(drop)
-                .map_err(|error| ApplyError::Container(ContainerError::Environment(error)))?,
+            Makes::Nothing => {
+                // Of a former release; it would run as somebody who sees more than a container does.
+                programs::clear(&inside).map_err(ApplyError::Programs)?;
+                let told = environment(&self.instance.parameters).map(drop);
+                told.map_err(|error| ApplyError::Container(ContainerError::Environment(error)))?;
+            }
             Makes::Script => {
                 programs::clear(&inside).map_err(ApplyError::Programs)?;
                 inside.remove(CONNECTION).map_err(ApplyError::Inside)?;

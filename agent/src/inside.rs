@@ -245,6 +245,11 @@ impl Inside {
         }
     }
 
+    /// Opens a folder.
+    pub fn open_folder(&self, path: &str) -> io::Result<OwnedFd> {
+        self.at(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)
+    }
+
     /// Makes a folder, if it is not there; the one above it must be.
     pub fn folder(&self, path: &str, wanted: Ownership) -> io::Result<()> {
         let (parent, name) = self.parent(path)?;

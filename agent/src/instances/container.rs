@@ -118,8 +118,10 @@ pub struct Entry {
     gid: u32,
     /// The files of the image.
     rootfs: Utf8PathBuf,
-    /// What is laid over them.
-    layer: Utf8PathBuf,
+    /// The partition, with the layer that is laid over them and the volumes.
+    directory: Utf8PathBuf,
+    /// The volumes' names.
+    volumes: Vec<String>,
     /// How mount(8) maps their owners.
     mapping: String,
     /// The address of a network of its own, if it has one.

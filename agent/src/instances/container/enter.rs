@@ -1,8 +1,9 @@
-//! What the unit of a container runs: puts the image's files and the partition's layer together, enters the network, and
-//! becomes crun. All of it is in namespaces of the unit, and ends with it.
+//! What the unit of a container runs: puts the image's files and the partition's layer together, brings the volumes where crun
+//! takes them from, enters the network, and becomes crun. All of it is in namespaces of the unit, and ends with it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
@@ -12,7 +13,8 @@ use nix::mount::{MsFlags, mount};
 use slapbox_overlay::apart;
 
 use super::specification::{ROOT, TOLD};
-use super::{Entry, PID_FILE, RUNTIME, RUNTIME_STATE};
+use super::{Entry, LAYER, PID_FILE, RUNTIME, RUNTIME_STATE, VOLUMES};
+use crate::inside::Inside;
 
 /// What `prepare` leaves for us, in a bundle.
 pub(super) const ENTRY: &str = "entry.json";
@@ -54,8 +56,20 @@ fn put_together(bundle: &Utf8Path, entry: &Entry) -> anyhow::Result<()> {
         "failed to map the owners of `{}`",
         entry.rootfs
     );
-    let layer = &entry.layer;
-    let options = format!("lowerdir={lower},upperdir={layer}/upper,workdir={layer}/work");
+    let inside = Inside::open(&entry.directory).context("failed to open the partition")?;
+    let open = |path: &str| {
+        let opened = inside.open_folder(path);
+        opened.with_context(|| format!("failed to open `{path}` of the partition"))
+    };
+    let (upper, work) = (
+        open(&format!("{LAYER}/upper"))?,
+        open(&format!("{LAYER}/work"))?,
+    );
+    let options = format!(
+        "lowerdir={lower},upperdir={},workdir={}",
+        path_of(&upper),
+        path_of(&work)
+    );
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(
         Some("overlay"),
@@ -64,7 +78,29 @@ fn put_together(bundle: &Utf8Path, entry: &Entry) -> anyhow::Result<()> {
         flags,
         Some(options.as_str()),
     )
-    .with_context(|| format!("failed to lay `{layer}` over the image"))
+    .context("failed to lay the partition's layer over the image")?;
+    for name in &entry.volumes {
+        let (volume, place) = (
+            open(&format!("{VOLUMES}/{name}"))?,
+            bundle.join(VOLUMES).join(name),
+        );
+        fs::create_dir_all(&place).with_context(|| format!("failed to make `{place}`"))?;
+        let from = path_of(&volume);
+        let bound = mount(
+            Some(from.as_str()),
+            place.as_std_path(),
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        );
+        bound.with_context(|| format!("failed to bring the volume `{name}`"))?;
+    }
+    Ok(())
+}
+
+/// Names what a descriptor is of: a path of the partition's might lead elsewhere by the time that it is used.
+fn path_of(folder: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", folder.as_raw_fd())
 }
 
 fn tell_name_servers(bundle: &Utf8Path, entry: &Entry) -> io::Result<()> {

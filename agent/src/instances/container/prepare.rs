@@ -108,7 +108,8 @@ pub fn prepare(
         uid: place.ids.uid,
         gid: place.ids.gid,
         rootfs: release.rootfs.clone(),
-        layer: place.directory.join(LAYER),
+        directory: place.directory.clone(),
+        volumes: runs.volumes.iter().map(Volume::name).collect(),
         mapping: mapping.of_mount(),
         network,
     };

@@ -156,7 +156,7 @@ impl Container<'_> {
         all.extend(
             told.map(|(file, to)| bind(&self.bundle.join(file), to, &with(&["bind", "ro"]))),
         );
-        let volumes = self.place.directory.join(VOLUMES);
+        let volumes = self.bundle.join(VOLUMES);
         let of_image = self.runs.volumes.iter();
         all.extend(of_image.map(|volume| {
             let options = ["nosuid", "nodev", "bind", "rw"];
