@@ -24,7 +24,7 @@ mod store;
 mod tally;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use slap::ComputerId;
 use slap::v1::DayUsage;
@@ -80,14 +80,22 @@ impl Accounting<'_> {
     /// Shows what is wrong with a part now.
     fn note(&self, part: Part, failures: Vec<Failure>) {
         let all = {
-            let mut parts = self
-                .troubles
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut parts = self.troubles.lock();
             parts.insert(part, failures);
             parts.values().flatten().cloned().collect()
         };
         self.board.update(|status| status.usage_failures = all);
+    }
+
+    /// Returns what is said to be wrong with a part.
+    fn noted(&self, part: Part) -> Vec<Failure> {
+        let parts = self.troubles.lock();
+        parts.get(&part).cloned().unwrap_or_default()
+    }
+}
+
+impl Troubles {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, Vec<Failure>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

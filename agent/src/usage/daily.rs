@@ -63,10 +63,26 @@ impl Accounting<'_> {
         let was_missed = last.is_none_or(|last| last.is_before_by(2, today));
         let is_time = was_missed || now >= today.start().saturating_add(delay);
         if !today.is_due_after(last) || !is_time {
-            return Ok(());
+            return self.forget_those_gone();
         }
         let failures = self.report(today).await?;
         self.note(Part::Reports, failures);
+        Ok(())
+    }
+
+    /// Says nothing more of partitions that are free again.
+    fn forget_those_gone(&self) -> anyhow::Result<()> {
+        let said = self.noted(Part::Reports);
+        if said.is_empty() {
+            return Ok(());
+        }
+        let wanted = self.desired()?.partitions;
+        let is_left = |failure: &Failure| {
+            let subject = failure.subject.as_deref().unwrap_or_default();
+            let partition = subject.parse::<PartitionName>();
+            partition.is_ok_and(|partition| wanted.contains_key(&partition))
+        };
+        self.note(Part::Reports, said.into_iter().filter(is_left).collect());
         Ok(())
     }
 

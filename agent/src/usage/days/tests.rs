@@ -221,6 +221,12 @@ async fn a_partition_that_cannot_be_looked_into_does_not_stop_the_others() {
             .starts_with("failed to look into the partition: "),
         "{failure:?}"
     );
+    // It is said as long as the partition is somebody's.
+    accounting.report_if_due(NOON + 60, 0).await.unwrap();
+    assert_eq!(machine.board.now().usage_failures, failures);
+    wants(&machine, &["slappart3"]);
+    accounting.report_if_due(NOON + 120, 0).await.unwrap();
+    assert_eq!(machine.board.now().usage_failures, []);
 }
 
 fn wants(machine: &Machine, partitions: &[&str]) {
