@@ -162,3 +162,17 @@ async fn what_is_not_understood_is_refused_in_words() {
     let mode = std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[tokio::test]
+async fn a_socket_that_cannot_be_made_is_said_with_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(folder.path().to_owned()).unwrap();
+    let (places, board) = (Places::under(&root), Board::new(Status::default()));
+    let (wake, _wakes) = mpsc::channel(1);
+    let served = serve(&places, &board, wake, Arc::new(FakeAlarm)).await;
+    let said = format!("{:#}", served.unwrap_err());
+    assert!(
+        said.contains("run/slapbox/control.sock` cannot be made: "),
+        "{said}"
+    );
+}

@@ -19,7 +19,7 @@ use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::master::{self, Master};
 use crate::provision;
-use crate::reconcile::{self, Upstream as _, Wanted};
+use crate::reconcile::{self, Upstream as _, Wake, Wanted};
 use crate::report::{self, Facts, node_report};
 use crate::roles::{self, Overlay, Services};
 use crate::software::buildout::Workshop;
@@ -81,10 +81,7 @@ pub(super) async fn run(
             ended.context("requests cannot be heard")?;
             anyhow::bail!("requests are not heard any more")
         }
-        ended = control::serve(places, board, wake.clone(), Arc::clone(&master)) => {
-            ended?;
-            anyhow::bail!("nobody can ask any more")
-        }
+        () = forever(answer_root(life, wake.clone(), &master)) => anyhow::bail!("unreachable"),
         () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
@@ -166,6 +163,16 @@ fn issuer(master: &Arc<Master>) -> Issuer {
 async fn forever(source: impl Future<Output = ()>) {
     source.await;
     std::future::pending().await
+}
+
+/// Serves root at the socket; a node without it is a node nevertheless.
+async fn answer_root(life: &Life, wakes: mpsc::Sender<Wake>, master: &Arc<Master>) {
+    let served = control::serve(&life.places, &life.board, wakes, Arc::clone(master)).await;
+    if let Err(error) = served {
+        let why = format!("root cannot ask this agent for anything: {error:#}");
+        tracing::error!("{why}");
+        life.board.update(|status| status.notices.push(why));
+    }
 }
 
 /// The master's releases are fetched as this box from whoever shows the master's CA, all others from whom the world trusts.
