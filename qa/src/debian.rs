@@ -51,14 +51,26 @@ impl Debian {
 
     /// Installs our package, without a network.
     pub async fn installs_the_package(&mut self) -> Result<()> {
-        let line = "mount -t erofs -o ro /dev/vdb /mnt && apt-get install -qqy /mnt/slapbox.deb; umount /mnt";
-        self.keyboard.does("install the package", line).await?;
+        self.installs("install the package", "").await?;
         let running = self.what_runs().await?;
         ensure!(
             running.is_empty(),
             "something runs although nobody has asked for it: {running}"
         );
         Ok(())
+    }
+
+    /// Installs the package over itself, as an upgrade does.
+    pub async fn upgrades_the_package(&mut self) -> Result<()> {
+        self.installs("install the package again", "--reinstall")
+            .await
+    }
+
+    async fn installs(&mut self, what: &str, how: &str) -> Result<()> {
+        let line = format!(
+            "mount -t erofs -o ro /dev/vdb /mnt && apt-get install -qqy {how} /mnt/slapbox.deb && umount /mnt"
+        );
+        self.keyboard.does(what, &line).await.map(drop)
     }
 
     /// Makes sure that no unit of ours has failed.
@@ -87,9 +99,9 @@ impl Debian {
         keyboard
             .does("purge the package", "apt-get purge -qqy slapbox")
             .await?;
-        let line = "cd / && ls -d var/lib/slapbox* srv/slapgrid srv/slapgrid/*";
+        let line = "cd / && ls -1d var/lib/slapbox* srv/slapgrid srv/slapgrid/* 2> /dev/null";
         let left = keyboard.types(line).await?.text;
-        let left: Vec<&str> = left.lines().filter(|it| !it.starts_with("ls: ")).collect();
+        let left: Vec<&str> = left.split_whitespace().collect();
         ensure!(
             left == ["srv/slapgrid", "srv/slapgrid/slappart0"],
             "left: {left:?}"

@@ -45,6 +45,8 @@ fn a_stock_debian_becomes_a_node_and_serves() -> Result<()> {
         ensure!(table.contains("1 started"), "{table}");
         let said = debian.does("log slappart0").await?;
         ensure!(said.contains("nginx"), "{said}");
+        debian.upgrades_the_package().await?;
+        site.answers_through(&mut way).await?;
         debian.does("instance").await?;
         debian.is_sound().await?;
         debian.keeps_its_screen()?;

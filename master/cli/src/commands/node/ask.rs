@@ -1,19 +1,24 @@
 //! Asks the agent of this machine, at its socket, to look at once or to pass a bang on, and waits for what came of it.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
 
-use super::{must_be_root, not_running};
+use super::{must_be_root, not_running, systemd};
 use crate::failure::Stop;
 use crate::output;
 
 /// Where the agent listens.
 const SOCKET: &str = "/run/slapbox/control.sock";
+/// How long an agent that runs may take to listen.
+const PATIENCE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(300);
 /// The agent says less.
 const LONGEST_ANSWER: u64 = 4 << 20;
 
@@ -45,20 +50,7 @@ pub(super) fn bang(message: &str) -> Value {
 /// Asks, tells what is said on the way, and ends as the agent says.
 pub(super) async fn ask(request: &Value, json: bool) -> Result<()> {
     must_be_root()?;
-    let stream = match UnixStream::connect(SOCKET).await {
-        Ok(stream) => stream,
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused
-            ) =>
-        {
-            return Err(anyhow::Error::new(not_running())
-                .context("nobody can be asked before this machine is enrolled"));
-        }
-        Err(error) => return Err(error).with_context(|| format!("cannot connect to `{SOCKET}`")),
-    };
-    let outcome = converse(stream, request).await?;
+    let outcome = converse(connect().await?, request).await?;
     if json {
         output::print_json(&json!({ "status": outcome.status, "message": outcome.message }))?;
     } else if outcome.status == 0 {
@@ -71,6 +63,30 @@ pub(super) async fn ask(request: &Value, json: bool) -> Result<()> {
             words: outcome.message,
         }
         .into()),
+    }
+}
+
+/// Connects to the agent. One that has just been started is given a moment.
+async fn connect() -> Result<UnixStream> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let error = match UnixStream::connect(SOCKET).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => error,
+        };
+        let is_absent = [ErrorKind::NotFound, ErrorKind::ConnectionRefused].contains(&error.kind());
+        if !is_absent {
+            return Err(error).with_context(|| format!("cannot connect to `{SOCKET}`"));
+        }
+        if !systemd::is_active(systemd::AGENT).await? {
+            return Err(not_running().into());
+        }
+        if Instant::now() >= deadline {
+            bail!(
+                "the agent takes no questions: it does once this machine is enrolled; `slapbox node` shows how it is"
+            );
+        }
+        sleep(PAUSE).await;
     }
 }
 
