@@ -1,22 +1,26 @@
 //! What we ask of systemd, over D-Bus: units made from properties, their jobs awaited, their changes noticed.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use nix::fcntl::OFlag;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
+use tokio::sync::OnceCell;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use zbus::{Connection, OwnedVariant, Variant};
 use zbus_systemd::systemd1::{ManagerProxy, ServiceProxy};
 
+mod events;
 mod output;
 mod property;
 mod traffic;
 
 pub use property::{Property, Value, property};
 
+use events::{Ear, Event};
 use output::Output;
 
 /// systemd did not do what it was asked.
@@ -78,6 +82,7 @@ pub struct Ran {
 #[derive(Clone, Debug)]
 pub struct Systemd {
     connection: Connection,
+    ear: Arc<OnceCell<Ear>>,
 }
 
 /// How long a job may take besides what the unit itself may.
@@ -88,7 +93,10 @@ const LATE_OUTPUT: Duration = Duration::from_secs(2);
 impl Systemd {
     /// Speaks to the service manager over `connection` (the system bus).
     pub fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self {
+            connection,
+            ear: Arc::default(),
+        }
     }
 
     /// Returns the connection, for other interfaces of the manager.
@@ -234,8 +242,7 @@ impl Systemd {
             source,
         };
         let manager = self.manager().await?;
-        let jobs = manager.receive_job_removed().await;
-        let mut jobs = jobs.map_err(SystemdError::Reach)?;
+        let mut events = self.events().await?;
         let job = match manager
             .stop_unit(unit.to_owned(), "replace".to_owned())
             .await
@@ -243,7 +250,7 @@ impl Systemd {
             Err(error) if is_no_such_unit(&error) => return Ok(()),
             job => job.map_err(stop_error)?,
         };
-        let result = wait(&mut jobs, unit, job.as_str(), Duration::ZERO).await?;
+        let result = wait(&mut events, unit, job.as_str(), Duration::ZERO).await?;
         match result.as_str() {
             "done" => Ok(()),
             _ => Err(SystemdError::NotStopped {
@@ -276,23 +283,19 @@ impl Systemd {
         let manager = self.manager().await?;
         // Without this systemd sends no signal at all.
         manager.subscribe().await.map_err(SystemdError::Reach)?;
-        let jobs = manager.receive_job_removed().await;
-        let removed = manager.receive_unit_removed().await;
-        let jobs = jobs.map_err(SystemdError::Reach)?;
-        let removed = removed.map_err(SystemdError::Reach)?;
-        let of_jobs =
-            jobs.filter_map(|signal| async move { Some(signal.args().ok()?.unit.clone()) });
-        let of_units =
-            removed.filter_map(|signal| async move { Some(signal.args().ok()?.id.clone()) });
-        let both = futures_util::stream::select(of_jobs, of_units);
-        tokio::pin!(both);
-        while let Some(unit) = both.next().await {
+        let mut events = self.events().await?;
+        loop {
+            let unit = match events.recv().await {
+                Ok(Event::Job { unit, .. } | Event::Gone { unit }) => unit,
+                // What was missed is seen in the pass that the next one causes.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return Err(SystemdError::Ended),
+            };
             // What makes instances and checks promises is waited for by whoever runs it.
             if unit.starts_with("slappart") {
                 notice(unit).await;
             }
         }
-        Err(SystemdError::Ended)
     }
 
     async fn start_unit(
@@ -303,8 +306,7 @@ impl Systemd {
     ) -> Result<String, SystemdError> {
         let manager = self.manager().await?;
         // Before the call, or a short job's end would be missed.
-        let jobs = manager.receive_job_removed().await;
-        let mut jobs = jobs.map_err(SystemdError::Reach)?;
+        let mut events = self.events().await?;
         let job = manager
             .start_transient_unit(
                 unit.to_owned(),
@@ -317,7 +319,17 @@ impl Systemd {
                 unit: unit.to_owned(),
                 source,
             })?;
-        wait(&mut jobs, unit, job.as_str(), within).await
+        wait(&mut events, unit, job.as_str(), within).await
+    }
+
+    async fn events(&self) -> Result<Receiver<Event>, SystemdError> {
+        let open = async || {
+            Ear::open(&self.manager().await?)
+                .await
+                .map_err(SystemdError::Reach)
+        };
+        let ear = self.ear.get_or_try_init(open).await?;
+        ear.events().ok_or(SystemdError::Ended)
     }
 
     async fn manager(&self) -> Result<ManagerProxy<'_>, SystemdError> {
@@ -330,21 +342,22 @@ impl Systemd {
 }
 
 async fn wait(
-    jobs: &mut zbus_systemd::systemd1::JobRemovedStream,
+    events: &mut Receiver<Event>,
     unit: &str,
     job: &str,
     within: Duration,
 ) -> Result<String, SystemdError> {
     let patience = within + JOB_TIMEOUT;
     let ended = async {
-        while let Some(signal) = jobs.next().await {
-            if let Ok(args) = signal.args()
-                && args.job.as_str() == job
-            {
-                return Ok(args.result.clone());
+        loop {
+            match events.recv().await {
+                Ok(Event::Job {
+                    job: ended, result, ..
+                }) if ended == job => return Ok(result),
+                Ok(Event::Job { .. } | Event::Gone { .. }) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Err(SystemdError::Ended),
             }
         }
-        Err(SystemdError::Ended)
     };
     match tokio::time::timeout(patience, ended).await {
         Ok(result) => result,

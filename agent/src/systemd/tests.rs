@@ -285,3 +285,40 @@ async fn a_change_of_a_partitions_unit_is_noticed_and_no_others() {
         "{ended:?}"
     );
 }
+
+#[tokio::test]
+async fn who_asks_systemd_about_each_change_holds_up_nobody_however_many_there_are() {
+    const CHANGES: usize = 500;
+    let (systemd, log, theirs) = systemd("done").await;
+    let (noticed, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let watching = tokio::spawn({
+        let systemd = systemd.clone();
+        async move {
+            let notice = async |unit| {
+                systemd.list(&[]).await.unwrap();
+                noticed.send(unit).unwrap();
+            };
+            systemd.watch_units(notice).await
+        }
+    });
+    while asked(&log).is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let emitter = SignalEmitter::new(&theirs, "/org/freedesktop/systemd1").unwrap();
+    for _ in 0..CHANGES {
+        let job = OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/6").unwrap();
+        let unit = "slappart0-web.service".to_owned();
+        let removed = FakeSystemd::job_removed(&emitter, 6, job, unit, "done".into());
+        removed.await.unwrap();
+    }
+    let all = async {
+        systemd.start("slappart1-web.service", &[]).await.unwrap();
+        for _ in 0..CHANGES {
+            seen.recv().await.unwrap();
+        }
+    };
+    let all = tokio::time::timeout(Duration::from_secs(20), all).await;
+    assert!(all.is_ok(), "the connection stands still");
+    watching.abort();
+}
