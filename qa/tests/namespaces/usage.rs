@@ -76,9 +76,10 @@ async fn what_waits_for_the_master_outlives_the_agent_and_is_told_once() -> Resu
         let killed = async || {
             another_day(cell)?;
             waits(cell).await?;
+            let before = process(cell)?;
             let kill = ["systemctl", "kill", "--signal=KILL", AGENT];
             cell.namespace().run(&kill)?;
-            is_back(cell).await?;
+            is_another_than(cell, &before).await?;
             waits(cell).await
         };
         stage.proxy.is_away_while(killed).await?;
@@ -116,10 +117,18 @@ async fn waits(cell: &Cell) -> Result<()> {
     .await
 }
 
-async fn is_back(cell: &Cell) -> Result<()> {
+/// The number of the agent's process.
+fn process(cell: &Cell) -> Result<String> {
+    let show = ["systemctl", "show", "--property=MainPID", "--value", AGENT];
+    cell.namespace().run(&show)
+}
+
+async fn is_another_than(cell: &Cell, before: &str) -> Result<()> {
     eventually("the agent is back", async || {
         let active = ["systemctl", "is-active", AGENT];
-        cell.namespace().run(&active).map(drop)
+        cell.namespace().run(&active)?;
+        ensure!(process(cell)? != before, "it is not gone yet");
+        Ok(())
     })
     .within(seconds(30))
     .await
