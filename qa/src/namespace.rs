@@ -149,6 +149,11 @@ impl Namespace {
     }
 
     /// The first process inside, by the id that it has outside.
+    /// Where this machine sees the root of the namespace's own mounts.
+    pub fn root(&self) -> Result<String> {
+        Ok(format!("/proc/{}/root", self.first_process()?))
+    }
+
     fn first_process(&self) -> Result<u32> {
         let parent = self.keeper.id();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));

@@ -23,7 +23,8 @@ const SLAPOS: [&str; 4] = [
 pub(crate) const START: [&str; 7] = [
     SLAPOS[0], SLAPOS[1], SLAPOS[2], SLAPOS[3], "proxy", "start", "--cfg",
 ];
-pub(crate) const ADDRESS: &str = "127.0.0.1:5000";
+/// Where it answers, in the network of its cell.
+pub const ADDRESS: &str = "127.0.0.1:5000";
 /// What it calls the one computer.
 pub const COMPUTER: &str = "local_computer";
 

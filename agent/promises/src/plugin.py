@@ -52,6 +52,7 @@ def mark_as_package(folder):
     marker = os.path.join(folder, "__init__.py")
     try:
         os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        os.chmod(marker, 0o644)
     except OSError:
         pass
 

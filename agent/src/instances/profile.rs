@@ -25,22 +25,24 @@ pub fn profile(
     credentials: Option<&(Utf8PathBuf, Utf8PathBuf)>,
 ) -> String {
     let path = |path: Option<&Utf8PathBuf>| path.map(ToString::to_string).unwrap_or_default();
-    let options = [
+    let first = [
         ("computer-id", origin.computer.to_string()),
         ("partition-id", partition.to_string()),
         ("server-url", origin.url.clone()),
         ("software-release-url", instance.software.to_string()),
         ("key-file", path(credentials.map(|it| &it.1))),
         ("cert-file", path(credentials.map(|it| &it.0))),
+    ];
+    let more = [
         ("shared-part-list", String::new()),
         ("build-time-part-list", String::new()),
         ("requested-state", instance.state.as_str().to_owned()),
     ];
     let mut text = template.trim_end().to_owned();
     text.push_str("\n\n[buildout]\nbin-directory = ${buildout:directory}/sbin\noffline = true\n");
-    section(&mut text, "slap-connection", &options);
+    section(&mut text, "slap-connection", &[&first[..], &more].concat());
     // As recipes of long ago spell it.
-    let old = options.map(|(name, value)| (name.replace('-', "_"), value));
+    let old = first.map(|(name, value)| (name.replace('-', "_"), value));
     section(&mut text, "slap_connection", &old);
     section(&mut text, "storage-configuration", &[("storage-home", "")]);
     section(
@@ -120,9 +122,6 @@ mod tests {
         software_release_url = https://x/$$a/software.cfg
         key_file = /a/master.key
         cert_file = /a/master.crt
-        shared_part_list =
-        build_time_part_list =
-        requested_state = started
 
         [storage-configuration]
         storage-home =

@@ -6,6 +6,7 @@ mod faults;
 mod images;
 mod isolation;
 mod master;
+mod original;
 mod partitions;
 mod slapproxy;
 mod usage;

@@ -19,7 +19,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) cell: &'a Cell,
     pub(crate) proxy: Slapproxy<'a>,
     pub(crate) shelf: Shelf,
-    python: Utf8PathBuf,
+    pub(crate) python: Utf8PathBuf,
 }
 
 /// What is requested: a title, a release and one parameter.
