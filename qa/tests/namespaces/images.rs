@@ -95,6 +95,7 @@ async fn play(
     stage.holds_nothing_of_the_node(&one)?;
     stage.keeps_its_volume(&as_root, &one).await?;
     stage.survives(&two).await?;
+    stage.says_what_cannot_be_told(&as_root).await?;
     for (title, release, url, partition) in [
         ("one", &as_root, &one, "slappart0"),
         ("two", &as_root, &two, "slappart1"),
@@ -195,6 +196,22 @@ impl Stage<'_> {
             .await?;
         self.cell.looks_again()?;
         self.proxy.hears(&["startedComputerPartition"]).await
+    }
+
+    /// A parameter that is no variable's name is refused in words, and disturbs nobody.
+    async fn says_what_cannot_be_told(&mut self, release: &str) -> Result<()> {
+        self.request("four", release, &["--parameters", "my-greeting=x"])?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["softwareInstanceError"]).await?;
+        eventually("the box says what is wrong with it", async || {
+            let status = self.cell.text("/run/slapbox/status.json")?;
+            let words = "its parameter `my-greeting` cannot be a variable";
+            ensure!(status.contains(words), "{status}");
+            Ok(())
+        })
+        .within(seconds(20))
+        .await?;
+        self.destroy("four", release).await
     }
 
     /// No process of the instance is root on the node, and none sees a file of it.
