@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::Ipv6Net;
 use slap::join::JoinBlob;
 
+use crate::software::ImageKey;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub overlay: Overlay,
     /// The OCI image in which releases are built.
     pub builder: Option<String>,
+    /// Who must have signed images of registries; nobody, if there is none.
+    pub image_keys: Vec<ImageKey>,
 }
 
 /// What a box is.

@@ -31,7 +31,7 @@ pub use buildout::BuildError;
 pub use download::DownloadError;
 pub use engine::Engine;
 pub use image::{Port, Runs, Transport, Volume};
-pub use registry::{BlobError, NotAReference, RegistryError};
+pub use registry::{BlobError, ImageKey, NotAKey, NotAReference, RegistryError, SignatureError};
 pub use unpack::UnpackError;
 
 /// A release could not be installed, removed or read.

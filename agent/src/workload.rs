@@ -20,6 +20,7 @@ use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::partitions::document;
 use crate::partitions::{self, PartitionsError};
+use crate::software::ImageKey;
 use crate::software::buildout::Workshop;
 use crate::software::installer::Installer;
 use crate::systemd::{Systemd, SystemdError};
@@ -67,16 +68,31 @@ impl Default for Paths {
 
 /// Chooses the client for a URL: the master's own URLs need its CA and our certificate, all others the system's roots.
 #[derive(Clone)]
-pub struct Fetcher(Arc<dyn Fn(&reqwest::Url) -> reqwest::Client + Send + Sync>);
+pub struct Fetcher {
+    choose: Arc<dyn Fn(&reqwest::Url) -> reqwest::Client + Send + Sync>,
+    keys: Vec<ImageKey>,
+}
 
 impl Fetcher {
     /// Asks `choose` before every download, so that a renewed certificate is used at once.
     pub fn new(choose: impl Fn(&reqwest::Url) -> reqwest::Client + Send + Sync + 'static) -> Self {
-        Self(Arc::new(choose))
+        Self {
+            choose: Arc::new(choose),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Takes from registries only what one of these keys has signed, if there are any.
+    pub fn believing(self, keys: Vec<ImageKey>) -> Self {
+        Self { keys, ..self }
     }
 
     pub(crate) fn client(&self, url: &reqwest::Url) -> reqwest::Client {
-        (self.0)(url)
+        (self.choose)(url)
+    }
+
+    pub(crate) fn keys(&self) -> &[ImageKey] {
+        &self.keys
     }
 }
 

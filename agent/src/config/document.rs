@@ -9,7 +9,7 @@ use slap::join::JoinBlob;
 use toml::Spanned;
 
 use crate::desired::SoftwareUrl;
-use crate::software::Engine;
+use crate::software::{Engine, ImageKey};
 
 use super::mistake::Mistake;
 use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master};
@@ -25,6 +25,7 @@ pub(super) struct Document {
     partitions: Option<Spanned<i64>>,
     proxy: Option<Spanned<String>>,
     builder: Option<Spanned<String>>,
+    image_keys: Option<Vec<Spanned<String>>>,
     overlay: Option<OverlayTable>,
     master: Option<Spanned<MasterTable>>,
     slap: Option<Spanned<slap_master::Table>>,
@@ -82,6 +83,12 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             .builder
             .map(|builder| builder_of(text, builder))
             .transpose()?,
+        image_keys: document
+            .image_keys
+            .unwrap_or_default()
+            .iter()
+            .map(|key| image_key_of(text, key))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -338,6 +345,15 @@ fn builder_of(text: &str, builder: Spanned<String>) -> Result<String, Mistake> {
         "the builder is not the URL of an OCI archive",
         remedy,
     ))
+}
+
+fn image_key_of(text: &str, key: &Spanned<String>) -> Result<ImageKey, Mistake> {
+    let remedy = "write what is in cosign.pub, between \"\"\" and \"\"\"";
+    let wrong = |_| {
+        let problem = "the key of images is no ECDSA key on P-256 in PEM";
+        Mistake::at(text, key.span().start, problem, remedy)
+    };
+    ImageKey::parse(key.get_ref()).map_err(wrong)
 }
 
 fn whole(

@@ -90,6 +90,7 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         node("name = \"two words\"\n"),
         node("name = 7\n"),
         node("proxy = \"socks5://192.0.2.1\"\n"),
+        node("image_keys = [\"cosign.pub\"]\n"),
         node("role = \"king\"\n"),
         node("overlay = 7\n"),
         node("[overlay]\nport = 0\n"),

@@ -187,7 +187,7 @@ fn fetcher(master: &Arc<Master>, settings: &Settings) -> Fetcher {
         );
     }
     let proxy = settings.proxy.clone();
-    Fetcher::new(move |url| {
+    let fetcher = Fetcher::new(move |url| {
         let client = if master.client().serves(url.as_str())
             || own.iter().any(|known| known.origin() == url.origin())
         {
@@ -199,7 +199,8 @@ fn fetcher(master: &Arc<Master>, settings: &Settings) -> Fetcher {
             tracing::error!("the client for {url} cannot be made as it should: {error:#}");
             reqwest::Client::new()
         })
-    })
+    });
+    fetcher.believing(settings.image_keys.clone())
 }
 
 /// Tells the master each minute, and after changes, how the node is.

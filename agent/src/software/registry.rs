@@ -1,5 +1,5 @@
 //! A registry, by the OCI distribution protocol: an image is pulled as its documents and its layers, each verified by its
-//! digest. Only what anybody may pull: a token is asked for where the registry wants one, a name and a password are not.
+//! digest, and where this box names keys it must be signed by one. Only what anybody may pull: a token is asked for where the registry wants one, a name and a password are not.
 //!
 //! Nothing of a registry is believed: no answer is longer than announced and than fits, none comes by a way that others
 //! can change.
@@ -21,12 +21,14 @@ use crate::workload::Fetcher;
 mod blob;
 mod pull;
 pub(super) mod reference;
+mod signature;
 
 pub use blob::BlobError;
 pub(super) use pull::pull;
 use reference::NO_HOST;
 pub use reference::NotAReference;
 pub(super) use reference::{Reference, SCHEME};
+pub use signature::{ImageKey, NotAKey, SignatureError};
 
 /// An image could not be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,8 @@ pub enum RegistryError {
     Kind,
     #[error("its indexes name each other")]
     TooDeep,
+    #[error("it is not signed as this box wants it")]
+    Signature(#[source] SignatureError),
     #[error(transparent)]
     Image(ArchiveError),
     #[error("failed to receive {digest}")]

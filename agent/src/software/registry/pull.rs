@@ -5,7 +5,7 @@ use std::fs;
 use camino::Utf8Path;
 
 use super::reference::Version;
-use super::{Reference, Registry, RegistryError, check_room};
+use super::{Reference, Registry, RegistryError, check_room, signature};
 use crate::software::archive::{self, ArchiveError, Descriptor};
 use crate::software::image::{self, Image, Manifests};
 use crate::workload::Fetcher;
@@ -28,6 +28,9 @@ pub(in crate::software) async fn pull(
     let mut text = registry.manifest(&reference.version.to_string()).await?;
     if let Version::Digest(wanted) = reference.version {
         archive::check(&text, wanted).map_err(RegistryError::Image)?;
+    }
+    if !fetcher.keys().is_empty() {
+        signature::check(&registry, archive::digest_of(&text), fetcher.keys()).await?;
     }
     for _ in 0..=DEEPEST_INDEX {
         let manifests = image::manifests(&text).map_err(RegistryError::Image)?;
