@@ -3,6 +3,9 @@
 set -e
 if [ "$(id -u)" = 0 ]; then
     chown -R www-data:www-data /data
+    # What gosu and su-exec do, and databases with what they become.
+    setpriv --reuid=www-data --regid=www-data --clear-groups -- sh -c 'echo "$(id -u):$(id -G)" > /dev/shm/became'
+    grep -qx 33:33 /dev/shm/became
     sed -i "s/@GREETING@/$GREETING/" /etc/nginx/nginx.conf
 fi
 [ -e /data/born ] || cat /proc/sys/kernel/random/uuid > /data/born
