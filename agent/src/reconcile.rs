@@ -125,9 +125,6 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
         if wake.asks_the_master() {
             self.fetch().await;
         }
-        if *wake == Wake::Asked {
-            self.node.look_at_promises();
-        }
         if wake.checks_the_partitions() || !self.made {
             self.make_partitions().await;
         }
@@ -139,6 +136,10 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
             Some(_) | None => None,
         };
         self.show_failures();
+        if *wake == Wake::Asked {
+            // Last: hundreds of programs that begin at once are what this pass would wait for.
+            self.node.look_at_promises();
+        }
         next
     }
 

@@ -167,7 +167,11 @@ impl Crew {
 
     async fn rounds(&self, order: &Order) -> anyhow::Result<()> {
         for _ in 0..MOST_ROUNDS {
-            let steps = self.look(order).await?;
+            let steps = {
+                // Each look holds what systemd says of many units.
+                let _turn = self.hands.acquire().await;
+                self.look(order).await?
+            };
             if steps.is_empty() {
                 return Ok(());
             }

@@ -60,7 +60,7 @@ fn a_task_and_a_promise_differ_only_in_how_they_run() {
     assert_eq!(only(&task), "Restart=on-failure\nRemainAfterExit=yes");
     assert_eq!(
         only(&promise),
-        "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000\nNice=10"
+        "Type=oneshot\nRestart=no\nTimeoutStartUSec=20000000\nNice=19"
     );
 }
 
