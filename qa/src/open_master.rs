@@ -150,6 +150,18 @@ impl<'a> OpenMaster<'a> {
         Ok(form("/requestComputerPartition", &request.to_pairs()))
     }
 
+    /// Has the box tell it of so many partitions, which it may have tried before there was a master: until then nothing can be requested.
+    pub async fn knows_partitions(&self, wanted: u16) -> Result<()> {
+        self.cell.looks_again()?;
+        eventually("the master knows the partitions", async || {
+            let count = self.computer().await?.partitions.len();
+            ensure!(count == usize::from(wanted), "it knows {count}");
+            Ok(())
+        })
+        .within(seconds(60))
+        .await
+    }
+
     /// What it wants of the box, and what it has heard of it.
     pub async fn computer(&self) -> Result<Computer> {
         let path = format!("/getFullComputerInformation?computer_id={COMPUTER}");

@@ -96,13 +96,7 @@ async fn play(cell: &Cell, folder: &Utf8Path) -> Result<()> {
     let master = OpenMaster::start(cell, folder).await?;
     let release = Shelf::address("hostile.oci.tar");
     master.supply(&release, SupplyState::Available).await?;
-    eventually("the master knows the partitions", async || {
-        let count = master.computer().await?.partitions.len();
-        ensure!(count == 4, "it knows {count}");
-        Ok(())
-    })
-    .within(minutes(1))
-    .await?;
+    master.knows_partitions(4).await?;
     let places = [place(0), place(1)];
     for (number, own) in places.iter().enumerate() {
         let other = &places[1 - number];

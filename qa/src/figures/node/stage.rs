@@ -102,7 +102,9 @@ impl Stage<'_> {
             ensure!(partitions["ready"] == PARTITIONS, "{partitions}");
             partitions["seconds"].as_f64().context("no time is told")
         });
-        made.within(minutes(1)).await
+        let seconds = made.within(minutes(1)).await?;
+        self.master.knows_partitions(PARTITIONS).await?;
+        Ok(seconds)
     }
 
     /// Has the box install a release, and says how long that took.

@@ -110,13 +110,7 @@ impl Stage<'_> {
         story: impl AsyncFnOnce(&Stage<'_>) -> Result<()>,
     ) -> Result<()> {
         let demo = Shelf::address("demo.oci.tar");
-        eventually("the master knows the partitions", async || {
-            let count = self.master.computer().await?.partitions.len();
-            ensure!(count == usize::from(PARTITIONS), "it knows {count}");
-            Ok(())
-        })
-        .within(minutes(1))
-        .await?;
+        self.master.knows_partitions(PARTITIONS).await?;
         self.has_release("demo.oci.tar").await?;
         let innocent = Wish::started("innocent", &demo, &[("greeting", "all is well")]);
         self.master.request(&innocent).await?;
