@@ -98,7 +98,7 @@ fn what_is_no_longer_desired_goes_and_foreign_things_stay() {
     };
     namespace.ip("tuntap add foreign0 mode tap");
     namespace.ip("address add 10.0.7.7/32 dev lo");
-    namespace.ip("address add fd12:3456:789a:1::4d/128 dev lo");
+    namespace.ip("address add fd12:3456:789a:1::4d/128 dev lo nodad");
     namespace.ip("-6 route add local fd12:3456:789a:1:4fff::/80 dev lo");
     let before = namespace.ip("address show");
     reconciled(&namespace, partitions(3));
