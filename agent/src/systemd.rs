@@ -202,6 +202,8 @@ impl Systemd {
             let end = theirs.try_clone().map_err(pipe_error)?;
             properties.push((name.to_owned(), descriptor(end.into())));
         }
+        // It would be the standard output, and no word of ours.
+        properties.extend(variants(&[property("StandardError", "journal")]));
         drop(theirs);
         ours.set_nonblocking(true).map_err(pipe_error)?;
         let ours = UnixStream::from_std(ours).map_err(pipe_error)?;
