@@ -13,7 +13,7 @@ use slapbox_qa::story::act;
 use super::stage::{Scene, Stage, moody, play};
 
 /// When the disk gets full, in milliseconds after the wish: an instance is made within about half a second.
-const MOMENTS: [u64; 8] = [0, 0, 30, 60, 120, 200, 300, 450];
+const MOMENTS: [u64; 6] = [0, 0, 30, 60, 150, 400];
 /// What is there until then, in pages.
 const ROOM: u32 = 400;
 const FULL: &str = "No space left on device";

@@ -18,7 +18,7 @@ const FAULTS: [(&str, &str); 5] = [
     ("borrowed", "failed to read the connection parameters"),
     (
         "hangs",
-        "promise `hangs` failed with output: Error: Promise timed out after 20 seconds",
+        "Promise 'hangs' failed with output: Error: Promise timed out after 20 seconds",
     ),
 ];
 
