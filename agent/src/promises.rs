@@ -10,7 +10,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::causes::in_one_line;
 use crate::desired::{Fingerprint, PartitionName};
@@ -46,10 +45,12 @@ struct Orders {
     hurries: u64,
 }
 
-const FIRST_REST: Duration = Duration::from_secs(2);
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// How long nobody tries again after a program has ended by itself.
+const REST: Duration = Duration::from_secs(20);
 /// More than the longest message in the longest form that JSON has for it.
 const LONGEST_LINE: u64 = 64 * 1024;
+/// More than is said when all is well.
+const SHORT: usize = 256;
 
 impl Watches {
     /// Nothing is watched yet; `changes` moves when something is another thing than before.
@@ -138,7 +139,7 @@ impl Watches {
         }
     }
 
-    /// Has the program run, again and again if need be.
+    /// Has the program run until it ends. After a rest nothing is watched any more, and whoever plans begins anew.
     async fn keep(
         self,
         partition: PartitionName,
@@ -146,26 +147,22 @@ impl Watches {
         mut told: watch::Receiver<Orders>,
     ) {
         let unit = UnitName::Promises(partition).to_string();
-        let mut rest = FIRST_REST;
-        loop {
-            let begun = Instant::now();
-            let why = match self.systemd.converse(&unit, &properties).await {
-                Ok(program) => match self.talk(partition, program, &mut told).await {
-                    Ok(()) => return,
-                    Err(error) => error.to_string(),
-                },
-                Err(error) => in_one_line(&error),
-            };
-            let message =
-                format!("its promises cannot be checked: {why}, see the journal of {unit}");
-            tracing::warn!(%partition, "{message}");
-            self.hear(partition, None, Promises::Broken { message });
-            if begun.elapsed() > LONGEST_REST {
-                rest = FIRST_REST;
-            }
-            tokio::time::sleep(rest).await;
-            rest = (rest * 2).min(LONGEST_REST);
-        }
+        let program = self.systemd.converse(&unit, &properties).await;
+        // Two hundred times what confines a program is a megabyte.
+        drop(properties);
+        let why = match program {
+            Ok(program) => match self.talk(partition, program, &mut told).await {
+                Ok(()) => return,
+                Err(error) => error.to_string(),
+            },
+            Err(error) => in_one_line(&error),
+        };
+        let message = format!("its promises cannot be checked: {why}, see the journal of {unit}");
+        tracing::warn!(%partition, "{message}");
+        self.hear(partition, None, Promises::Broken { message });
+        tokio::time::sleep(REST).await;
+        self.lock().remove(&partition);
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Speaks with a program until nobody gives orders any more, or it ends.
@@ -176,7 +173,8 @@ impl Watches {
         told: &mut watch::Receiver<Orders>,
     ) -> std::io::Result<()> {
         let (hears, mut says) = program.into_split();
-        let mut hears = BufReader::new(hears);
+        // Two hundred of them are mostly silent.
+        let mut hears = BufReader::with_capacity(SHORT, hears);
         let mut orders = *told.borrow_and_update();
         if !orders.pauses {
             let round = orders.round;
