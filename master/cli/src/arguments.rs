@@ -265,9 +265,9 @@ pub(crate) enum ServiceCommand {
         /// Where to listen
         #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
         listen: SocketAddr,
-        /// The service's port
-        #[arg(long, default_value_t = 8080)]
-        port: u16,
+        /// The service's port; if none is named, that of the URL which it publishes
+        #[arg(long)]
+        port: Option<u16>,
         /// Print JSON
         #[arg(long)]
         json: bool,
