@@ -116,6 +116,11 @@ impl Sight<'_> {
         }
         found.processed = note(&inside, TIMESTAMP);
         found.order = note(&inside, ORDER).map(Fingerprint::new);
+        // Before anything is made of it: what makes it calls the master.
+        if self.certifies && release.is_some_and(|release| release.makes != Makes::Nothing) {
+            let good = credentials::is_good(&inside, unix_seconds(self.date));
+            found.certified = good.map_err(ObserveError::Inside)?;
+        }
         // Of another order, or of what shall not run, nothing is asked of what the instance left, which may be what went wrong.
         let is_current = found.order == Some(instance.order(name));
         if instance.state == slap::RequestedState::Started
@@ -126,11 +131,6 @@ impl Sight<'_> {
             found.programs = contents(programs);
             found.has_promises = programs::has_promises(&inside).map_err(ObserveError::Programs)?;
             found.requested = requested(&inside, name);
-            if self.certifies && release.makes != Makes::Nothing {
-                let now = unix_seconds(self.date);
-                let good = credentials::is_good(&inside, now);
-                found.certified = good.map_err(ObserveError::Inside)?;
-            }
             found.connection = match release.makes {
                 // A stock image cannot say where it is.
                 Makes::Nothing => {
