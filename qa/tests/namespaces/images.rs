@@ -5,15 +5,13 @@ use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, seconds};
-use slapbox_qa::files::empty_folder;
-use slapbox_qa::host::is_root;
-use slapbox_qa::partitions::traces_on_this_machine;
-use slapbox_qa::peer::Peer;
 use slapbox_qa::product::{self, Product};
 use slapbox_qa::registry::{self, Registry};
 use slapbox_qa::shelf::Shelf;
-use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
+use slapbox_qa::slapproxy::{COMPUTER, Slapproxy};
 use slapbox_qa::stock::{self, StartsAs};
+
+use crate::slapproxy::in_a_box;
 
 /// A box with who asks it, and what it fetches from.
 struct Stage<'a> {
@@ -26,30 +24,10 @@ struct Stage<'a> {
 #[tokio::test]
 async fn a_box_runs_stock_images() -> Result<()> {
     const NAME: &str = "stock-images";
-    if !is_root() {
-        return product::skip(NAME, "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip(NAME, &format!("{missing:#}"));
-        }
-    };
     if !registry::program()?.exists() {
         return product::skip(NAME, "`cargo qa test` unpacks docker-registry");
     }
-    let before = traces_on_this_machine()?;
-    let folder = product::target()?.join("qa").join(NAME);
-    empty_folder(&folder)?;
-    {
-        let cell = Cell::boot(&product.usr, &document(10, ""), &folder.join("box")).await?;
-        let played = play(&cell, &product, python, &folder).await;
-        let journal = cell.journal()?;
-        played.map_err(|error| error.context(journal))?;
-    }
-    let after = traces_on_this_machine()?;
-    ensure!(after == before, "left: {:?}", after.difference(&before));
-    Ok(())
+    in_a_box(NAME, "", play).await
 }
 
 async fn play(

@@ -107,6 +107,18 @@ pub(crate) async fn play(
     more: &str,
     story: impl AsyncFnOnce(&mut Stage<'_>, &Product) -> Result<()>,
 ) -> Result<()> {
+    in_a_box(name, more, async |cell, product, python, folder| {
+        stage_and_play(cell, product, python, folder, story).await
+    })
+    .await
+}
+
+/// Boots a box for slapproxy, which is not there yet, and holds that nothing is left of what is done.
+pub(crate) async fn in_a_box(
+    name: &str,
+    more: &str,
+    done: impl AsyncFnOnce(&Cell, &Product, Utf8PathBuf, &Utf8Path) -> Result<()>,
+) -> Result<()> {
     if !is_root() {
         return product::skip(name, "namespaces need root");
     }
@@ -121,7 +133,7 @@ pub(crate) async fn play(
     empty_folder(&folder)?;
     {
         let cell = Cell::boot(&product.usr, &document(10, more), &folder.join("box")).await?;
-        let played = stage_and_play(&cell, &product, python, &folder, story).await;
+        let played = done(&cell, &product, python, &folder).await;
         let journal = cell.journal()?;
         played.map_err(|error| error.context(journal))?;
     }
