@@ -215,10 +215,11 @@ fn routes(configuration: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn good() -> Facts {
+    /// Of a stock Debian that can be a node.
+    pub(in crate::commands::node) fn good() -> Facts {
         Facts {
             runs_systemd: true,
             unified_cgroups: true,

@@ -245,6 +245,7 @@ async fn follow(timeout: Duration) -> Result<(String, NodeState)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::tests::good;
     use super::*;
 
     #[test]
@@ -265,17 +266,7 @@ mod tests {
 
     #[test]
     fn a_dry_run_tells_all_that_would_be_done_and_no_secret() {
-        let facts = Facts {
-            runs_systemd: true,
-            unified_cgroups: true,
-            has_agent: true,
-            enrolled: None,
-            has_original: false,
-            missing: Vec::new(),
-            ipv6: true,
-            free_bytes: 8 << 30,
-            babel: Babel::Idle,
-        };
+        let facts = good();
         let document = "name = \"edge-1\"\njoin = \"slapbox1.secret\"\n";
         insta::assert_snapshot!(would(&steps(&facts, document, false)));
     }
