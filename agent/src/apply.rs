@@ -385,8 +385,8 @@ impl Hands<'_> {
             partition: partition.to_string(),
             computer: self.origin.computer.to_string(),
             master: self.origin.url.clone(),
-            certificate: certificate.clone(),
-            key: key.clone(),
+            certificate,
+            key,
             python: release.python(),
             seconds: PROMISE_WITHIN,
         };
