@@ -19,6 +19,9 @@ pub(crate) enum Release {
     Builder,
 }
 
+/// Where the builder has buildout.
+const BUILDOUT: &str = "/usr/lib/buildout";
+
 impl Release {
     fn name(self) -> &'static str {
         match self {
@@ -78,7 +81,7 @@ pub(crate) fn build(
 
 /// Lays buildout, from the Python registry, over the root. What is there by that name is checked by its digest.
 fn add_buildout(tools: &Tree, config: &Utf8Path, log: &Utf8Path) -> Result<()> {
-    let place = config.join("mkosi.extra/usr/lib/buildout");
+    let place = config.join(format!("mkosi.extra{BUILDOUT}"));
     let mut pip = tools.run("python3")?;
     pip.env("PYTHONHOME", tools.path().join("usr"))
         .args(["-m", "pip", "install", "--no-deps", "--no-compile"])
@@ -87,5 +90,19 @@ fn add_buildout(tools: &Tree, config: &Utf8Path, log: &Utf8Path) -> Result<()> {
         .args(["--requirement", config.join("requirements.txt").as_str()]);
     exec::run(&mut pip, log, |_| {}).context("cannot fetch buildout")?;
     // Scripts with the name of this machine's Python.
-    disk::remove(&place.join("bin"))
+    disk::remove(&place.join("bin"))?;
+    compile(tools, &place, log)
+}
+
+/// Compiles buildout's modules, by the tools' Python, which is of the builder's own release. Who makes an instance may not write there,
+/// and would compile all of them each time.
+fn compile(tools: &Tree, place: &Utf8Path, log: &Utf8Path) -> Result<()> {
+    let mut python = tools.run("python3")?;
+    python
+        .env("PYTHONHOME", tools.path().join("usr"))
+        .args(["-m", "compileall", "-q"])
+        // By what is in the module and where it will be, and neither by a time nor by where it is now.
+        .args(["--invalidation-mode", "unchecked-hash"])
+        .args(["-s", place.as_str(), "-p", BUILDOUT, place.as_str()]);
+    exec::run(&mut python, log, |_| {}).context("cannot compile buildout")
 }
