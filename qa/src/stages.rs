@@ -134,7 +134,7 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
             up::build(host).await?;
             host.has_registry().await?;
             build_builder(host).await?;
-            let mut command = nextest_command(host, &only("namespaces"))?;
+            let mut command = nextest_command(host, &NAMESPACES)?;
             command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
             count(host, "namespaces", &command).await
         }
@@ -171,6 +171,7 @@ const DOC: [&str; 5] = [
     "--no-deps",
     "--document-private-items",
 ];
+const NAMESPACES: [&str; 4] = ["--package", "slapbox-qa", "--profile", "namespaces"];
 const SCENARIOS: [&str; 4] = ["--package", "slapbox-qa", "--profile", "qa"];
 
 const PEERS: [&str; 5] = [
@@ -191,17 +192,13 @@ const ON_POSTGRES: [&str; 5] = [
 /// Where the master's tests find the server.
 const TEST_POSTGRES: &str = "SLAPBOX_TEST_POSTGRES";
 
-/// The tests of one of the bench's own binaries.
-fn only(binary: &str) -> [String; 5] {
-    let filter = format!("binary({binary})");
-    [
-        "--package".into(),
-        "slapbox-qa".into(),
-        "--ignore-default-filter".into(),
-        "--filterset".into(),
-        filter,
-    ]
-}
+const IMAGE: [&str; 5] = [
+    "--package",
+    "slapbox-qa",
+    "--ignore-default-filter",
+    "--filterset",
+    "binary(image)",
+];
 
 /// What nodes build software in.
 async fn build_builder(host: &Host) -> Result<()> {
@@ -224,7 +221,7 @@ async fn documentation(host: &Host) -> Result<Tally> {
 
 async fn image(host: &Host) -> Result<Tally> {
     up::build(host).await?;
-    Ok(Tally::success().and(&nextest(host, "image", &only("image")).await?))
+    Ok(Tally::success().and(&nextest(host, "image", &IMAGE).await?))
 }
 
 async fn one(host: &Host, name: &str, words: &[&str]) -> Result<Tally> {
