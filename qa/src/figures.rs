@@ -6,6 +6,7 @@ mod image;
 mod master;
 mod native;
 mod node;
+mod storm;
 
 use std::io::Write as _;
 
@@ -99,16 +100,15 @@ pub enum Part {
     Master,
     /// A node with 200 instances, and the original's node beside it.
     Node,
+    /// A service in a machine while 199 others are changed.
+    Storm,
 }
 
 /// Measures the named parts, or all, and prints the figures.
 pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     let is_meant = |part| parts.is_empty() || parts.contains(&part);
     let host = Host::prepare().await?;
-    if [Part::Image, Part::Native, Part::Boots, Part::Node]
-        .into_iter()
-        .any(is_meant)
-    {
+    if parts != [Part::Master] {
         up::build(&host).await?;
     }
     let mut figures = Vec::new();
@@ -131,6 +131,10 @@ pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     if is_meant(Part::Node) {
         act("a node with 200 instances");
         figures.extend(node::measure(&host).await?);
+    }
+    if is_meant(Part::Storm) {
+        act("a storm in a machine");
+        figures.extend(storm::measure(Product::find()?).await?);
     }
     print(&figures, json)
 }

@@ -66,10 +66,20 @@ impl Lab {
         Master::start_on_host(&self.product, &self.folder).await
     }
 
+    /// The same, with a registry beside it: nodes have their prefix, though nobody is linked to the host.
+    pub async fn start_master_and_registry_on_host(&self) -> Result<Master> {
+        Master::start_with_registry_on_host(&self.product, &self.folder).await
+    }
+
     /// Makes a node of 512 MiB that is told `seed`, and switches it on.
     pub async fn boot_node(&mut self, name: &str, seed: Seed) -> Result<Node> {
         let hardware = self.small_box();
         self.boot(name, hardware, Some(seed)).await
+    }
+
+    /// The same, of other hardware than the smallest.
+    pub async fn boot_node_of(&mut self, name: &str, of: Hardware, seed: Seed) -> Result<Node> {
+        self.boot(name, of, Some(seed)).await
     }
 
     /// The same, with a clock that says `clock` when the box is switched on.

@@ -38,7 +38,7 @@ pub struct Master {
 enum Place {
     Box(Box<Machine>),
     // Kept for its end: the process dies with the value.
-    Host(#[expect(dead_code, reason = "dropped with the master")] Child),
+    Host(#[expect(dead_code, reason = "dropped with the master")] Vec<Child>),
 }
 
 impl Master {
@@ -79,24 +79,54 @@ impl Master {
 
     /// Starts `slapbox-master` on the host.
     pub async fn start_on_host(product: &Product, folder: &Utf8Path) -> Result<Self> {
+        Self::start_beside(product, folder, None).await
+    }
+
+    /// Starts `slapbox-master` and the overlay's registry on the host.
+    pub async fn start_with_registry_on_host(product: &Product, folder: &Utf8Path) -> Result<Self> {
+        act("start the registry on the host");
+        let socket = folder.join("registry.sock");
+        let mut command = Command::new(product::program("slapbox-re6st")?);
+        command
+            .arg("registry")
+            .args(["--state", folder.join("registry").as_str()])
+            .args(["--socket", socket.as_str()]);
+        let mut registry = Child::start("the registry", &command, &folder.join("registry.log"))?;
+        eventually("the registry has its socket", async || {
+            registry.must_live()?;
+            ensure!(socket.exists(), "not yet");
+            Ok(())
+        })
+        .within(minutes(1))
+        .await?;
+        Self::start_beside(product, folder, Some((registry, &socket))).await
+    }
+
+    async fn start_beside(
+        product: &Product,
+        folder: &Utf8Path,
+        registry: Option<(Child, &Utf8Path)>,
+    ) -> Result<Self> {
         act("start slapbox-master on the host");
         let address = MasterAddress::free()?;
         let data = folder.join("master-data");
         let mut command = Command::new(product::program("slapbox-master")?);
-        command.args([
-            "--data",
-            data.as_str(),
-            "--url",
-            &address.url_for_machines(),
-        ]);
+        command.args(["--data", data.as_str()]);
+        command.args(["--url", &address.url_for_machines()]);
         command.args(["--listen", &format!("127.0.0.1:{}", address.tls)]);
-        let mut process = Child::start("slapbox-master", &command, &folder.join("master.log"))?;
+        let mut processes = Vec::new();
+        if let Some((registry, socket)) = registry {
+            command.args(["--registry-socket", socket.as_str()]);
+            processes.push(registry);
+        }
+        let mut master = Child::start("slapbox-master", &command, &folder.join("master.log"))?;
         let blob = eventually("the master says how its operator logs in", async || {
-            process.must_live()?;
-            Blob::find(&process.said()).context("no login line yet")
+            master.must_live()?;
+            Blob::find(&master.said()).context("no login line yet")
         });
         let blob = blob.within(minutes(1)).await?;
-        Self::with_operator(address, folder, &blob, Place::Host(process), product).await
+        processes.push(master);
+        Self::with_operator(address, folder, &blob, Place::Host(processes), product).await
     }
 
     /// Makes a token that one node may use once.

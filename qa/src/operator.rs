@@ -138,6 +138,13 @@ impl Operator {
         Ok(())
     }
 
+    /// All services.
+    pub async fn services(&self) -> Result<Vec<Value>> {
+        let listed = self.json(&["service", "list", "--json"]).await?;
+        let services = listed.as_array().cloned();
+        services.with_context(|| format!("a list of services was expected, not {listed}"))
+    }
+
     /// All that the master knows of one service.
     pub async fn service(&self, title: &str) -> Result<Value> {
         self.json(&["service", "info", title, "--json"]).await

@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result};
 use super::PARTITIONS;
 use super::stage::Stage;
 use crate::figures::Figure;
-use crate::load::{Tally, Target, get, number, pace};
+use crate::figures::storm::compared;
+use crate::load::{Tally, Target, get, pace};
 use crate::story::act;
 
 /// Calls a second.
@@ -35,19 +36,7 @@ pub(super) async fn measure(stage: &Stage<'_>, release: &str) -> Result<Vec<Figu
             .map(drop)
     })
     .await?;
-    let (before, during) = (calm.within(99), storm.within(99));
-    let failed = number(calm.errors + storm.errors);
-    Ok(vec![
-        Figure::watched("storm: a service's p99 in calm", before, "ms"),
-        Figure::watched("storm: its p99 while 199 are changed", during, "ms"),
-        Figure::at_most(2.0, "storm: times calm", during / before, ""),
-        Figure::watched(
-            "storm: p50, times calm",
-            storm.within(50) / calm.within(50),
-            "",
-        ),
-        Figure::at_most(0.0, "storm: calls that failed", failed, ""),
-    ])
+    Ok(compared(&calm, &storm))
 }
 
 /// Loads the service while something is done.
