@@ -13,6 +13,18 @@ CREATE TABLE audit (
     detail TEXT NOT NULL
 );
 
+CREATE TABLE cached (
+    project TEXT NOT NULL REFERENCES projects (name),
+    system TEXT NOT NULL,
+    name TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    PRIMARY KEY (project, system, name)
+);
+
 CREATE TABLE capabilities (
     computer TEXT NOT NULL,
     partition TEXT NOT NULL,
@@ -51,7 +63,10 @@ CREATE TABLE computers (
     generation BIGINT NOT NULL DEFAULT 0,
     version BIGINT NOT NULL DEFAULT 0,
     report TEXT,
-    usage TEXT
+    usage TEXT,
+    -- The public key by which it signs what it builds, and whether its project's other computers may take that.
+    cache_key TEXT,
+    trusted BIGINT NOT NULL DEFAULT 0
 );
 
 CREATE TABLE counters (
@@ -195,6 +210,8 @@ CREATE TABLE users (
 CREATE INDEX affiliations_person ON affiliations (person);
 
 CREATE INDEX audit_at ON audit (at);
+
+CREATE INDEX cached_sha256 ON cached (sha256);
 
 CREATE INDEX certificates_identity ON certificates (identity);
 

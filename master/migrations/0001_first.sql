@@ -89,7 +89,10 @@ CREATE TABLE computers (
     generation BIGINT NOT NULL DEFAULT 0,
     version BIGINT NOT NULL DEFAULT 0,
     report TEXT,
-    usage TEXT
+    usage TEXT,
+    -- The public key by which it signs what it builds, and whether its project's other computers may take that.
+    cache_key TEXT,
+    trusted BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX computers_project ON computers (project);
 CREATE INDEX computers_smbios_uuid ON computers (smbios_uuid);
@@ -204,6 +207,20 @@ CREATE TABLE release_pieces (
     put_at BIGINT NOT NULL,
     PRIMARY KEY (sha256, position)
 );
+
+-- What computers built, for others of their project. The content is a file, or in pieces as that of releases.
+CREATE TABLE cached (
+    project TEXT NOT NULL REFERENCES projects (name),
+    system TEXT NOT NULL,
+    name TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    PRIMARY KEY (project, system, name)
+);
+CREATE INDEX cached_sha256 ON cached (sha256);
 
 -- A document that comes twice is one: its sender did not hear that it had arrived.
 CREATE TABLE usage_reports (

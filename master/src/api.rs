@@ -2,6 +2,7 @@
 //! Handlers turn what is sent into the master's own types at the door; errors become answers in `error` alone.
 
 mod base;
+mod cache;
 mod caller;
 mod error;
 mod extract;
@@ -19,6 +20,7 @@ use axum::Router;
 
 use crate::master::Master;
 
+pub(crate) use cache::sweep;
 pub use error::ApiError;
 pub(crate) use releases::remove_leftovers;
 pub use rpc::description_text;

@@ -142,7 +142,7 @@ pub struct Restore {
 /// How to run.
 #[derive(Debug, Args)]
 pub struct Run {
-    /// Read what is not said here from a file (TOML: data, listen, urls, `registry_socket`, welcome)
+    /// Read what is not said here from a file (TOML: data, listen, urls, `registry_socket`, welcome, `cache_bytes`)
     #[arg(long, value_name = "FILE")]
     pub config: Option<Utf8PathBuf>,
     /// Where everything is kept; made at the first start
@@ -169,6 +169,9 @@ pub struct Run {
     /// Write how the first operator logs in to this file, and not to standard output
     #[arg(long, value_name = "FILE")]
     welcome: Option<Utf8PathBuf>,
+    /// How much of what its computers built each project may keep here for others, in bytes [default: 20 GB]
+    #[arg(long, value_name = "BYTES")]
+    cache_bytes: Option<u64>,
 }
 
 impl From<Run> for Inputs {
@@ -182,6 +185,7 @@ impl From<Run> for Inputs {
             database: run.database,
             insecure_http: run.insecure_http,
             default_computer: run.default_computer,
+            cache_bytes: run.cache_bytes,
         }
     }
 }

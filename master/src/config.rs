@@ -13,6 +13,9 @@ use crate::store::{Location, LocationError};
 /// Where it listens when nothing is said.
 pub const DEFAULT_LISTEN: &str = "[::]:443";
 
+/// How much each project may have in the cache when nothing is said: 20 GB.
+pub const CACHE_BYTES: u64 = 20_000_000_000;
+
 /// What may be said, in a file or by options.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,8 @@ pub struct Inputs {
     /// Serve plain HTTP here, to anyone.
     pub insecure_http: Option<SocketAddr>,
     pub default_computer: Option<ComputerId>,
+    /// How many bytes of built releases each project may have.
+    pub cache_bytes: Option<u64>,
 }
 
 /// What the master runs with.
@@ -41,6 +46,7 @@ pub struct Settings {
     /// Where the words for the first operator go; standard output when nothing is said.
     pub welcome: Option<Utf8PathBuf>,
     pub database: Location,
+    pub cache_bytes: u64,
 }
 
 /// Where to listen.
@@ -115,6 +121,7 @@ impl Inputs {
             database: self.database.or(others.database),
             insecure_http: self.insecure_http.or(others.insecure_http),
             default_computer: self.default_computer.or(others.default_computer),
+            cache_bytes: self.cache_bytes.or(others.cache_bytes),
         }
     }
 
@@ -132,6 +139,7 @@ impl Inputs {
             urls: check_urls(self.urls)?,
             registry_socket: self.registry_socket,
             welcome: self.welcome,
+            cache_bytes: self.cache_bytes.unwrap_or(CACHE_BYTES),
         })
     }
 }

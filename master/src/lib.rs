@@ -8,6 +8,7 @@ pub mod allocation;
 pub mod api;
 pub mod backup;
 pub mod ca;
+pub mod cache;
 pub mod chores;
 pub mod cli;
 pub mod clock;

@@ -31,6 +31,10 @@ pub struct Master {
     pub urls: Vec<String>,
     /// The folder of published releases.
     pub releases: Utf8PathBuf,
+    /// The folder of what computers built for others.
+    pub cache: Utf8PathBuf,
+    /// How many bytes of that each project may have.
+    pub cache_room: u64,
     /// Held while a release takes its name.
     pub publishing: Mutex<()>,
     /// The socket of the overlay's registry, if this master has one.

@@ -89,7 +89,7 @@ pub struct World {
 
 /// Starts a master. When it returns, the master answers.
 pub async fn start(settings: Settings, world: World) -> Result<Server, StartError> {
-    let releases = make_folders(&settings.data)?;
+    let (releases, cache) = make_folders(&settings.data)?;
     let authority = Arc::new(Authority::open_or_create(&settings.ca())?);
     let open = match &settings.listen {
         Listen::Openly(_, open) => Some(open.clone()),
@@ -118,6 +118,8 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
         entropy: world.entropy,
         urls,
         releases,
+        cache,
+        cache_room: settings.cache_bytes,
         publishing: Mutex::new(()),
         registry: settings.registry_socket,
         may_dial: world.may_dial,
@@ -127,6 +129,12 @@ pub async fn start(settings: Settings, world: World) -> Result<Server, StartErro
         operator_enrolled: Notify::new(),
         stopping,
     });
+    if let Err(error) = api::sweep(&master).await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "what nobody has stays in the cache"
+        );
+    }
     let given = match &master.open {
         Some(_) => None,
         None => welcome::greet(&master, settings.welcome.as_deref()).await?,
@@ -146,14 +154,16 @@ fn bad_data(path: &Utf8Path, source: io::Error) -> StartError {
     }
 }
 
-/// Makes what is not there yet, and returns where releases are.
-fn make_folders(data: &Utf8Path) -> Result<Utf8PathBuf, StartError> {
-    let releases = data.join("releases");
+/// Makes what is not there yet, and returns where releases are, and what is cached.
+fn make_folders(data: &Utf8Path) -> Result<(Utf8PathBuf, Utf8PathBuf), StartError> {
+    let (releases, cache) = (data.join("releases"), data.join("cache"));
     make_folder(data).map_err(|err| bad_data(data, err))?;
-    make_folder(&releases).map_err(|err| bad_data(&releases, err))?;
+    for folder in [&releases, &cache] {
+        make_folder(folder).map_err(|err| bad_data(folder, err))?;
+    }
     check_writable(data).map_err(|err| bad_data(data, err))?;
     api::remove_leftovers(releases.as_std_path()).map_err(|err| bad_data(&releases, err))?;
-    Ok(releases)
+    Ok((releases, cache))
 }
 
 async fn open_store(

@@ -2,6 +2,7 @@
 //! SQL lives here and nowhere else, one text for both engines; what they do differently is in `engine`. Types of the wire never come here.
 
 pub mod audit;
+pub mod cache;
 pub mod certificates;
 pub mod computers;
 pub mod copy;

@@ -1,6 +1,7 @@
 //! For those who call a master: TLS that trusts one CA and one name, several addresses tried in order, one function a verb.
 //! It retries nothing: when to call again is the caller's to know.
 
+mod cache;
 mod call;
 mod error;
 mod forward;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod cache;
 mod computers;
 mod enrolment;
 mod log;
@@ -15,6 +16,11 @@ mod tokens;
 mod usage;
 mod users;
 
+pub use cache::{
+    CACHE_ENTRY_HEADER, CACHE_ENTRY_MAX_BYTES, CACHE_SIGNATURE_HEADER, CACHE_SIGNATURE_MAX_BYTES,
+    CACHE_VERSION, CacheEntry, CacheFile, CacheKey, CacheKeys, CacheName, CacheSystem,
+    NotOfTheCache, Sha256Hex, TrustedKey,
+};
 pub use computers::{Computer, ComputerState, Computers, Software};
 pub use enrolment::{EnrolReply, EnrolRequest, Inventory, RenewReply, RenewRequest, Wanted};
 pub use log::{LOG_MOST, Log, LogEntry, LogQuery};
@@ -33,7 +39,7 @@ pub use users::{
 pub struct Discovery {
     /// The version of this interface: 1.
     pub version: u32,
-    /// `watch`, `report`, `enrol`, `forward`, `re6st`.
+    /// `watch`, `report`, `enrol`, `forward`, `cache`, `re6st`.
     pub endpoints: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! Published releases: an operator puts one, whoever has a certificate gets it. A name means the same bytes for ever,
 //! because a node that has installed a URL never looks at it again.
 
-mod shared;
-mod upload;
+pub(super) mod shared;
+pub(super) mod upload;
 
 use std::sync::Arc;
 
@@ -118,7 +118,7 @@ async fn download(
     let known = known.ok_or_else(|| no_such(&name))?;
     let path = master.releases.join(name.as_str());
     if master.store.is_shared() && !path.exists() {
-        shared::fetch(&master, &known, &path).await?;
+        shared::fetch(&master, &known.sha256, &path).await?;
     }
     let file = ServeFile::new(path);
     let response = file

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, delete, get, post, put};
 
-use super::{forward, re6st, releases};
+use super::{cache, forward, re6st, releases};
 use crate::master::Master;
 
 /// No document of these is larger.
@@ -46,6 +46,10 @@ pub(super) fn routes() -> Router<Arc<Master>> {
             "/v1/computers/{reference}/project/{project}",
             put(computers::set_project),
         )
+        .route(
+            "/v1/computers/{reference}/trusted",
+            put(computers::trust).delete(computers::distrust),
+        )
         .route("/v1/users", get(users::list))
         .route("/v1/users/{name}/revoke", post(users::revoke))
         .route(
@@ -62,8 +66,14 @@ pub(super) fn routes() -> Router<Arc<Master>> {
         .route("/v1/services", get(services::list))
         .route("/v1/services/{title}", get(services::show))
         .route("/v1/forward", get(forward::forward))
+        .route("/v1/cache/key", put(cache::announce))
+        .route("/v1/cache/keys", get(cache::keys))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .route("/v1/releases", get(releases::list))
         .route("/v1/releases/{name}", put(releases::publish))
+        .route(
+            "/v1/cache/{system}/{file}",
+            get(cache::fetch).put(cache::offer),
+        )
         .route("/v1/re6st/{*path}", any(re6st::proxy))
 }

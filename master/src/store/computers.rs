@@ -28,6 +28,8 @@ pub struct Computer {
     pub generation: u64,
     pub report: Option<String>,
     pub usage: Option<String>,
+    /// Whether others may take what it builds.
+    pub trusted: bool,
 }
 
 impl Computer {
@@ -47,7 +49,7 @@ impl Computer {
     }
 }
 
-const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, project, created_at, last_contact, generation, report, usage FROM computers";
+const COLUMNS: &str = "SELECT reference, state, code, smbios_uuid, inventory, labels, project, created_at, last_contact, generation, report, usage, trusted FROM computers";
 
 /// Returns every computer, in the order they came.
 pub async fn computers(db: &mut Connection) -> Result<Vec<Computer>, StoreError> {
@@ -200,6 +202,7 @@ struct Row {
     generation: i64,
     report: Option<String>,
     usage: Option<String>,
+    trusted: i64,
 }
 
 impl TryFrom<Row> for Computer {
@@ -220,6 +223,7 @@ impl TryFrom<Row> for Computer {
             generation: unsigned(row.generation),
             report: row.report,
             usage: row.usage,
+            trusted: row.trusted != 0,
         })
     }
 }

@@ -118,6 +118,7 @@ impl Writing {
         .await?;
         for removal in [
             "DELETE FROM roles WHERE project = $1",
+            "DELETE FROM cached WHERE project = $1",
             "DELETE FROM projects WHERE name = $1",
         ] {
             sqlx::query(removal)
@@ -154,13 +155,13 @@ impl Writing {
         Ok(())
     }
 
-    /// Puts a computer into another project.
+    /// Puts a computer into another project, where nobody trusts it yet.
     pub async fn set_project(
         &mut self,
         computer: &ComputerId,
         project: &ProjectName,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE computers SET project = $2 WHERE reference = $1")
+        sqlx::query("UPDATE computers SET project = $2, trusted = 0 WHERE reference = $1")
             .bind(computer.as_str())
             .bind(project.as_str())
             .execute(self.db())

@@ -78,14 +78,12 @@ impl Writing {
     ) -> Result<(), StoreError> {
         let now = self.now();
         if position == 0 {
-            sqlx::query(
-                "DELETE FROM release_pieces WHERE put_at < $1 AND sha256 <> $2
-                 AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.sha256 = release_pieces.sha256)",
-            )
-            .bind(now.minus(ABANDONED_AFTER).micros())
-            .bind(sha256)
-            .execute(self.db())
-            .await?;
+            sqlx::query("UPDATE release_pieces SET put_at = $2 WHERE sha256 = $1")
+                .bind(sha256)
+                .bind(now.micros())
+                .execute(self.db())
+                .await?;
+            self.remove_unused_pieces().await?;
         }
         sqlx::query(
             "INSERT INTO release_pieces (sha256, position, content, put_at) VALUES ($1, $2, $3, $4)
@@ -95,6 +93,20 @@ impl Writing {
         .bind(position)
         .bind(content.to_vec())
         .bind(now.micros())
+        .execute(self.db())
+        .await?;
+        Ok(())
+    }
+
+    /// Takes away pieces of what nobody has any more, or never had because its upload did not come to an end.
+    pub(super) async fn remove_unused_pieces(&mut self) -> Result<(), StoreError> {
+        let abandoned = self.now().minus(ABANDONED_AFTER).micros();
+        sqlx::query(
+            "DELETE FROM release_pieces WHERE put_at < $1
+             AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.sha256 = release_pieces.sha256)
+             AND NOT EXISTS (SELECT 1 FROM cached c WHERE c.sha256 = release_pieces.sha256)",
+        )
+        .bind(abandoned)
         .execute(self.db())
         .await?;
         Ok(())

@@ -419,7 +419,10 @@ async fn the_master_tells_what_it_is_and_what_time_it_is() {
     let stranger = lab.stranger(&join);
     let discovery = stranger.discover().await.unwrap();
     assert_eq!(discovery.version, 1);
-    assert_eq!(discovery.endpoints, ["watch", "report", "enrol", "forward"]);
+    assert_eq!(
+        discovery.endpoints,
+        ["watch", "report", "enrol", "forward", "cache"]
+    );
     assert_eq!(stranger.ca().await.unwrap(), lab.ca());
     let time = stranger.time(&[7; 16]).await.unwrap();
     assert_eq!(time / 100, lab.world().clock.now().seconds() / 100);

@@ -27,6 +27,7 @@ pub(crate) struct Lab {
     registry: Option<Utf8PathBuf>,
     /// There when the master is open.
     default_computer: Option<ComputerId>,
+    cache_bytes: Option<u64>,
 }
 
 /// Somebody's key.
@@ -104,7 +105,16 @@ impl Lab {
             ahead_seconds: Arc::default(),
             registry: None,
             default_computer,
+            cache_bytes: None,
         }
+    }
+
+    /// A master that has little room for what computers build.
+    pub(crate) async fn with_small_cache(bytes: u64) -> Self {
+        let mut lab = Self::open().await;
+        lab.cache_bytes = Some(bytes);
+        lab.restart().await;
+        lab
     }
 
     pub(crate) async fn open_with_registry(socket: &Utf8Path) -> Self {
@@ -143,6 +153,7 @@ impl Lab {
             registry_socket: self.registry.clone(),
             welcome: Some(self.welcome()),
             database: self.database.url.clone(),
+            cache_bytes: self.cache_bytes,
         }
         .check()
         .unwrap()

@@ -6,6 +6,7 @@
 
 mod access;
 mod backups;
+mod cache;
 mod clones;
 mod database;
 mod enrolment;

@@ -13,7 +13,7 @@ use super::error::CallError;
 use crate::v1::{Release, ReleaseName, Releases};
 
 /// Longest that a large transfer may take.
-const TRANSFER: Duration = Duration::from_secs(6 * 3600);
+pub(super) const TRANSFER: Duration = Duration::from_secs(6 * 3600);
 
 /// A release on its way.
 #[derive(Debug)]

@@ -40,6 +40,9 @@ pub struct Computer {
     /// The project whose services it runs.
     #[serde(default)]
     pub project: ProjectName,
+    /// Whether the project's other computers may take what it builds.
+    #[serde(default)]
+    pub trusted: bool,
     /// When it last called, in seconds since 1970.
     #[serde(default)]
     pub last_contact: Option<i64>,

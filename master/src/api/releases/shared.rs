@@ -1,4 +1,4 @@
-//! Releases of several masters: their content is in the database that they share, and the files are what each master has of it.
+//! Releases of several masters, and what they cache: the content is in the database that they share, and the files are what each master has of it.
 //! In pieces, so that neither a master nor the database ever has a whole release in its memory.
 
 use camino::Utf8Path;
@@ -8,13 +8,17 @@ use tokio::io::AsyncReadExt as _;
 use super::upload::{Receiving, Upload};
 use crate::api::ApiError;
 use crate::master::Master;
-use crate::store::releases::{self, Release};
+use crate::store::releases;
 
 /// How much of a release is in one row.
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// Puts the content of an upload into the database. Other masters write between its pieces.
-pub(super) async fn put(master: &Master, actor: &str, upload: &Upload) -> Result<(), ApiError> {
+pub(in crate::api) async fn put(
+    master: &Master,
+    actor: &str,
+    upload: &Upload,
+) -> Result<(), ApiError> {
     let mut file = File::open(&upload.path).await?;
     for position in 0_i64.. {
         let mut piece = Vec::new();
@@ -32,10 +36,10 @@ pub(super) async fn put(master: &Master, actor: &str, upload: &Upload) -> Result
     Ok(())
 }
 
-/// Makes the file of a release that another master received.
-pub(super) async fn fetch(
+/// Makes the file with this digest, which another master received.
+pub(in crate::api) async fn fetch(
     master: &Master,
-    release: &Release,
+    sha256: &str,
     path: &Utf8Path,
 ) -> Result<(), ApiError> {
     let _held = master.publishing.lock().await;
@@ -45,19 +49,15 @@ pub(super) async fn fetch(
     let mut receiving = Receiving::begin(master).await?;
     for position in 0_i64.. {
         let mut db = master.store.read().await?;
-        match releases::piece(&mut db, &release.sha256, position).await? {
+        match releases::piece(&mut db, sha256, position).await? {
             Some(piece) => receiving.write(&piece).await?,
             None => break,
         }
     }
     let fetched = receiving.end().await?;
-    if fetched.sha256 != release.sha256 {
+    if fetched.sha256 != sha256 {
         return Err(ApiError::Internal(
-            format!(
-                "the database lacks pieces of the release `{}`",
-                release.name
-            )
-            .into(),
+            format!("the database lacks pieces of {sha256}").into(),
         ));
     }
     fetched.keep_as(path).await

@@ -13,15 +13,15 @@ use crate::api::ApiError;
 use crate::master::Master;
 
 /// A file that is whole; removed unless it is kept.
-pub(super) struct Upload {
-    pub(super) path: Utf8PathBuf,
-    pub(super) sha256: String,
-    pub(super) size: u64,
+pub(in crate::api) struct Upload {
+    pub(in crate::api) path: Utf8PathBuf,
+    pub(in crate::api) sha256: String,
+    pub(in crate::api) size: u64,
     kept: bool,
 }
 
 /// A file that is being written.
-pub(super) struct Receiving {
+pub(in crate::api) struct Receiving {
     upload: Upload,
     file: File,
     digest: Sha256,
@@ -38,7 +38,7 @@ pub(super) async fn receive(master: &Master, body: Body) -> Result<Upload, ApiEr
 }
 
 impl Receiving {
-    pub(super) async fn begin(master: &Master) -> Result<Self, ApiError> {
+    pub(in crate::api) async fn begin(master: &Master) -> Result<Self, ApiError> {
         let random: [u8; 8] = master.entropy.bytes();
         let path = master
             .releases
@@ -55,13 +55,13 @@ impl Receiving {
         })
     }
 
-    pub(super) async fn write(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
+    pub(in crate::api) async fn write(&mut self, chunk: &[u8]) -> Result<(), ApiError> {
         self.digest.update(chunk);
         self.upload.size += chunk.len() as u64;
         Ok(self.file.write_all(chunk).await?)
     }
 
-    pub(super) async fn end(mut self) -> Result<Upload, ApiError> {
+    pub(in crate::api) async fn end(mut self) -> Result<Upload, ApiError> {
         self.file.flush().await?;
         self.file.sync_all().await?;
         let digest = self.digest.finalize();
@@ -71,7 +71,7 @@ impl Receiving {
 }
 
 impl Upload {
-    pub(super) async fn keep_as(mut self, path: &Utf8Path) -> Result<(), ApiError> {
+    pub(in crate::api) async fn keep_as(mut self, path: &Utf8Path) -> Result<(), ApiError> {
         tokio::fs::rename(&self.path, path).await?;
         self.kept = true;
         let folder = path.parent().unwrap_or(Utf8Path::new("."));

@@ -94,6 +94,49 @@ pub(super) async fn revoke(
     Ok(Json(shown))
 }
 
+/// Lets the other computers of its project take what a computer builds.
+pub(super) async fn trust(
+    state: State<Arc<Master>>,
+    caller: Caller,
+    path: Path<ComputerId>,
+) -> Result<Json<v1::Computer>, ApiError> {
+    set_trusted(state, caller, path, true).await
+}
+
+/// Has nobody take what a computer builds.
+pub(super) async fn distrust(
+    state: State<Arc<Master>>,
+    caller: Caller,
+    path: Path<ComputerId>,
+) -> Result<Json<v1::Computer>, ApiError> {
+    set_trusted(state, caller, path, false).await
+}
+
+async fn set_trusted(
+    State(master): State<Arc<Master>>,
+    caller: Caller,
+    Path(reference): Path<ComputerId>,
+    trusted: bool,
+) -> Result<Json<v1::Computer>, ApiError> {
+    let mut writing = begin(&master, &caller).await?;
+    caller.may_manage(writing.db(), &reference).await?;
+    let computer = found(
+        computers::computer(writing.db(), &reference).await?,
+        &reference,
+    )?;
+    if trusted && computer.state == ComputerState::Revoked {
+        return Err(ApiError::Conflict(format!(
+            "{reference} is revoked, for good"
+        )));
+    }
+    if computer.trusted != trusted {
+        writing.set_trusted(&reference, trusted).await?;
+    }
+    let shown = read(&master, writing.db(), &reference).await?;
+    writing.commit().await?;
+    Ok(Json(shown))
+}
+
 /// Puts a computer into another project. What runs on it is of its project's trees, so nothing may run on it.
 pub(super) async fn set_project(
     State(master): State<Arc<Master>>,
@@ -182,6 +225,7 @@ fn shown(
         inventory: serde_json::from_str(&computer.inventory).map_err(unreadable)?,
         labels: computer.labels,
         project: computer.project,
+        trusted: computer.trusted,
         last_contact: last_contact.map(|at| at.seconds()),
         report: computer
             .report

@@ -18,6 +18,10 @@ use crate::store::certificates;
 
 pub(super) async fn discover(State(master): State<Arc<Master>>) -> Json<Discovery> {
     let mut endpoints = vec!["watch", "report", "enrol", "forward"];
+    // Who takes and who offers is known by certificates.
+    if master.open.is_none() {
+        endpoints.push("cache");
+    }
     if master.registry.is_some() {
         endpoints.push("re6st");
     }

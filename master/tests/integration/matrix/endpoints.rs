@@ -272,6 +272,14 @@ pub(super) const DOCUMENTS: &[Endpoint] = &[
     ("GET", "/v1/releases", "", OPERATOR),
     ("PUT", "/v1/releases/x", "", OPERATOR),
     ("GET", "/releases/x", "", CERTIFIED),
+    ("PUT", "/v1/computers/COMP-1/trusted", "", MANAGERS),
+    ("PUT", "/v1/cache/key", r#"{"key": "x"}"#, COMPUTERS),
+    ("GET", "/v1/cache/keys", "", COMPUTERS),
+    ("GET", "/v1/cache/x/x.json", "", COMPUTERS),
+    // Trusted by the manager before.
+    ("PUT", "/v1/cache/x/x.json", "", &[Computer]),
+    ("DELETE", "/v1/computers/COMP-1/trusted", "", MANAGERS),
+    ("PUT", "/v1/cache/x/x.json", "", &[]),
     ("GET", "/v1/re6st/network", "", COMPUTERS),
     ("POST", "/v1/computers/COMP-1/revoke", "", MANAGERS),
 ];
