@@ -196,6 +196,10 @@ pub(crate) enum ComputerCommand {
     Approve(Decision),
     /// Shut a computer out for good
     Revoke(Decision),
+    /// Let the other computers of its project take what a computer builds, instead of building it themselves
+    Trust(Decision),
+    /// Have nobody take what a computer builds
+    Distrust(Decision),
     /// Put a computer that runs nothing into another project
     Move {
         computer: ComputerId,

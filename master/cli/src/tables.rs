@@ -161,6 +161,14 @@ fn what_it_is(computer: &Computer) -> Vec<(&'static str, String)> {
         ("name", inventory.name.clone()),
         ("state", standing(computer)),
         ("code", computer.code.clone()),
+        (
+            "builds",
+            if computer.trusted {
+                "for others of its project".to_owned()
+            } else {
+                String::new()
+            },
+        ),
         ("labels", labels.collect::<Vec<_>>().join(" ")),
         ("memory", bytes(inventory.memory_bytes)),
         ("processors", inventory.cpus.to_string()),

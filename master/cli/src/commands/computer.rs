@@ -46,6 +46,8 @@ pub(super) async fn run(client: &Client, command: ComputerCommand, now: i64) -> 
                 .with_context(|| format!("cannot revoke {computer}"))?;
             output::print_done(json, &json!({ "computer": computer, "revoked": true }))
         }
+        ComputerCommand::Trust(decision) => trust(client, decision, true).await,
+        ComputerCommand::Distrust(decision) => trust(client, decision, false).await,
         ComputerCommand::Move {
             computer,
             project,
@@ -58,6 +60,16 @@ pub(super) async fn run(client: &Client, command: ComputerCommand, now: i64) -> 
             output::print_done(json, &json!({ "computer": computer, "project": project }))
         }
     }
+}
+
+/// Says whether what a computer builds is taken by others.
+async fn trust(client: &Client, decision: Decision, trusted: bool) -> Result<()> {
+    let Decision { computer, json } = decision;
+    client
+        .set_trusted(&computer, trusted)
+        .await
+        .with_context(|| format!("cannot change who takes what {computer} builds"))?;
+    output::print_done(json, &json!({ "computer": computer, "trusted": trusted }))
 }
 
 /// Lets a computer in.
