@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::Ipv6Net;
 use slap::join::JoinBlob;
 
-use crate::software::ImageKey;
+use crate::software::PublicKey;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
 
@@ -38,7 +38,7 @@ pub struct Settings {
     /// The OCI image in which releases are built.
     pub builder: Option<String>,
     /// Who must have signed images of registries; nobody, if there is none.
-    pub image_keys: Vec<ImageKey>,
+    pub image_keys: Vec<PublicKey>,
 }
 
 /// What a box is.

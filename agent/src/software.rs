@@ -21,6 +21,7 @@ mod engine;
 mod image;
 pub mod installer;
 mod oci;
+mod public_key;
 mod registry;
 mod store;
 mod tar_stream;
@@ -31,7 +32,8 @@ pub use buildout::BuildError;
 pub use download::DownloadError;
 pub use engine::Engine;
 pub use image::{Port, Runs, Transport, Volume};
-pub use registry::{BlobError, ImageKey, NotAKey, NotAReference, RegistryError, SignatureError};
+pub use public_key::{NotAKey, PublicKey};
+pub use registry::{BlobError, NotAReference, RegistryError, SignatureError};
 pub use unpack::UnpackError;
 
 /// A release could not be installed, removed or read.

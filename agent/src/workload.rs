@@ -20,7 +20,7 @@ use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::partitions::document;
 use crate::partitions::{self, PartitionsError};
-use crate::software::ImageKey;
+use crate::software::PublicKey;
 use crate::software::buildout::Workshop;
 use crate::software::installer::Installer;
 use crate::systemd::{Systemd, SystemdError};
@@ -70,7 +70,7 @@ impl Default for Paths {
 #[derive(Clone)]
 pub struct Fetcher {
     choose: Arc<dyn Fn(&reqwest::Url) -> reqwest::Client + Send + Sync>,
-    keys: Vec<ImageKey>,
+    keys: Vec<PublicKey>,
 }
 
 impl Fetcher {
@@ -83,7 +83,7 @@ impl Fetcher {
     }
 
     /// Takes from registries only what one of these keys has signed, if there are any.
-    pub fn believing(self, keys: Vec<ImageKey>) -> Self {
+    pub fn believing(self, keys: Vec<PublicKey>) -> Self {
         Self { keys, ..self }
     }
 
@@ -91,7 +91,7 @@ impl Fetcher {
         (self.choose)(url)
     }
 
-    pub(crate) fn keys(&self) -> &[ImageKey] {
+    pub(crate) fn keys(&self) -> &[PublicKey] {
         &self.keys
     }
 }

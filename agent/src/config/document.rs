@@ -9,7 +9,7 @@ use slap::join::JoinBlob;
 use toml::Spanned;
 
 use crate::desired::SoftwareUrl;
-use crate::software::{Engine, ImageKey};
+use crate::software::{Engine, PublicKey};
 
 use super::mistake::Mistake;
 use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master};
@@ -347,13 +347,13 @@ fn builder_of(text: &str, builder: Spanned<String>) -> Result<String, Mistake> {
     ))
 }
 
-fn image_key_of(text: &str, key: &Spanned<String>) -> Result<ImageKey, Mistake> {
+fn image_key_of(text: &str, key: &Spanned<String>) -> Result<PublicKey, Mistake> {
     let remedy = "write what is in cosign.pub, between \"\"\" and \"\"\"";
     let wrong = |_| {
         let problem = "the key of images is no ECDSA key on P-256 in PEM";
         Mistake::at(text, key.span().start, problem, remedy)
     };
-    ImageKey::parse(key.get_ref()).map_err(wrong)
+    PublicKey::parse(key.get_ref()).map_err(wrong)
 }
 
 fn whole(

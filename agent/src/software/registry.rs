@@ -28,7 +28,7 @@ pub(super) use pull::pull;
 use reference::NO_HOST;
 pub use reference::NotAReference;
 pub(super) use reference::{Reference, SCHEME};
-pub use signature::{ImageKey, NotAKey, SignatureError};
+pub use signature::SignatureError;
 
 /// An image could not be pulled.
 #[derive(Debug, thiserror::Error)]

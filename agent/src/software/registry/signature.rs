@@ -5,26 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde::Deserialize;
-use x509_parser::pem::parse_x509_pem;
-use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::{LONGEST_TOKEN, Registry, RegistryError, body};
 use crate::software::archive::{self, Descriptor, Digest};
-
-/// A public key whose owner is believed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ImageKey(Vec<u8>);
-
-/// A text that is no key.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("it is no ECDSA key on P-256 in PEM, as in cosign.pub")]
-pub struct NotAKey;
+use crate::software::public_key::PublicKey;
 
 /// An image is not signed as this box wants it.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +31,6 @@ const ANNOTATION: &str = "dev.cosignproject.cosign/signature";
 const KIND: &str = "cosign container image signature";
 /// Of more, nobody needs to look at all.
 const MOST_SIGNATURES: usize = 32;
-const LABEL: &str = "PUBLIC KEY";
-/// A point of P-256, uncompressed.
-const POINT: usize = 65;
 
 #[derive(Deserialize)]
 struct Signatures {
@@ -78,36 +63,11 @@ struct Image {
     docker_manifest_digest: Digest,
 }
 
-impl ImageKey {
-    /// Reads a key in PEM.
-    pub fn parse(text: &str) -> Result<Self, NotAKey> {
-        let (_, pem) = parse_x509_pem(text.as_bytes()).map_err(|_| NotAKey)?;
-        let (rest, info) = SubjectPublicKeyInfo::from_der(&pem.contents).map_err(|_| NotAKey)?;
-        let point = info.subject_public_key.data.into_owned();
-        // No other kind of key has so many bytes that begin so.
-        let is_point = point.len() == POINT && point[0] == 4;
-        (pem.label == LABEL && rest.is_empty() && is_point)
-            .then_some(Self(point))
-            .ok_or(NotAKey)
-    }
-
-    fn signed(&self, document: &[u8], signature: &[u8]) -> bool {
-        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.0);
-        key.verify(document, signature).is_ok()
-    }
-}
-
-impl std::fmt::Debug for ImageKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ImageKey")
-    }
-}
-
 /// Holds that what has this digest is signed by one of the keys.
 pub(super) async fn check(
     registry: &Registry<'_>,
     image: Digest,
-    keys: &[ImageKey],
+    keys: &[PublicKey],
 ) -> Result<(), RegistryError> {
     let tag = image.to_string().replace(':', "-") + ".sig";
     let text = match registry.manifest(&tag).await {
@@ -151,24 +111,4 @@ async fn document(registry: &Registry<'_>, wanted: &Descriptor) -> Result<Vec<u8
 fn understand<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, RegistryError> {
     let understood = serde_json::from_slice(text);
     understood.map_err(|source| RegistryError::Signature(SignatureError::Document(source)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_one_that_cosign_makes() {
-        let ours = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        ImageKey::parse(&ours.public_key_pem()).unwrap();
-        let other = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
-        for text in [
-            "",
-            "cosign.pub",
-            &other.public_key_pem(),
-            &ours.serialize_pem(),
-        ] {
-            assert_eq!(ImageKey::parse(text), Err(NotAKey), "{text}");
-        }
-    }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 
 use super::*;
-use crate::software::ImageKey;
+use crate::software::PublicKey;
 
 /// Signs as cosign does, and puts it where cosign would.
 fn sign(registry: &Registry, kind: &str, digest: &str, key: &KeyPair) {
@@ -46,7 +46,7 @@ async fn a_box_with_keys_takes_only_what_one_of_them_signed() {
         .lock()
         .unwrap()
         .insert("garbled".to_owned(), b"<html>".to_vec());
-    let key = |pair: &KeyPair| ImageKey::parse(&pair.public_key_pem()).unwrap();
+    let key = |pair: &KeyPair| PublicKey::parse(&pair.public_key_pem()).unwrap();
     let third = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
     let fetcher = registry.fetcher().believing(vec![key(&third), key(&ours)]);
     let (_keep, folder) = software();
