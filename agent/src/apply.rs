@@ -26,7 +26,7 @@ use crate::observed::ProgramName;
 use crate::partitions::directories::put_resource;
 use crate::plan::Step;
 use crate::promises::Watches;
-use crate::software::{INSTANTIATE, Makes, Release};
+use crate::software::{INSTANTIATE, Makes, Release, shared};
 use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
 use crate::usage::{self, Farewell, FarewellError, Outbox};
 use crate::workload::Clock;
@@ -235,12 +235,14 @@ impl Hands<'_> {
         let template = template(release)?;
         let partition = self.place.partition;
         let credentials = self.credentials();
+        let shared = release.parent().map(shared::folder).unwrap_or_default();
         let text = profile(
             &template,
             self.origin,
             partition,
             self.instance,
             credentials.as_ref(),
+            &shared,
         );
         let readable = Ownership::readable_by(self.place.ids, 0o640);
         inside

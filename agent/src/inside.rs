@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::partitions::users::Ids;
 
+mod seal;
 mod seed;
 mod wipe;
 

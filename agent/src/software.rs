@@ -6,7 +6,6 @@ use std::fs::{self, File};
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use md5::{Digest as _, Md5};
 use tokio::sync::Semaphore;
 
 use crate::desired::SoftwareUrl;
@@ -18,11 +17,13 @@ mod budget;
 pub mod buildout;
 mod download;
 mod engine;
+mod id;
 mod image;
 pub mod installer;
 mod oci;
 mod public_key;
 mod registry;
+pub mod shared;
 mod store;
 mod tar_stream;
 mod unpack;
@@ -31,6 +32,7 @@ pub use archive::ArchiveError;
 pub use buildout::BuildError;
 pub use download::DownloadError;
 pub use engine::Engine;
+pub use id::{NotARelease, ReleaseId};
 pub use image::{Port, Runs, Transport, Volume};
 pub use public_key::{NotAKey, PublicKey};
 pub use registry::{BlobError, NotAReference, RegistryError, SignatureError};
@@ -55,6 +57,12 @@ pub enum SoftwareError {
     Unpack(#[source] UnpackError),
     #[error("failed to change `{path}`")]
     Disk {
+        path: Utf8PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("failed to find the shared parts of `{path}`")]
+    Parts {
         path: Utf8PathBuf,
         #[source]
         source: io::Error,
@@ -106,7 +114,7 @@ const PYTHON: &str = "/usr/bin/python3";
 
 /// Returns the directory of a release.
 pub fn directory(software: &Utf8Path, url: &SoftwareUrl) -> Utf8PathBuf {
-    software.join(name(url))
+    software.join(ReleaseId::of(url).as_str())
 }
 
 /// Returns whether a release is installed.
@@ -166,9 +174,9 @@ pub async fn install(
 }
 
 /// Removes a release; one that is not there is removed already.
-pub async fn remove(software: &Utf8Path, url: &SoftwareUrl) -> Result<(), SoftwareError> {
-    let folder = directory(software, url);
-    let leaving = software.join(format!(".old-{}", name(url)));
+pub async fn remove(software: &Utf8Path, release: &ReleaseId) -> Result<(), SoftwareError> {
+    let folder = software.join(release.as_str());
+    let leaving = software.join(format!(".old-{release}"));
     let software = software.to_owned();
     blocking(move || {
         // A half-removed release must not look like an installed one.
@@ -181,12 +189,6 @@ pub async fn remove(software: &Utf8Path, url: &SoftwareUrl) -> Result<(), Softwa
         store::sweep(&software).map_err(|source| disk_error(&software, source))
     })
     .await
-}
-
-/// Returns the name of a release's directory: the MD5 of its URL, as the peer has it.
-fn name(url: &SoftwareUrl) -> String {
-    let digest = Md5::digest(url.as_str());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn sync(folder: &Utf8Path) -> Result<(), SoftwareError> {

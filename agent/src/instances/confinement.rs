@@ -11,7 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::desired::{Fingerprint, PartitionName};
 use crate::partitions::users::{Ids, SOFTWARE_USER};
-use crate::software::{Makes, Release};
+use crate::software::{Makes, Release, shared};
 use crate::systemd::{Property, Value, property};
 
 /// A partition with all that its programs are told.
@@ -105,23 +105,46 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
     ];
     all.extend(running(program.run));
     let sees = match &release.makes {
-        Makes::Buildout(folder) => Some(folder.as_path()),
-        Makes::Nothing | Makes::Script => None,
+        Makes::Buildout(folder) => {
+            // Of the shared parts all: they are software, which no partition has secrets in, and which of them a release has
+            // may be another set at each start of a program.
+            let shared = folder.parent().map(shared::folder);
+            let shared = shared.map(|shared| same(shared.as_str(), true));
+            [same(folder.as_str(), false)]
+                .into_iter()
+                .chain(shared)
+                .collect()
+        }
+        Makes::Nothing | Makes::Script => Vec::new(),
     };
-    all.extend(view(&release.rootfs, &place.directory, sees));
+    all.extend(view(&release.rootfs, &[&place.directory], sees));
     all.extend(privileges());
     all
 }
 
-/// Returns the properties of the unit that builds software in a folder, as its user.
-pub fn building(
-    rootfs: &Utf8Path,
-    folder: &Utf8Path,
-    ids: Ids,
-    command: Vec<String>,
-    proxy: Option<&str>,
-    within: Duration,
-) -> Vec<Property> {
+/// Where software is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// What the build sees as `/`.
+    pub rootfs: &'a Utf8Path,
+    /// The release's own folder.
+    pub folder: &'a Utf8Path,
+    /// The folder of the parts that it may share with other releases.
+    pub shared: &'a Utf8Path,
+    pub ids: Ids,
+    /// A proxy for what it downloads.
+    pub proxy: Option<&'a str>,
+}
+
+/// Returns the properties of the unit that builds software, as its user.
+pub fn building(site: &Site<'_>, command: Vec<String>, within: Duration) -> Vec<Property> {
+    let Site {
+        rootfs,
+        folder,
+        shared,
+        ids,
+        proxy,
+    } = *site;
     let mut told = BTreeMap::from([
         ("PATH", PATH.to_owned()),
         ("HOME", folder.to_string()),
@@ -147,7 +170,7 @@ pub fn building(
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
     ];
     all.extend(running(Run::Once(within)));
-    all.extend(view(rootfs, folder, None));
+    all.extend(view(rootfs, &[folder, shared], Vec::new()));
     all.extend(privileges());
     all
 }
@@ -202,18 +225,23 @@ pub(super) fn restarting(when: &'static str) -> Vec<Property> {
     ]
 }
 
-/// What the program sees of the node: a root, a folder of its own, and another that it only reads.
-fn view(rootfs: &Utf8Path, own: &Utf8Path, sees: Option<&Utf8Path>) -> Vec<Property> {
-    let directory = own.to_string();
-    let same = |path: &str, optional| (path.to_owned(), path.to_owned(), optional);
+/// A path that the program sees where it is, or does without.
+fn same(path: &str, optional: bool) -> (String, String, bool) {
+    (path.to_owned(), path.to_owned(), optional)
+}
+
+/// What the program sees of the node: a root, folders that are its own, and others that it only reads.
+fn view(rootfs: &Utf8Path, own: &[&Utf8Path], sees: Vec<(String, String, bool)>) -> Vec<Property> {
     let mut readable = vec![same("/etc/resolv.conf", true), same("/etc/hosts", true)];
-    readable.extend(sees.map(|path| same(path.as_str(), false)));
+    readable.extend(sees);
+    let writable = own.iter().map(|path| same(path.as_str(), false)).collect();
+    let own = own.iter().map(ToString::to_string).collect::<Vec<_>>();
     vec![
         property("RootDirectory", rootfs.as_str()),
         property("MountAPIVFS", true),
-        property("BindPaths", Value::Binds(vec![same(&directory, false)])),
+        property("BindPaths", Value::Binds(writable)),
         property("BindReadOnlyPaths", Value::Binds(readable)),
-        property("ReadWritePaths", vec![directory]),
+        property("ReadWritePaths", own),
         property("ProtectSystem", "strict"),
         property("ProtectHome", "read-only"),
         property("PrivateTmp", true),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use slap::ComputerId;
 
 use crate::desired::{Instance, PartitionName};
@@ -23,6 +23,7 @@ pub fn profile(
     partition: PartitionName,
     instance: &Instance,
     credentials: Option<&(Utf8PathBuf, Utf8PathBuf)>,
+    shared: &Utf8Path,
 ) -> String {
     let path = |path: Option<&Utf8PathBuf>| path.map(ToString::to_string).unwrap_or_default();
     let first = [
@@ -34,7 +35,8 @@ pub fn profile(
         ("cert-file", path(credentials.map(|it| &it.0))),
     ];
     let more = [
-        ("shared-part-list", String::new()),
+        // A list, as the peer writes them: from the next line on.
+        ("shared-part-list", format!("\n  {shared}")),
         ("build-time-part-list", String::new()),
         ("requested-state", instance.state.as_str().to_owned()),
     ];
@@ -59,7 +61,8 @@ fn section(text: &mut String, name: &str, options: &[(impl AsRef<str>, impl AsRe
     for (name, value) in options {
         // A `$` would be the beginning of a reference.
         let value = value.as_ref().replace('$', "$$");
-        let line = format!("{} = {value}", name.as_ref());
+        let blank = if value.starts_with(['\n']) { "" } else { " " };
+        let line = format!("{} ={blank}{value}", name.as_ref());
         let _ = writeln!(text, "{}", line.trim_end());
     }
 }
@@ -96,7 +99,8 @@ mod tests {
         let template = "[buildout]\nparts = site\n\n\n";
         let partition = PartitionName::new(3);
         let credentials = ("/a/master.crt".into(), "/a/master.key".into());
-        insta::assert_snapshot!(profile(template, &origin, partition, &instance, Some(&credentials)), @r"
+        let shared = Utf8Path::new("/s/.shared");
+        insta::assert_snapshot!(profile(template, &origin, partition, &instance, Some(&credentials), shared), @r"
         [buildout]
         parts = site
 
@@ -112,6 +116,7 @@ mod tests {
         key-file = /a/master.key
         cert-file = /a/master.crt
         shared-part-list =
+          /s/.shared
         build-time-part-list =
         requested-state = started
 

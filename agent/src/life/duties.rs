@@ -125,6 +125,7 @@ fn workload(
     let workshop = Workshop {
         systemd,
         etc: paths.etc.clone(),
+        run: paths.run.clone(),
         builder: builder(settings, master).map(SoftwareUrl::new),
         proxy: settings.proxy.clone(),
         clock: life.world.now,

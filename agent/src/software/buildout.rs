@@ -11,14 +11,14 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::{
-    COMPLETED, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error, is_installed,
-    name, oci, remove_all, sync,
+    COMPLETED, Makes, Release, ReleaseId, Runs, SoftwareError, blocking, directory, disk_error,
+    is_installed, oci, remove_all, shared, sync,
 };
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::disk;
 use crate::inside::Inside;
-use crate::instances::confinement::{self, CONFIGURATION_SLICE};
+use crate::instances::confinement::{self, CONFIGURATION_SLICE, Site};
 use crate::partitions::users::{self, Ids, SOFTWARE_USER, UsersError};
 use crate::systemd::{Systemd, SystemdError, property};
 use crate::workload::{Clock, Fetcher};
@@ -29,6 +29,8 @@ pub struct Workshop {
     pub systemd: Systemd,
     /// `/etc`: where users are listed.
     pub etc: Utf8PathBuf,
+    /// `/run/slapbox`, which is emptied at each boot.
+    pub run: Utf8PathBuf,
     /// The OCI image to build in, if this box has one.
     pub builder: Option<SoftwareUrl>,
     /// A proxy for what a build downloads.
@@ -53,6 +55,8 @@ pub enum BuildError {
         "failed to fetch the builder, in which software is built: a master publishes one as `builder.oci.tar`, or the configuration names one (`builder = …`)"
     )]
     Builder(#[source] Box<SoftwareError>),
+    #[error("failed to end the build of an agent before this one")]
+    Leftover(#[source] SystemdError),
     #[error("failed to run the build")]
     Run(#[source] SystemdError),
     #[error("{step} failed ({result}): {output}")]
@@ -78,6 +82,8 @@ const COMPILE: &str = "exec $(sed -n '1s/^#! *//p' bin/buildout) -m compileall -
 const CACHE: &str = "extends-cache";
 /// As much of a script as is read for what runs it.
 const LONGEST_LINE: u64 = 4096;
+/// The units of all builds.
+const UNITS: &str = "slapsoftware-*.service";
 /// Names the builder that a release was built in, and runs in.
 const BUILDER: &str = ".builder";
 
@@ -151,33 +157,69 @@ pub(super) async fn install(
     has_room(software)?;
     let folder = directory(software, url);
     prepare(&folder, url, builder, ids)?;
+    // One that an agent before us began may be at the very part that this one will want.
+    end_all(&workshop.systemd)
+        .await
+        .map_err(BuildError::Leftover)
+        .map_err(failed)?;
+    let (place, run) = (software.to_owned(), workshop.run.clone());
+    blocking(move || shared::open(&place, &run, ids)).await?;
     let build = Build {
         workshop,
         rootfs: &rootfs,
         folder: &folder,
+        shared: &shared::folder(software),
         ids,
         unit: unit(url),
     };
     let built = build.run().await;
-    if built.is_err() && has_room(software).is_err() {
-        // What a failed attempt has built stays for the next one, but not where everybody else needs the disk.
-        let folder = folder.clone();
-        blocking(move || remove_all(&folder)).await?;
+    let (place, is_full) = (software.to_owned(), has_room(software).is_err());
+    if built.is_err() {
+        blocking(move || give_up(&place, &folder, ids, is_full)).await?;
+        return built.map_err(failed);
     }
-    built.map_err(failed)?;
     let now = (workshop.clock)();
-    blocking(move || complete(&folder, now)).await
+    blocking(move || {
+        shared::settle(&place, ids, Some(&folder))?;
+        complete(&folder, now)
+    })
+    .await
+}
+
+/// What a failed attempt has built stays for the next one, but not where everybody else needs the disk.
+fn give_up(
+    software: &Utf8Path,
+    folder: &Utf8Path,
+    ids: Ids,
+    is_full: bool,
+) -> Result<(), SoftwareError> {
+    if !is_full {
+        return shared::settle(software, ids, None);
+    }
+    remove_all(folder)?;
+    shared::prune(software, &[]).map(drop)
+}
+
+/// Ends all builds.
+async fn end_all(systemd: &Systemd) -> Result<(), SystemdError> {
+    for unit in systemd.list(&[UNITS]).await? {
+        systemd.stop(&unit.name).await?;
+    }
+    Ok(())
 }
 
 /// Returns the name of the unit that builds a release.
 pub(super) fn unit(url: &SoftwareUrl) -> String {
-    format!("slapsoftware-{}.service", name(url))
+    format!("slapsoftware-{}.service", ReleaseId::of(url))
 }
+
 /// One release being built.
 struct Build<'a> {
     workshop: &'a Workshop,
     rootfs: &'a Utf8Path,
     folder: &'a Utf8Path,
+    /// The folder of all shared parts.
+    shared: &'a Utf8Path,
     ids: Ids,
     unit: String,
 }
@@ -220,9 +262,14 @@ impl Build<'_> {
     }
 
     async fn step(&self, step: &'static str, command: Vec<String>) -> Result<(), BuildError> {
-        let proxy = self.workshop.proxy.as_deref();
-        let mut all =
-            confinement::building(self.rootfs, self.folder, self.ids, command, proxy, LONGEST);
+        let site = Site {
+            rootfs: self.rootfs,
+            folder: self.folder,
+            shared: self.shared,
+            ids: self.ids,
+            proxy: self.workshop.proxy.as_deref(),
+        };
+        let mut all = confinement::building(&site, command, LONGEST);
         all.push(property("Slice", CONFIGURATION_SLICE));
         all.push(property(
             "Description",
@@ -273,15 +320,16 @@ fn prepare(
         let written = disk::replace(path, text.as_bytes());
         written.map_err(|error| disk_error(path, std::io::Error::other(error)))
     };
-    write(&profile, &self::profile(url))?;
+    let shared = folder.parent().map(shared::folder).unwrap_or_default();
+    write(&profile, &self::profile(url, &shared))?;
     write(&folder.join(BUILDER), builder.as_str())
 }
 
-/// Returns the text of a release's `buildout.cfg`.
-fn profile(url: &SoftwareUrl) -> String {
+/// Returns the text of a release's `buildout.cfg`, as the peer writes it.
+fn profile(url: &SoftwareUrl, shared: &Utf8Path) -> String {
     // A `$` would be the beginning of a reference.
     let url = url.as_str().replace('$', "$$");
-    format!("[buildout]\nextends = {url}\n")
+    format!("[buildout]\nextends = {url}\nshared-part-list = {shared}\nbuild-time-part-list = \n\n")
 }
 
 /// Says that the release is complete, as the peer does: with the date.
@@ -302,12 +350,16 @@ mod tests {
 
     #[test]
     fn a_profile_extends_what_the_url_names() {
+        let profile = |url| profile(&SoftwareUrl::new(url), Utf8Path::new("/s/.shared"));
         assert_eq!(
-            profile(&SoftwareUrl::new("https://x/software.cfg")),
-            "[buildout]\nextends = https://x/software.cfg\n"
+            profile("https://x/software.cfg"),
+            "[buildout]\nextends = https://x/software.cfg\nshared-part-list = /s/.shared\nbuild-time-part-list = \n\n"
         );
-        let odd = profile(&SoftwareUrl::new("https://x/${buildout:x}.cfg"));
-        assert_eq!(odd, "[buildout]\nextends = https://x/$${buildout:x}.cfg\n");
+        let odd = profile("https://x/${buildout:x}.cfg");
+        assert!(
+            odd.contains("extends = https://x/$${buildout:x}.cfg\n"),
+            "{odd}"
+        );
     }
 
     #[test]

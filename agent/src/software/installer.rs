@@ -13,7 +13,7 @@ use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
 use crate::software::buildout::{self, Workshop};
-use crate::software::{Engine, Turns};
+use crate::software::{Engine, ReleaseId, Turns};
 use crate::workload::Fetcher;
 
 const FIRST_REST: Duration = Duration::from_secs(30);
@@ -141,7 +141,7 @@ impl Installer {
         let removing = matches!(work, Work::Removing);
         let result = if removing {
             let _turn = self.turns.images.acquire().await;
-            super::remove(&self.folder, &url).await
+            super::remove(&self.folder, &ReleaseId::of(&url)).await
         } else {
             let (turns, workshop) = (&self.turns, &self.workshop);
             super::install(&self.fetcher, workshop, turns, &self.folder, &url).await

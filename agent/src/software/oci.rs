@@ -13,8 +13,8 @@ use super::image::Image;
 use super::registry::{self, SCHEME};
 use super::store::Store;
 use super::{
-    COMPLETED, INSTANTIATE, Makes, Release, Runs, SoftwareError, blocking, directory, disk_error,
-    download, image, name, remove_all, sync, unpack,
+    COMPLETED, INSTANTIATE, Makes, Release, ReleaseId, Runs, SoftwareError, blocking, directory,
+    disk_error, download, image, remove_all, sync, unpack,
 };
 use crate::desired::SoftwareUrl;
 use crate::workload::Fetcher;
@@ -42,7 +42,7 @@ pub(super) async fn install(
     software: &Utf8Path,
     url: &SoftwareUrl,
 ) -> Result<(), SoftwareError> {
-    let building = software.join(format!(".new-{}", name(url)));
+    let building = software.join(format!(".new-{}", ReleaseId::of(url)));
     remove_all(&building)?;
     make_private(&building)?;
     let finished = directory(software, url);

@@ -222,7 +222,8 @@ fn an_installed_image_says_what_it_runs() {
 fn the_directory_is_the_md5_of_the_url_as_the_peer_has_it() {
     let url =
         SoftwareUrl::new("https://lab.nexedi.com/nexedi/slapos/raw/1.0/software/x/software.cfg");
-    assert_eq!(name(&url), "d326ed849dfa484a409cc6a7a6fa974e");
+    let id = ReleaseId::of(&url);
+    assert_eq!(id.as_str(), "d326ed849dfa484a409cc6a7a6fa974e");
 }
 
 #[test]

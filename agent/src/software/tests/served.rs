@@ -24,6 +24,7 @@ pub(super) async fn workshop() -> Workshop {
     Workshop {
         systemd: Systemd::new(ours),
         etc: "/etc".into(),
+        run: "/run/slapbox".into(),
         builder: None,
         proxy: None,
         clock: std::time::SystemTime::now,
@@ -101,8 +102,8 @@ async fn a_release_is_installed_from_each_kind_of_archive_and_removed() {
         assert!(is_installed(&folder, &url));
         let rootfs = read(&folder, &url).unwrap().rootfs;
         assert!(rootfs.join("bin/serve").exists());
-        remove(&folder, &url).await.unwrap();
-        remove(&folder, &url).await.unwrap();
+        remove(&folder, &ReleaseId::of(&url)).await.unwrap();
+        remove(&folder, &ReleaseId::of(&url)).await.unwrap();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
     }
 }

@@ -53,12 +53,12 @@ async fn a_file_of_several_releases_is_there_once_until_the_last_goes() {
         assert!(!directory(software, url).join("fresh").exists());
     }
 
-    remove(software, &one).await.unwrap();
+    remove(software, &ReleaseId::of(&one)).await.unwrap();
     assert_eq!(inode(software, &two, "lib/a"), (first, 2));
     install(software, &one, vec![base()]);
     assert_eq!(inode(software, &one, "lib/a"), (first, 3));
     for url in [&one, &two, &three] {
-        remove(software, url).await.unwrap();
+        remove(software, &ReleaseId::of(url)).await.unwrap();
     }
     assert_eq!(fs::read_dir(software).unwrap().count(), 0);
 }
