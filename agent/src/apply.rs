@@ -17,13 +17,14 @@ use crate::instances::container;
 use crate::instances::container::environment::environment;
 use crate::instances::container::prepare::{ContainerError, clear, prepare};
 use crate::instances::credentials::{self, Issuer};
-use crate::instances::profile::{Origin, profile};
+use crate::instances::profile::{Origin, Surroundings, profile};
 use crate::instances::programs::{self, Ending, ProgramsError};
 use crate::instances::retention;
 use crate::instances::units::UnitName;
 use crate::observe::{MAIN, ORDER, Programs, TIMESTAMP, programs_of, request_list};
 use crate::observed::ProgramName;
 use crate::partitions::directories::put_resource;
+use crate::partitions::homes::{self, HomeError, Homes};
 use crate::plan::Step;
 use crate::promises::Watches;
 use crate::software::{INSTANTIATE, Makes, Release, shared};
@@ -64,6 +65,10 @@ pub enum ApplyError {
     Farewell(#[source] FarewellError),
     #[error("failed to remove its files")]
     Wipe(#[source] io::Error),
+    #[error("its folders on other disks cannot be had")]
+    Folders(#[source] HomeError),
+    #[error("its folders on other disks cannot be emptied")]
+    Empty(#[source] HomeError),
 }
 
 /// A partition and all that acting on it needs.
@@ -74,6 +79,8 @@ pub struct Hands<'a> {
     pub instance: &'a Instance,
     pub release: Option<&'a Release>,
     pub origin: &'a Origin,
+    /// Where other disks are mounted.
+    pub homes: &'a [Utf8PathBuf],
     /// The text of `.slapos-resource`.
     pub resource: Option<&'a str>,
     pub watches: &'a Watches,
@@ -109,6 +116,7 @@ impl Hands<'_> {
             Step::Instantiate(order) => self.instantiate(order).await,
             Step::Stop(program) => self.stop_program(program).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
+            Step::TakeFolders => self.take_folders().await,
             Step::Certify => self.certify().await,
             Step::Retain => self.retain(),
             Step::TakeLeave => self.take_leave().await,
@@ -242,7 +250,10 @@ impl Hands<'_> {
             partition,
             self.instance,
             credentials.as_ref(),
-            &shared,
+            &Surroundings {
+                shared_parts: &shared,
+                storage_home: homes::storage_home(self.homes),
+            },
         );
         let readable = Ownership::readable_by(self.place.ids, 0o640);
         inside
@@ -305,6 +316,23 @@ impl Hands<'_> {
         all.push(property("Description", description));
         self.start(&self.program_unit(name), &all).await?;
         Ok(())
+    }
+
+    async fn take_folders(&self) -> Result<(), ApplyError> {
+        let (partition, ids) = (self.place.partition, self.place.ids);
+        let reference = self.instance.reference.clone();
+        let give = move |homes: Homes| homes.give(partition, ids, &reference);
+        self.in_homes(give).await?.map_err(ApplyError::Folders)
+    }
+
+    /// What is in folders may be much.
+    async fn in_homes<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(Homes) -> T + Send + 'static,
+    ) -> Result<T, ApplyError> {
+        let homes = self.homes.to_vec();
+        let acted = tokio::task::spawn_blocking(move || act(Homes::open(&homes))).await;
+        acted.map_err(|error| ApplyError::Inside(io::Error::other(error)))
     }
 
     async fn certify(&self) -> Result<(), ApplyError> {
@@ -442,6 +470,9 @@ impl Hands<'_> {
 
     async fn wipe(&self) -> Result<(), ApplyError> {
         self.keep_what_it_used().await?;
+        let partition = self.place.partition;
+        let emptied = self.in_homes(move |homes| homes.empty(partition)).await?;
+        emptied.map_err(ApplyError::Empty)?;
         let inside = self.inside()?;
         let resource = self.resource.map(str::to_owned);
         let wipe = move || {

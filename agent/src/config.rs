@@ -4,6 +4,7 @@
 mod document;
 mod mistake;
 mod slap_master;
+pub(crate) mod storage;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -13,6 +14,7 @@ use slap::join::JoinBlob;
 use crate::software::PublicKey;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
+pub use storage::Storage;
 
 /// UDP port of WireGuard where the document names none.
 pub const OVERLAY_PORT: u16 = 6326;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub builder: Option<String>,
     /// Who must have signed images of registries; nobody, if there is none.
     pub image_keys: Vec<PublicKey>,
+    /// What partitions may have of its disks.
+    pub storage: Storage,
 }
 
 /// What a box is.

@@ -49,7 +49,7 @@ impl Format {
         let mut failures: Vec<_> = of_partitions
             .map(|(partition, failure)| format!("{partition}: {failure}"))
             .collect();
-        failures.extend(made.network_failures);
+        failures.extend(made.node_failures);
         let outcome = Outcome {
             changed: made.changed,
             seconds: begin.elapsed().as_secs_f64(),

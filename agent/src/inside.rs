@@ -109,6 +109,23 @@ impl Inside {
         if_there(Self::open(path))
     }
 
+    /// Returns whether something is mounted here: the folder above is on another mount.
+    pub fn is_mount_point(&self) -> io::Result<bool> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_NO_XDEV);
+        match openat2(&self.root, "..", how) {
+            Ok(_) => Ok(false),
+            Err(Errno::EXDEV) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens a folder, so that one works in there only; nothing if there is none.
+    pub fn inner(&self, path: &str) -> io::Result<Option<Self>> {
+        if_there(self.open_folder(path).map(|root| Self { root }))
+    }
+
     /// Returns whose the directory is.
     pub fn ownership(&self) -> io::Result<Ownership> {
         ownership(&self.root)

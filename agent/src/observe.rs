@@ -19,6 +19,7 @@ use crate::instances::units::UnitName;
 use crate::memory::{Remembered, goal};
 use crate::observed::{Partition, ProgramName, Promises, Unit, UnitState};
 use crate::partitions::directories::RESOURCE;
+use crate::partitions::homes::{HomeError, Homes};
 use crate::partitions::users::Accounts;
 use crate::promises::Watches;
 use crate::software::{Makes, Release};
@@ -34,6 +35,8 @@ pub enum ObserveError {
     Programs(#[source] ProgramsError),
     #[error("failed to find what it publishes")]
     Connection(#[source] ConnectionError),
+    #[error("failed to look at its folders on other disks")]
+    Homes(#[source] HomeError),
 }
 
 /// The units of one partition.
@@ -82,6 +85,7 @@ pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
 pub struct Sight<'a> {
     pub paths: &'a Paths,
     pub accounts: &'a Accounts,
+    pub homes: Homes,
     pub units: BTreeMap<PartitionName, UnitsOf>,
     pub watches: Option<&'a Watches>,
     pub now: Instant,
@@ -108,12 +112,18 @@ impl Sight<'_> {
         };
         found.ready = true;
         found.empty = inside.holds_only(RESOURCE).map_err(ObserveError::Inside)?;
+        let homes = &self.homes;
         if instance.state == slap::RequestedState::Destroyed {
+            found.empty &= homes.are_empty(name).map_err(ObserveError::Homes)?;
             found.retention =
                 retention::observe(&inside, self.date).map_err(ObserveError::Inside)?;
             found.takes_leave = programs::takes_leave(&inside).map_err(ObserveError::Programs)?;
             return Ok(found);
         }
+        let housed = homes.are_of(name, &instance.reference);
+        found.housed = housed.map_err(ObserveError::Homes)?;
+        let folders = homes.folders(name).into_iter();
+        found.given = folders.map(|folder| folder.on_node.into()).collect();
         found.processed = note(&inside, TIMESTAMP);
         found.order = note(&inside, ORDER).map(Fingerprint::new);
         // Before anything is made of it: what makes it calls the master.
@@ -171,6 +181,8 @@ impl Sight<'_> {
             crashing: remembered.crashing(self.now),
             requested: Vec::new(),
             certified: true,
+            housed: true,
+            given: Vec::new(),
             retention: Retention::Over,
             takes_leave: false,
             connection: None,

@@ -57,6 +57,10 @@ pub struct Partition {
     pub requested: Vec<String>,
     /// Whether it has a certificate that will do, if its programs need one.
     pub certified: bool,
+    /// Whether the folders that it has on other disks are its own by now.
+    pub housed: bool,
+    /// What its programs are given beside its directory: they start anew when it is something else.
+    pub given: Vec<String>,
     /// What is to be kept of it when its end has come.
     pub retention: Retention,
     /// Whether something of it shall run before it is removed.

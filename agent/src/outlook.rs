@@ -5,11 +5,14 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
+use crate::config;
 use crate::desired::Desired;
+use crate::disk;
 use crate::instances::units::PATTERNS;
 use crate::memory::Memory;
 use crate::observe::{self, Sight};
 use crate::observed::{Observed, Software};
+use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::places::Places;
 use crate::plan::{Action, Step, plan};
@@ -25,7 +28,7 @@ pub async fn outlook(places: &Places) -> anyhow::Result<String> {
     let bus = zbus::Connection::system()
         .await
         .context("the system bus does not answer")?;
-    let observed = look(&Paths::default(), &Systemd::new(bus), &desired).await?;
+    let observed = look(&paths(places)?, &Systemd::new(bus), &desired).await?;
     let mut actions = plan(&desired, &observed);
     // What is watched is the daemon's affair, and not to be seen from here.
     actions.retain(|action| !matches!(action, Action::Partition(_, Step::Watch(_))));
@@ -33,6 +36,14 @@ pub async fn outlook(places: &Places) -> anyhow::Result<String> {
         return Ok("nothing is to be done\n".to_owned());
     }
     Ok(actions.iter().map(|action| format!("{action}\n")).collect())
+}
+
+/// Where things are, as the accepted document has it.
+fn paths(places: &Places) -> anyhow::Result<Paths> {
+    let text = disk::read_text(&places.configuration())?;
+    let text = text.context("this box has accepted no configuration yet")?;
+    let settings = config::parse_kept(&text).context("the accepted configuration is wrong")?;
+    Ok(Paths::of(&settings))
 }
 
 async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Result<Observed> {
@@ -51,6 +62,7 @@ async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Re
     let sight = Sight {
         paths,
         accounts: &accounts,
+        homes: Homes::open(&paths.homes),
         units,
         watches: None,
         now: Instant::now(),

@@ -14,9 +14,11 @@ use crate::workload::Paths;
 
 pub mod directories;
 pub mod document;
+pub mod homes;
 pub mod users;
 
 use directories::{Directory, DirectoryError};
+use homes::Homes;
 use users::{Accounts, UsersError};
 
 /// Why the partitions could not be made.
@@ -35,19 +37,21 @@ pub enum PartitionsError {
     Users(#[source] UsersError),
     #[error("failed to make the partitions' directories")]
     Directories(#[source] DirectoryError),
+    #[error("failed to remove a partition's folders on other disks")]
+    Homes(#[source] homes::HomeError),
     #[error("failed to write the partitions' directories to the disk")]
     Sync(#[source] std::io::Error),
     #[error("failed to make the partitions' network")]
     Network(#[source] network::Error),
 }
 
-/// The partitions as they are after a run.
+/// The partitions as they are after a run; what could not be made of one, or of the node, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     pub partitions: Vec<PartitionConfiguration>,
     pub changed: usize,
     pub failures: BTreeMap<PartitionName, String>,
-    pub network_failures: Vec<String>,
+    pub node_failures: Vec<String>,
 }
 
 /// Makes `count` partitions under `prefix`, and removes empty ones beyond.
@@ -56,6 +60,7 @@ pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, Pa
         return Err(PartitionsError::TooMany(count));
     }
     let left_over = left_over(paths, count)?;
+    let homes = Homes::open(&paths.homes);
     let (accounts, users_made) = users::make(paths, count)
         .await
         .map_err(PartitionsError::Users)?;
@@ -68,18 +73,20 @@ pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, Pa
         partitions,
         changed: users_made + left_over.len(),
         failures: BTreeMap::new(),
-        network_failures: Vec::new(),
+        node_failures: homes.failures().map(|error| in_one_line(error)).collect(),
     };
-    make_directories(paths, &accounts, &mut made)?;
+    make_directories(paths, &homes, &accounts, &mut made)?;
     for partition in left_over {
         directories::remove(paths, partition).map_err(PartitionsError::Directories)?;
+        homes.remove(partition).map_err(PartitionsError::Homes)?;
     }
     let outcome = network::reconcile(&networks)
         .await
         .map_err(PartitionsError::Network)?;
     made.changed += outcome.changed;
     let failures = outcome.failures.into_iter();
-    made.network_failures = failures.map(|failure| in_one_line(&failure)).collect();
+    made.node_failures
+        .extend(failures.map(|failure| in_one_line(&failure)));
     Ok(made)
 }
 
@@ -105,6 +112,7 @@ fn networks(accounts: &Accounts, count: u16, prefix: Ipv6Net) -> Vec<PartitionNe
 
 fn make_directories(
     paths: &Paths,
+    homes: &Homes,
     accounts: &Accounts,
     made: &mut Made,
 ) -> Result<(), PartitionsError> {
@@ -126,13 +134,16 @@ fn make_directories(
             ids,
             resource: configuration.resource_file(),
         };
-        match directories::make_one(paths, &directory) {
+        let mut take = |made_one: Result<usize, String>| match made_one {
             Ok(count) => changed += count,
-            Err(error) => {
-                let message = in_one_line(&error);
-                made.failures.insert(partition, message);
-            }
-        }
+            Err(message) => drop(made.failures.insert(partition, message)),
+        };
+        take(directories::make_one(paths, &directory).map_err(|error| in_one_line(&error)));
+        take(
+            homes
+                .make(partition, ids)
+                .map_err(|error| in_one_line(&error)),
+        );
     }
     if changed > 0 {
         sync(paths).map_err(PartitionsError::Sync)?;

@@ -32,6 +32,8 @@ pub enum Step {
     Forget,
     /// Make the slice that accounts for the partition.
     MakeSlice,
+    /// Have the folders on other disks be this instance's.
+    TakeFolders,
     /// Fetch the certificate by which it is known to its master.
     Certify,
     /// Let the release configure the partition for an order.
@@ -143,16 +145,19 @@ pub fn plan_partition(
 fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Step> {
     let slice = (!found.slice).then_some(Step::MakeSlice);
     let order = instance.order(partition);
+    let folders = (!found.housed).then_some(Step::TakeFolders);
     let certify = (!found.certified).then_some(Step::Certify);
+    let equip = folders.into_iter().chain(certify);
     let unwatch = found.watched.as_ref().map(|_| Step::Unwatch);
     if found.order.as_ref() != Some(&order) {
         let forget = found.processed.as_ref().map(|_| Step::Forget);
         let instantiate = Step::Instantiate(order);
         let first = unwatch.into_iter().chain(forget).chain(slice);
-        return first.chain(certify).chain([instantiate]).collect();
+        return first.chain(equip).chain([instantiate]).collect();
     }
-    if certify.is_some() {
-        return certify.into_iter().collect();
+    let equip: Vec<_> = equip.collect();
+    if !equip.is_empty() {
+        return equip;
     }
     let wanted = wanted_units(partition, instance, found);
     let (stops, starts) = unit_steps(&wanted, &found.units);
@@ -183,8 +188,9 @@ pub fn wanted_units(
 ) -> BTreeMap<ProgramName, Fingerprint> {
     let configuration = instance.configuration(partition);
     let unit = |content: &Fingerprint| {
-        let both = format!("{}{}", content.as_str(), configuration.as_str());
-        Fingerprint::of(both.as_bytes())
+        let given = found.given.join("\0");
+        let all = format!("{}{}{given}", content.as_str(), configuration.as_str());
+        Fingerprint::of(all.as_bytes())
     };
     let programs = found.programs.iter();
     programs
@@ -259,6 +265,7 @@ impl fmt::Display for Step {
         match self {
             Self::Forget => f.write_str("forget the last order"),
             Self::MakeSlice => f.write_str("make its slice"),
+            Self::TakeFolders => f.write_str("take its folders on other disks"),
             Self::Certify => f.write_str("fetch its certificate"),
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
             Self::Stop(program) => write!(f, "stop {program}"),

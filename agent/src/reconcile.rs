@@ -220,7 +220,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
                 };
                 let count = made.configuration.partitions.len() - made.failures.len();
                 let whole = made
-                    .network_failures
+                    .node_failures
                     .iter()
                     .map(|message| failure(None, message));
                 let failures = whole.chain(made.failures.iter().map(named)).collect();

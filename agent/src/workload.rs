@@ -15,6 +15,7 @@ use slap::{ComputerConfiguration, ComputerId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::config::Settings;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
@@ -45,9 +46,19 @@ pub struct Paths {
     pub run: Utf8PathBuf,
     /// `/var/lib/slapbox/usage`: what partitions used.
     pub usage: Utf8PathBuf,
+    /// Where other disks are mounted on which partitions have folders.
+    pub homes: Vec<Utf8PathBuf>,
 }
 
 impl Paths {
+    /// Returns where things are on a box with this document.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            homes: settings.storage.homes.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Returns the directory of a partition.
     pub fn partition(&self, partition: PartitionName) -> Utf8PathBuf {
         self.instances.join(partition.to_string())
@@ -62,6 +73,7 @@ impl Default for Paths {
             etc: "/etc".into(),
             run: "/run/slapbox".into(),
             usage: "/var/lib/slapbox/usage".into(),
+            homes: Vec::new(),
         }
     }
 }
@@ -154,8 +166,8 @@ pub struct PartitionsMade {
     prefix: Ipv6Net,
     /// What could not be made or repaired, in words; the rest was.
     pub failures: BTreeMap<PartitionName, String>,
-    /// The same for addresses, routes and taps.
-    pub network_failures: Vec<String>,
+    /// The same for addresses, routes and taps, and for disks.
+    pub node_failures: Vec<String>,
     /// How many users, directories, files, addresses and taps were made, repaired or removed.
     pub changed: usize,
     /// How long it took.
@@ -269,7 +281,7 @@ impl Workload {
             paths: self.paths.clone(),
             prefix,
             failures: made.failures,
-            network_failures: made.network_failures,
+            node_failures: made.node_failures,
             changed: made.changed,
             seconds: begin.elapsed().as_secs_f64(),
         })

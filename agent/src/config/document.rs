@@ -12,7 +12,9 @@ use crate::desired::SoftwareUrl;
 use crate::software::{Engine, PublicKey};
 
 use super::mistake::Mistake;
-use super::{LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master};
+use super::{
+    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master, storage,
+};
 
 const MOST_PARTITIONS: i64 = 4000;
 
@@ -27,6 +29,7 @@ pub(super) struct Document {
     builder: Option<Spanned<String>>,
     image_keys: Option<Vec<Spanned<String>>>,
     overlay: Option<OverlayTable>,
+    storage: Option<storage::Table>,
     master: Option<Spanned<MasterTable>>,
     slap: Option<Spanned<slap_master::Table>>,
 }
@@ -89,6 +92,7 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             .iter()
             .map(|key| image_key_of(text, key))
             .collect::<Result<_, _>>()?,
+        storage: storage::check(text, document.storage)?,
     })
 }
 

@@ -41,7 +41,8 @@ fn a_join_line_is_all_that_a_node_needs() {
 fn everything_that_can_be_said_is_understood() {
     let text = node(
         "role = \"node\"\nname = \"edge-1\"\npartitions = 20\nproxy = \"http://[2001:db8::1]:3128\"\n\
-         [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n",
+         [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n\
+         [storage]\nhomes = [\"/mnt/disk1\"]\ndevices = [\"/dev/disk/by-id/ata-X\"]\n",
     );
     let settings = parse(&text).unwrap();
     assert_eq!(settings.name.as_deref(), Some("edge-1"));
@@ -55,6 +56,8 @@ fn everything_that_can_be_said_is_understood() {
             endpoint
         }
     );
+    assert_eq!(settings.storage.homes, ["/mnt/disk1"]);
+    assert_eq!(settings.storage.devices, ["/dev/disk/by-id/ata-X"]);
 }
 
 #[test]
@@ -96,6 +99,14 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         node("[overlay]\nport = 0\n"),
         node("[overlay]\nendpoint = \"203.0.113.7\"\n"),
         node("[overlay]\nprot = 7\n"),
+        node("[storage]\nhomes = \"/mnt/disk1\"\n"),
+        node("[storage]\nhomes = [\"mnt/disk1\"]\n"),
+        node("[storage]\nhomes = [\"/\"]\n"),
+        node("[storage]\nhomes = [\"/mnt/../srv\"]\n"),
+        node("[storage]\nhomes = [\"/mnt/disk1/\"]\n"),
+        node("[storage]\nhomes = [\"/mnt/disk1\", \"/mnt/disk1\"]\n"),
+        node("[storage]\ndevices = [\"/mnt/disk1\"]\n"),
+        node("[storage]\ndisks = []\n"),
         node("[master]\nurls = [\"https://203.0.113.7\"]\n"),
         node("name = \"a\"\nname = \"b\"\n"),
         "join = slapbox1.abc\n".into(),

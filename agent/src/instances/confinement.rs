@@ -10,6 +10,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::desired::{Fingerprint, PartitionName};
+use crate::partitions::homes::Folder;
 use crate::partitions::users::{Ids, SOFTWARE_USER};
 use crate::software::{Makes, Release, shared};
 use crate::systemd::{Property, Value, property};
@@ -22,6 +23,8 @@ pub struct Place {
     pub directory: Utf8PathBuf,
     pub ipv6: Option<Ipv6Addr>,
     pub ipv4: Option<Ipv4Addr>,
+    /// Its folders on other disks.
+    pub folders: Vec<Folder>,
 }
 
 /// How a program is run.
@@ -48,6 +51,9 @@ pub struct Program {
     /// What else it is told.
     pub environment: BTreeMap<&'static str, String>,
 }
+
+/// Where something of the node is, where a program sees it, and whether it can do without.
+type Bind = (String, String, bool);
 
 /// What configures partitions runs here, and yields to what serves.
 pub const CONFIGURATION_SLICE: &str = "slapconfiguration.slice";
@@ -117,7 +123,12 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
         }
         Makes::Nothing | Makes::Script => Vec::new(),
     };
-    all.extend(view(&release.rootfs, &[&place.directory], sees));
+    let mut own = vec![same(place.directory.as_str(), false)];
+    own.extend(place.folders.iter().map(|Folder { on_node, seen }| {
+        // A disk that went away meanwhile is noticed by the next pass.
+        (on_node.to_string(), seen.to_string(), true)
+    }));
+    all.extend(view(&release.rootfs, own, sees));
     all.extend(privileges());
     all
 }
@@ -170,7 +181,8 @@ pub fn building(site: &Site<'_>, command: Vec<String>, within: Duration) -> Vec<
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
     ];
     all.extend(running(Run::Once(within)));
-    all.extend(view(rootfs, &[folder, shared], Vec::new()));
+    let own = [folder, shared].map(|path| same(path.as_str(), false));
+    all.extend(view(rootfs, own.into(), Vec::new()));
     all.extend(privileges());
     all
 }
@@ -226,22 +238,23 @@ pub(super) fn restarting(when: &'static str) -> Vec<Property> {
 }
 
 /// A path that the program sees where it is, or does without.
-fn same(path: &str, optional: bool) -> (String, String, bool) {
+fn same(path: &str, optional: bool) -> Bind {
     (path.to_owned(), path.to_owned(), optional)
 }
 
 /// What the program sees of the node: a root, folders that are its own, and others that it only reads.
-fn view(rootfs: &Utf8Path, own: &[&Utf8Path], sees: Vec<(String, String, bool)>) -> Vec<Property> {
+fn view(rootfs: &Utf8Path, own: Vec<Bind>, sees: Vec<Bind>) -> Vec<Property> {
     let mut readable = vec![same("/etc/resolv.conf", true), same("/etc/hosts", true)];
     readable.extend(sees);
-    let writable = own.iter().map(|path| same(path.as_str(), false)).collect();
-    let own = own.iter().map(ToString::to_string).collect::<Vec<_>>();
+    // One that may be missing would be missed here.
+    let writable = own.iter().filter(|(.., optional)| !optional);
+    let writable: Vec<_> = writable.map(|(_, seen, _)| seen.clone()).collect();
     vec![
         property("RootDirectory", rootfs.as_str()),
         property("MountAPIVFS", true),
-        property("BindPaths", Value::Binds(writable)),
+        property("BindPaths", Value::Binds(own)),
         property("BindReadOnlyPaths", Value::Binds(readable)),
-        property("ReadWritePaths", own),
+        property("ReadWritePaths", writable),
         property("ProtectSystem", "strict"),
         property("ProtectHome", "read-only"),
         property("PrivateTmp", true),

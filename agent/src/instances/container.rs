@@ -52,6 +52,8 @@ const RUNTIME: &str = "/usr/bin/crun";
 const AGENT: &str = "/usr/bin/slapbox-agent";
 /// The directory of the volumes, in a partition.
 const VOLUMES: &str = "volumes";
+/// Where its folders on other disks are brought, in a bundle.
+const FOLDERS: &str = "folders";
 /// What its programs wrote outside of volumes, in a partition.
 const LAYER: &str = ".slapgrid/layer";
 /// How many users an image has in a partition.
@@ -89,6 +91,11 @@ impl Mapping {
         }
     }
 
+    /// Returns whether a user of the node is one of the image's.
+    pub fn has(self, uid: u32) -> bool {
+        uid == self.root.uid || (1..USERS).contains(&uid.wrapping_sub(self.others))
+    }
+
     /// Returns the ranges, image's first, then node's, then how many: of users, of groups.
     fn ranges(self) -> [[(u32, u32, u32); 2]; 2] {
         let rest = (1, self.others + 1, USERS - 1);
@@ -122,6 +129,8 @@ pub struct Entry {
     directory: Utf8PathBuf,
     /// The volumes' names.
     volumes: Vec<String>,
+    /// Its folders on other disks, in their order.
+    folders: Vec<Utf8PathBuf>,
     /// How mount(8) maps their owners.
     mapping: String,
     /// The address of a network of its own, if it has one.

@@ -16,6 +16,15 @@ pub struct Origin {
     pub computer: ComputerId,
 }
 
+/// What of the node is told to those who ask for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Where releases share what they are built of.
+    pub shared_parts: &'a Utf8Path,
+    /// Where partitions find their folders on other disks, if they have some.
+    pub storage_home: Option<&'static str>,
+}
+
 /// Returns the text for a partition.
 pub fn profile(
     template: &str,
@@ -23,7 +32,7 @@ pub fn profile(
     partition: PartitionName,
     instance: &Instance,
     credentials: Option<&(Utf8PathBuf, Utf8PathBuf)>,
-    shared: &Utf8Path,
+    surroundings: &Surroundings<'_>,
 ) -> String {
     let path = |path: Option<&Utf8PathBuf>| path.map(ToString::to_string).unwrap_or_default();
     let first = [
@@ -36,7 +45,10 @@ pub fn profile(
     ];
     let more = [
         // A list, as the peer writes them: from the next line on.
-        ("shared-part-list", format!("\n  {shared}")),
+        (
+            "shared-part-list",
+            format!("\n  {}", surroundings.shared_parts),
+        ),
         ("build-time-part-list", String::new()),
         ("requested-state", instance.state.as_str().to_owned()),
     ];
@@ -46,7 +58,12 @@ pub fn profile(
     // As recipes of long ago spell it.
     let old = first.map(|(name, value)| (name.replace('-', "_"), value));
     section(&mut text, "slap_connection", &old);
-    section(&mut text, "storage-configuration", &[("storage-home", "")]);
+    let home = surroundings.storage_home.unwrap_or_default();
+    section(
+        &mut text,
+        "storage-configuration",
+        &[("storage-home", home)],
+    );
     section(
         &mut text,
         "network-information",
@@ -99,8 +116,11 @@ mod tests {
         let template = "[buildout]\nparts = site\n\n\n";
         let partition = PartitionName::new(3);
         let credentials = ("/a/master.crt".into(), "/a/master.key".into());
-        let shared = Utf8Path::new("/s/.shared");
-        insta::assert_snapshot!(profile(template, &origin, partition, &instance, Some(&credentials), shared), @r"
+        let surroundings = Surroundings {
+            shared_parts: Utf8Path::new("/s/.shared"),
+            storage_home: Some("/srv/storage"),
+        };
+        insta::assert_snapshot!(profile(template, &origin, partition, &instance, Some(&credentials), &surroundings), @r"
         [buildout]
         parts = site
 
@@ -129,7 +149,7 @@ mod tests {
         cert_file = /a/master.crt
 
         [storage-configuration]
-        storage-home =
+        storage-home = /srv/storage
 
         [network-information]
         global-ipv4-network =

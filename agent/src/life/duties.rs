@@ -53,7 +53,7 @@ pub(super) async fn run(
     let workload = workload(life, &master, &settings, systemd.clone(), reference.clone());
     let accounting = Accounting {
         systemd: systemd.clone(),
-        paths: Paths::default(),
+        paths: Paths::of(&settings),
         places,
         board,
         world: life.world,
@@ -121,7 +121,7 @@ fn workload(
     systemd: Systemd,
     computer: ComputerId,
 ) -> Workload {
-    let paths = Paths::default();
+    let paths = Paths::of(settings);
     let workshop = Workshop {
         systemd,
         etc: paths.etc.clone(),

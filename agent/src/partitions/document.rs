@@ -9,6 +9,7 @@ use slap::configuration::{
 use slap::{ComputerConfiguration, ComputerId, PartitionId};
 use slapbox_overlay::partitions::PartitionNetwork;
 
+use super::homes;
 use super::users::{SHELL, SOFTWARE_USER};
 use crate::desired::PartitionName;
 use crate::workload::Paths;
@@ -28,6 +29,7 @@ pub fn computer(
         instance_root: paths.instances.to_string(),
         software_root: paths.software.to_string(),
         software_user: SOFTWARE_USER.to_owned(),
+        storage_home: homes::storage_home(&paths.homes).map(str::to_owned),
         os_type: r#"["Linux", "debian", "13", "Slapbox"]"#.to_owned(),
         version: concat!("slapbox ", env!("CARGO_PKG_VERSION")).to_owned(),
         interface: None,
@@ -44,6 +46,7 @@ pub fn partition(
     let name = PartitionName::new(network.index);
     PartitionConfiguration {
         capabilities: Vec::new(),
+        external_storage: homes::seen(name, paths.homes.len()),
         reference: PartitionId::indexed(network.index),
         path: paths.partition(name).to_string(),
         user: PartitionUser {

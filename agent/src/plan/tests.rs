@@ -93,6 +93,8 @@ impl World {
             watched: None,
             crashing: None,
             certified: false,
+            housed: false,
+            given: Vec::new(),
             retention: Retention::Over,
             takes_leave: false,
             requested: Vec::new(),
@@ -157,6 +159,9 @@ impl World {
             |found| found.empty = false,
             |found| found.takes_leave = true,
             |found| found.certified = false,
+            // A disk was mounted, or went away.
+            |found| found.housed = false,
+            |found| found.given.push("/mnt/disk1/slappart7".into()),
             |found| found.processed = Some("garbage".into()),
         ]
     }
@@ -208,8 +213,9 @@ fn carry_out(step: &Step, found: &mut Partition) {
         Step::Forget => found.processed = None,
         Step::MakeSlice => found.slice = true,
         Step::Certify => found.certified = true,
+        Step::TakeFolders => found.housed = true,
         Step::Instantiate(order) => {
-            assert!(found.certified && found.slice && found.processed.is_none());
+            assert!(found.certified && found.housed && found.slice && found.processed.is_none());
             found.order = Some(order.clone());
             found.empty = false;
             let programs = ["web", "task"];

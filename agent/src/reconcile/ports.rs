@@ -45,7 +45,7 @@ pub struct Made {
     /// Which partitions are not whole, and why.
     pub failures: BTreeMap<PartitionName, String>,
     /// What else could not be made, in words.
-    pub network_failures: Vec<String>,
+    pub node_failures: Vec<String>,
     /// How many things were not as they should be.
     pub changed: usize,
     /// How long it took.
@@ -131,7 +131,7 @@ impl Node for Workload {
         Ok(Made {
             configuration: made.configuration(reference.clone()),
             failures: made.failures,
-            network_failures: made.network_failures,
+            node_failures: made.node_failures,
             changed: made.changed,
             seconds: made.seconds,
         })

@@ -13,6 +13,7 @@ use crate::clock::image_time;
 use crate::desired::{Desired, Instance, PartitionName};
 use crate::inside::Inside;
 use crate::instances::confinement::Place;
+use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::reconcile::last_desired;
 use crate::software;
@@ -172,6 +173,7 @@ impl Accounting<'_> {
             directory: self.paths.partition(partition),
             ipv6,
             ipv4,
+            folders: Homes::open(&self.paths.homes).folders(partition),
         }))
     }
 

@@ -16,6 +16,7 @@ use crate::instances::units::PATTERNS;
 use crate::memory::goal;
 use crate::observe::{self, Sight};
 use crate::observed::{Observed, Software};
+use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::plan::{ReleaseStep, plan_partition, plan_releases};
 use crate::software::{self, Release, installer::Installer};
@@ -111,6 +112,7 @@ impl Pass<'_> {
         let sight = Sight {
             paths: self.paths,
             accounts: &accounts,
+            homes: Homes::open(&self.paths.homes),
             units: observe::units(&listed),
             watches: Some(&self.crew.watches),
             now: Instant::now(),

@@ -23,6 +23,7 @@ use crate::instances::units::UnitName;
 use crate::memory::{Goal, Memory, goal};
 use crate::observe::{self, Sight};
 use crate::observed::Software;
+use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::plan::{Step, plan_partition};
 use crate::promises::Watches;
@@ -198,6 +199,7 @@ impl Crew {
         let sight = Sight {
             paths: &self.paths,
             accounts: &accounts,
+            homes: Homes::open(&self.paths.homes),
             units: observe::units(&listed),
             watches: Some(&self.watches),
             now: Instant::now(),
@@ -225,6 +227,7 @@ impl Crew {
             directory: self.paths.partition(order.partition),
             ipv6,
             ipv4,
+            folders: Homes::open(&self.paths.homes).folders(order.partition),
         };
         let resource = self.memory().resources.get(&order.partition).cloned();
         let hands = Hands {
@@ -233,6 +236,7 @@ impl Crew {
             instance: &order.instance,
             release: order.release.as_deref(),
             origin: &self.origin,
+            homes: &self.paths.homes,
             resource: resource.as_deref(),
             watches: &self.watches,
             issuer: self.issuer.as_ref(),

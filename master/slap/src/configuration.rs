@@ -21,6 +21,8 @@ pub struct ComputerConfiguration {
     pub software_root: String,
     /// Who owns software.
     pub software_user: String,
+    /// Where partitions find the folders that they have on other disks, if there are any.
+    pub storage_home: Option<String>,
     /// JSON text: `["<platform>", "<id>", "<version>", "<name>"]`.
     pub os_type: String,
     /// The version of what makes the partitions.
@@ -46,6 +48,8 @@ pub struct PartitionConfiguration {
     pub ipv6_range: Option<Ipv6Range>,
     /// Its tap, for a virtual machine's network.
     pub tap: Tap,
+    /// Its folders on other disks: `<storage home>/data0/slappart0`.
+    pub external_storage: Vec<String>,
     /// What it has that others have not: only requests for one of these get it.
     pub capabilities: Vec<String>,
 }

@@ -350,6 +350,7 @@ pub(crate) fn enrolled(reply: Result<EnrolReply, CallError>) -> (String, String)
 pub(crate) fn configuration(id: &ComputerId, count: u16) -> ComputerConfiguration {
     let partition = |index| PartitionConfiguration {
         capabilities: Vec::new(),
+        external_storage: Vec::new(),
         reference: PartitionId::indexed(index),
         path: format!("/srv/slapgrid/slappart{index}"),
         user: PartitionUser {
@@ -380,6 +381,7 @@ pub(crate) fn configuration(id: &ComputerId, count: u16) -> ComputerConfiguratio
         instance_root: "/srv/slapgrid".into(),
         software_root: "/srv/slapgrid/software".into(),
         software_user: "root".into(),
+        storage_home: None,
         os_type: "[]".into(),
         version: "1".into(),
         interface: None,

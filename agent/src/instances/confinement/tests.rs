@@ -13,6 +13,10 @@ fn place() -> Place {
         directory: "/srv/slapgrid/slappart7".into(),
         ipv6: Some("fd12:3456:789a:1::9".parse().unwrap()),
         ipv4: Some("10.0.0.9".parse().unwrap()),
+        folders: vec![Folder {
+            on_node: "/mnt/disk1/slappart7".into(),
+            seen: "/srv/storage/data0/slappart7".into(),
+        }],
     }
 }
 

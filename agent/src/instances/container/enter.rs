@@ -13,7 +13,7 @@ use nix::mount::{MsFlags, mount};
 use slapbox_overlay::apart;
 
 use super::specification::{ROOT, TOLD};
-use super::{Entry, LAYER, PID_FILE, RUNTIME, RUNTIME_STATE, VOLUMES};
+use super::{Entry, FOLDERS, LAYER, PID_FILE, RUNTIME, RUNTIME_STATE, VOLUMES};
 use crate::inside::Inside;
 
 /// What `prepare` leaves for us, in a bundle.
@@ -85,17 +85,21 @@ fn put_together(bundle: &Utf8Path, entry: &Entry) -> anyhow::Result<()> {
             bundle.join(VOLUMES).join(name),
         );
         fs::create_dir_all(&place).with_context(|| format!("failed to make `{place}`"))?;
-        let from = path_of(&volume);
-        let bound = mount(
-            Some(from.as_str()),
-            place.as_std_path(),
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        );
+        let bound = bind(&path_of(&volume), &place);
         bound.with_context(|| format!("failed to bring the volume `{name}`"))?;
     }
+    for (number, folder) in entry.folders.iter().enumerate() {
+        let place = bundle.join(FOLDERS).join(number.to_string());
+        fs::create_dir_all(&place).with_context(|| format!("failed to make `{place}`"))?;
+        let bound = bind(folder.as_str(), &place);
+        bound.with_context(|| format!("failed to bring the folder `{folder}`"))?;
+    }
     Ok(())
+}
+
+fn bind(from: &str, to: &Utf8Path) -> nix::Result<()> {
+    let (to, none) = (to.as_std_path(), None::<&str>);
+    mount(Some(from), to, none, MsFlags::MS_BIND, none)
 }
 
 /// Names what a descriptor is of: a path of the partition's might lead elsewhere by the time that it is used.

@@ -110,6 +110,7 @@ pub fn prepare(
         rootfs: release.rootfs.clone(),
         directory: place.directory.clone(),
         volumes: runs.volumes.iter().map(Volume::name).collect(),
+        folders: place.folders.iter().map(|it| it.on_node.clone()).collect(),
         mapping: mapping.of_mount(),
         network,
     };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::environment::is_variable;
 use super::user::Identity;
-use super::{Mapping, VOLUMES};
+use super::{FOLDERS, Mapping, VOLUMES};
 use crate::instances::confinement::{PATH, Place};
 use crate::software::Runs;
 
@@ -161,6 +161,13 @@ impl Container<'_> {
         all.extend(of_image.map(|volume| {
             let options = ["nosuid", "nodev", "bind", "rw"];
             bind(&volumes.join(volume.name()), volume.as_str(), &options)
+        }));
+        let folders = self.bundle.join(FOLDERS);
+        let on_other_disks = self.place.folders.iter().enumerate();
+        all.extend(on_other_disks.map(|(number, folder)| {
+            let options = ["nosuid", "nodev", "bind", "rw"];
+            let from = folders.join(number.to_string());
+            bind(&from, folder.seen.as_str(), &options)
         }));
         all
     }

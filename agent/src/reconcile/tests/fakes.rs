@@ -63,7 +63,7 @@ impl Node for FakeNode {
         Ok(Made {
             configuration: configuration(reference, prefix),
             failures: BTreeMap::new(),
-            network_failures: Vec::new(),
+            node_failures: Vec::new(),
             changed: 3,
             seconds: 0.5,
         })
@@ -175,6 +175,7 @@ pub(super) fn configuration(reference: &ComputerId, prefix: Ipv6Net) -> Computer
         instance_root: "/srv/slapgrid".into(),
         software_root: "/srv/slapgrid/software".into(),
         software_user: "slapsoft".into(),
+        storage_home: None,
         os_type: "[]".into(),
         version: "test".into(),
         interface: None,

@@ -25,7 +25,12 @@ impl ComputerConfiguration {
         Value::Dict(entries([
             ("address", optional(self.address)),
             ("instance_root", Value::from(self.instance_root.as_str())),
-            ("instance_storage_home", Value::None),
+            (
+                "instance_storage_home",
+                self.storage_home
+                    .as_deref()
+                    .map_or(Value::None, Value::from),
+            ),
             ("interface", interface),
             ("ipv6_interface", Value::None),
             ("netmask", optional(self.netmask)),
@@ -57,6 +62,7 @@ impl ComputerConfiguration {
         let partitions = fields.items("partition_list")?;
         let address = parsed_or_empty(&mut fields, "address")?;
         let netmask = fields.netmask("netmask", address)?;
+        let storage_home = fields.text("instance_storage_home")?;
         let mut text = |key: &str| Ok(fields.text(key)?.unwrap_or_default());
         Ok(Self {
             instance_root: text("instance_root")?,
@@ -68,6 +74,7 @@ impl ComputerConfiguration {
             address,
             netmask,
             interface,
+            storage_home: storage_home.filter(|home| !home.is_empty()),
             partitions: partitions
                 .into_iter()
                 .map(PartitionConfiguration::from_value)
@@ -96,9 +103,11 @@ impl PartitionConfiguration {
                 ("netmask", Value::from(address.netmask.to_string())),
             ]))
         });
+        let storage = self.external_storage.iter();
+        let storage = storage.map(|path| Value::from(path.as_str()));
         let mut all = entries([
             ("address_list", Value::List(addresses.collect())),
-            ("external_storage_list", Value::List(Vec::new())),
+            ("external_storage_list", Value::List(storage.collect())),
             (
                 "ipv6_range",
                 self.ipv6_range
@@ -137,6 +146,7 @@ impl PartitionConfiguration {
         let reference = fields.parsed("reference")?;
         let addresses = fields.items("address_list")?;
         let capabilities = fields.items("capability_list")?;
+        let storage = fields.items("external_storage_list")?;
         let user = fields.take("user").unwrap_or(Value::Dict(BTreeMap::new()));
         let range = fields.take("ipv6_range");
         let tap = fields.take("tap");
@@ -151,6 +161,7 @@ impl PartitionConfiguration {
                 .collect::<Result<_, _>>()?,
             ipv6_range: range.map_or(Ok(None), Ipv6Range::from_value)?,
             tap: tap.map_or(Ok(Tap::default()), Tap::from_value)?,
+            external_storage: storage.iter().filter_map(Value::scalar_text).collect(),
         })
     }
 }

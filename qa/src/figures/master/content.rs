@@ -54,6 +54,7 @@ pub(super) fn announcement(computer: &ComputerId, partitions: u16) -> Vec<u8> {
         instance_root: "/srv/slapgrid".into(),
         software_root: "/opt/slapgrid".into(),
         software_user: "slapsoft".into(),
+        storage_home: None,
         os_type: "[]".into(),
         version: "1".into(),
         interface: None,
@@ -67,6 +68,7 @@ fn partition(index: u16) -> PartitionConfiguration {
     let [high, low] = (index + 2).to_be_bytes();
     PartitionConfiguration {
         capabilities: Vec::new(),
+        external_storage: Vec::new(),
         reference: PartitionId::indexed(index),
         path: format!("/srv/slapgrid/slappart{index}"),
         user: PartitionUser {
