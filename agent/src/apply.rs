@@ -8,6 +8,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use slapbox_promises::words::Settings;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
+use crate::devices::{DeviceError, Devices};
 use crate::inside::{Inside, Ownership};
 use crate::instances::confinement::{
     CONFIGURATION_SLICE, CONNECTION, PARAMETERS, Place, Program, Run, description, properties,
@@ -23,14 +24,15 @@ use crate::instances::retention;
 use crate::instances::units::UnitName;
 use crate::observe::{MAIN, ORDER, Programs, TIMESTAMP, programs_of, request_list};
 use crate::observed::ProgramName;
-use crate::partitions::directories::put_resource;
-use crate::partitions::homes::{self, HomeError, Homes};
+use crate::partitions::homes::{self, HomeError};
 use crate::plan::Step;
 use crate::promises::Watches;
 use crate::software::{INSTANTIATE, Makes, Release, shared};
 use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
 use crate::usage::{self, Farewell, FarewellError, Outbox};
 use crate::workload::Clock;
+
+mod belongings;
 
 /// A step failed.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,8 @@ pub enum ApplyError {
     Farewell(#[source] FarewellError),
     #[error("failed to remove its files")]
     Wipe(#[source] io::Error),
+    #[error(transparent)]
+    Devices(DeviceError),
     #[error("its folders on other disks cannot be had")]
     Folders(#[source] HomeError),
     #[error("its folders on other disks cannot be emptied")]
@@ -81,6 +85,7 @@ pub struct Hands<'a> {
     pub origin: &'a Origin,
     /// Where other disks are mounted.
     pub homes: &'a [Utf8PathBuf],
+    pub devices: &'a Devices,
     /// The text of `.slapos-resource`.
     pub resource: Option<&'a str>,
     pub watches: &'a Watches,
@@ -117,6 +122,7 @@ impl Hands<'_> {
             Step::Stop(program) => self.stop_program(program).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
             Step::TakeFolders => self.take_folders().await,
+            Step::TakeDevices => self.take_devices(),
             Step::Certify => self.certify().await,
             Step::Retain => self.retain(),
             Step::TakeLeave => self.take_leave().await,
@@ -164,6 +170,7 @@ impl Hands<'_> {
             Makes::Nothing => {
                 // Of a former release; it would run as somebody who sees more than a container does.
                 programs::clear(&inside).map_err(ApplyError::Programs)?;
+                self.write_wishes(&inside)?;
                 let told = environment(&self.instance.parameters).map(drop);
                 told.map_err(|error| ApplyError::Container(ContainerError::Environment(error)))?;
             }
@@ -318,23 +325,6 @@ impl Hands<'_> {
         Ok(())
     }
 
-    async fn take_folders(&self) -> Result<(), ApplyError> {
-        let (partition, ids) = (self.place.partition, self.place.ids);
-        let reference = self.instance.reference.clone();
-        let give = move |homes: Homes| homes.give(partition, ids, &reference);
-        self.in_homes(give).await?.map_err(ApplyError::Folders)
-    }
-
-    /// What is in folders may be much.
-    async fn in_homes<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(Homes) -> T + Send + 'static,
-    ) -> Result<T, ApplyError> {
-        let homes = self.homes.to_vec();
-        let acted = tokio::task::spawn_blocking(move || act(Homes::open(&homes))).await;
-        acted.map_err(|error| ApplyError::Inside(io::Error::other(error)))
-    }
-
     async fn certify(&self) -> Result<(), ApplyError> {
         let Some(issuer) = self.issuer else {
             return Ok(());
@@ -466,26 +456,6 @@ impl Hands<'_> {
         };
         let collected = usage::collect_before_destroy(&farewell).await;
         collected.map_err(ApplyError::Farewell)
-    }
-
-    async fn wipe(&self) -> Result<(), ApplyError> {
-        self.keep_what_it_used().await?;
-        let partition = self.place.partition;
-        let emptied = self.in_homes(move |homes| homes.empty(partition)).await?;
-        emptied.map_err(ApplyError::Empty)?;
-        let inside = self.inside()?;
-        let resource = self.resource.map(str::to_owned);
-        let wipe = move || {
-            inside.wipe()?;
-            if let Some(resource) = resource {
-                put_resource(&inside, &resource)?;
-            }
-            inside.sync()
-        };
-        let wiped = tokio::task::spawn_blocking(wipe).await;
-        let wiped = wiped.unwrap_or_else(|error| Err(io::Error::other(error)));
-        wiped.map_err(ApplyError::Wipe)?;
-        Ok(())
     }
 
     async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), ApplyError> {

@@ -12,6 +12,7 @@ pub mod config;
 pub mod console;
 pub mod control;
 pub mod desired;
+pub mod devices;
 pub mod disk;
 pub mod enrol;
 pub mod format;

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::SystemTime;
 
+use camino::Utf8PathBuf;
 use tokio::time::Instant;
 
 use crate::clock::unix_seconds;
 use crate::desired::{Fingerprint, Instance, PartitionName};
+use crate::devices::{self, DeviceError, Devices};
 use crate::inside::Inside;
 use crate::instances::confinement::fingerprint_of;
 use crate::instances::connection::{self, ConnectionError};
@@ -35,6 +37,8 @@ pub enum ObserveError {
     Programs(#[source] ProgramsError),
     #[error("failed to find what it publishes")]
     Connection(#[source] ConnectionError),
+    #[error("failed to find the block devices that it asks for")]
+    Devices(#[source] DeviceError),
     #[error("failed to look at its folders on other disks")]
     Homes(#[source] HomeError),
 }
@@ -86,6 +90,7 @@ pub struct Sight<'a> {
     pub paths: &'a Paths,
     pub accounts: &'a Accounts,
     pub homes: Homes,
+    pub devices: &'a Devices,
     pub units: BTreeMap<PartitionName, UnitsOf>,
     pub watches: Option<&'a Watches>,
     pub now: Instant,
@@ -137,6 +142,11 @@ impl Sight<'_> {
             && is_current
             && let Some(release) = release
         {
+            let asked = devices::asked(&inside).map_err(ObserveError::Devices)?;
+            let has = self.devices.has(name, ids, &asked);
+            found.equipped = has.map_err(ObserveError::Devices)?;
+            let devices = asked.into_iter().map(Utf8PathBuf::into_string);
+            found.given.extend(devices);
             let programs = programs_of(&inside, release).map_err(ObserveError::Programs)?;
             found.programs = contents(programs);
             found.has_promises = programs::has_promises(&inside).map_err(ObserveError::Programs)?;
@@ -182,6 +192,7 @@ impl Sight<'_> {
             requested: Vec::new(),
             certified: true,
             housed: true,
+            equipped: true,
             given: Vec::new(),
             retention: Retention::Over,
             takes_leave: false,

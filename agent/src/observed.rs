@@ -59,6 +59,8 @@ pub struct Partition {
     pub certified: bool,
     /// Whether the folders that it has on other disks are its own by now.
     pub housed: bool,
+    /// Whether it has the block devices that it asks for, and no others.
+    pub equipped: bool,
     /// What its programs are given beside its directory: they start anew when it is something else.
     pub given: Vec<String>,
     /// What is to be kept of it when its end has come.

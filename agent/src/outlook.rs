@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::desired::Desired;
+use crate::devices::Devices;
 use crate::disk;
 use crate::instances::units::PATTERNS;
 use crate::memory::Memory;
@@ -63,6 +64,7 @@ async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Re
         paths,
         accounts: &accounts,
         homes: Homes::open(&paths.homes),
+        devices: &Devices::of(paths),
         units,
         watches: None,
         now: Instant::now(),

@@ -34,6 +34,8 @@ pub enum Step {
     MakeSlice,
     /// Have the folders on other disks be this instance's.
     TakeFolders,
+    /// Give it the block devices that it asks for, and take others back.
+    TakeDevices,
     /// Fetch the certificate by which it is known to its master.
     Certify,
     /// Let the release configure the partition for an order.
@@ -159,6 +161,9 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
     if !equip.is_empty() {
         return equip;
     }
+    if !found.equipped {
+        return vec![Step::TakeDevices];
+    }
     let wanted = wanted_units(partition, instance, found);
     let (stops, starts) = unit_steps(&wanted, &found.units);
     if !stops.is_empty() || !starts.is_empty() {
@@ -266,6 +271,7 @@ impl fmt::Display for Step {
             Self::Forget => f.write_str("forget the last order"),
             Self::MakeSlice => f.write_str("make its slice"),
             Self::TakeFolders => f.write_str("take its folders on other disks"),
+            Self::TakeDevices => f.write_str("give it the block devices that it asks for"),
             Self::Certify => f.write_str("fetch its certificate"),
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
             Self::Stop(program) => write!(f, "stop {program}"),

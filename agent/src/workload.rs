@@ -48,6 +48,10 @@ pub struct Paths {
     pub usage: Utf8PathBuf,
     /// Where other disks are mounted on which partitions have folders.
     pub homes: Vec<Utf8PathBuf>,
+    /// The block devices that partitions may ask for.
+    pub devices: Vec<Utf8PathBuf>,
+    /// `/var/lib/slapbox/devices.json`: who has which.
+    pub claims: Utf8PathBuf,
 }
 
 impl Paths {
@@ -55,6 +59,7 @@ impl Paths {
     pub fn of(settings: &Settings) -> Self {
         Self {
             homes: settings.storage.homes.clone(),
+            devices: settings.storage.devices.clone(),
             ..Self::default()
         }
     }
@@ -74,6 +79,8 @@ impl Default for Paths {
             run: "/run/slapbox".into(),
             usage: "/var/lib/slapbox/usage".into(),
             homes: Vec::new(),
+            devices: Vec::new(),
+            claims: "/var/lib/slapbox/devices.json".into(),
         }
     }
 }

@@ -53,14 +53,19 @@ pub(super) fn check(text: &str, table: Option<Table>) -> Result<Storage, Mistake
         )?,
         devices: paths(
             &table.devices,
-            |path| path.starts_with("/dev"),
+            is_device,
             "write for example \"/dev/disk/by-id/ata-DISK_SERIAL\"",
         )?,
     })
 }
 
+/// Whether a path can be a device's.
+pub(crate) fn is_device(path: &Utf8Path) -> bool {
+    is_plain(path) && path.starts_with("/dev") && path != "/dev"
+}
+
 /// Whether a path names one place, below `/`, in the one way to write it.
-pub(crate) fn is_plain(path: &Utf8Path) -> bool {
+fn is_plain(path: &Utf8Path) -> bool {
     let mut parts = path.components();
     let is_name = |part: Utf8Component<'_>| matches!(part, Utf8Component::Normal(name) if !name.contains(char::is_control));
     parts.next() == Some(Utf8Component::RootDir)

@@ -10,6 +10,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::desired::{Fingerprint, PartitionName};
+use crate::devices::Device;
 use crate::partitions::homes::Folder;
 use crate::partitions::users::{Ids, SOFTWARE_USER};
 use crate::software::{Makes, Release, shared};
@@ -25,6 +26,8 @@ pub struct Place {
     pub ipv4: Option<Ipv4Addr>,
     /// Its folders on other disks.
     pub folders: Vec<Folder>,
+    /// The block devices that it has.
+    pub devices: Vec<Device>,
 }
 
 /// How a program is run.
@@ -52,15 +55,15 @@ pub struct Program {
     pub environment: BTreeMap<&'static str, String>,
 }
 
-/// Where something of the node is, where a program sees it, and whether it can do without.
-type Bind = (String, String, bool);
-
 /// What configures partitions runs here, and yields to what serves.
 pub const CONFIGURATION_SLICE: &str = "slapconfiguration.slice";
 /// Where programs are told their parameters, in the partition's directory.
 pub const PARAMETERS: &str = ".slapgrid/parameters.json";
 /// Where a release's `instantiate` says what the instance publishes.
 pub const CONNECTION: &str = ".slapgrid/connection.json";
+
+/// Source, destination, and whether a missing source is passed over.
+type Bind = (String, String, bool);
 
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 const RESTART_AFTER_AT_MOST: Duration = Duration::from_secs(60);
@@ -124,11 +127,17 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
         Makes::Nothing | Makes::Script => Vec::new(),
     };
     let mut own = vec![same(place.directory.as_str(), false)];
-    own.extend(place.folders.iter().map(|Folder { on_node, seen }| {
-        // A disk that went away meanwhile is noticed by the next pass.
-        (on_node.to_string(), seen.to_string(), true)
-    }));
+    // What went away meanwhile is noticed by the next pass.
+    let folders = place.folders.iter();
+    own.extend(folders.map(|it| (it.on_node.to_string(), it.seen.to_string(), true)));
+    let devices = place.devices.iter();
+    own.extend(devices.map(|it| (it.node.to_string(), it.seen.to_string(), true)));
     all.extend(view(&release.rootfs, own, sees));
+    if !place.devices.is_empty() {
+        let nodes = place.devices.iter().map(|it| it.node.to_string());
+        let rules = nodes.map(|node| (node, "rw".to_owned())).collect();
+        all.push(property("DeviceAllow", Value::DeviceRules(rules)));
+    }
     all.extend(privileges());
     all
 }

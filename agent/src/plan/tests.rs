@@ -94,6 +94,7 @@ impl World {
             crashing: None,
             certified: false,
             housed: false,
+            equipped: false,
             given: Vec::new(),
             retention: Retention::Over,
             takes_leave: false,
@@ -161,6 +162,7 @@ impl World {
             |found| found.certified = false,
             // A disk was mounted, or went away.
             |found| found.housed = false,
+            |found| found.equipped = false,
             |found| found.given.push("/mnt/disk1/slappart7".into()),
             |found| found.processed = Some("garbage".into()),
         ]
@@ -214,6 +216,10 @@ fn carry_out(step: &Step, found: &mut Partition) {
         Step::MakeSlice => found.slice = true,
         Step::Certify => found.certified = true,
         Step::TakeFolders => found.housed = true,
+        Step::TakeDevices => {
+            assert!(found.order.is_some());
+            found.equipped = true;
+        }
         Step::Instantiate(order) => {
             assert!(found.certified && found.housed && found.slice && found.processed.is_none());
             found.order = Some(order.clone());

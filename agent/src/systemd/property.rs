@@ -27,6 +27,8 @@ pub enum Value {
     Allowed(bool, Vec<String>),
     /// Source, destination, and whether a missing source is passed over.
     Binds(Vec<(String, String, bool)>),
+    /// Devices, and what may be done with each.
+    DeviceRules(Vec<(String, String)>),
     /// Where, and with which options.
     TemporaryFolders(Vec<(String, String)>),
     /// A program with its arguments, its own name first.
@@ -100,7 +102,7 @@ impl From<&Value> for OwnedVariant {
                 let binds = binds.map(|(from, to, optional)| (from, to, optional, RECURSIVE));
                 binds.collect::<Vec<_>>().into()
             }
-            Value::TemporaryFolders(folders) => folders.clone().into(),
+            Value::TemporaryFolders(pairs) | Value::DeviceRules(pairs) => pairs.clone().into(),
             Value::Command(arguments) => {
                 let program = arguments.first().cloned().unwrap_or_default();
                 vec![(program, arguments.clone(), false)].into()
@@ -137,6 +139,10 @@ impl fmt::Display for Value {
                     format!("{optional}{from}:{to}")
                 });
                 f.write_str(&binds.collect::<Vec<_>>().join(" "))
+            }
+            Self::DeviceRules(rules) => {
+                let rules = rules.iter().map(|(node, how)| format!("{node} {how}"));
+                f.write_str(&rules.collect::<Vec<_>>().join(", "))
             }
             Self::TemporaryFolders(folders) => {
                 let folders = folders

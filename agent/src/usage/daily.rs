@@ -174,6 +174,7 @@ impl Accounting<'_> {
             ipv6,
             ipv4,
             folders: Homes::open(&self.paths.homes).folders(partition),
+            devices: Vec::new(),
         }))
     }
 

@@ -113,6 +113,7 @@ impl Pass<'_> {
             paths: self.paths,
             accounts: &accounts,
             homes: Homes::open(&self.paths.homes),
+            devices: &self.crew.devices,
             units: observe::units(&listed),
             watches: Some(&self.crew.watches),
             now: Instant::now(),

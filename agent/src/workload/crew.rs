@@ -16,6 +16,7 @@ use super::{Clock, Paths};
 use crate::apply::Hands;
 use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
+use crate::devices::Devices;
 use crate::instances::confinement::Place;
 use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
@@ -47,6 +48,7 @@ pub(super) struct Crew {
     hands: Arc<Semaphore>,
     configuring: Arc<Semaphore>,
     pub(super) outbox: Outbox,
+    pub(super) devices: Arc<Devices>,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Crew {
     ) -> Self {
         Self {
             outbox: Outbox::new(paths.usage.join("outbox"), paths.clone()),
+            devices: Arc::new(Devices::of(&paths)),
             paths,
             clock,
             issuer,
@@ -200,6 +203,7 @@ impl Crew {
             paths: &self.paths,
             accounts: &accounts,
             homes: Homes::open(&self.paths.homes),
+            devices: &self.devices,
             units: observe::units(&listed),
             watches: Some(&self.watches),
             now: Instant::now(),
@@ -228,6 +232,7 @@ impl Crew {
             ipv6,
             ipv4,
             folders: Homes::open(&self.paths.homes).folders(order.partition),
+            devices: self.devices.given(order.partition)?,
         };
         let resource = self.memory().resources.get(&order.partition).cloned();
         let hands = Hands {
@@ -237,6 +242,7 @@ impl Crew {
             release: order.release.as_deref(),
             origin: &self.origin,
             homes: &self.paths.homes,
+            devices: &self.devices,
             resource: resource.as_deref(),
             watches: &self.watches,
             issuer: self.issuer.as_ref(),

@@ -17,6 +17,10 @@ fn place() -> Place {
             on_node: "/mnt/disk1/slappart7".into(),
             seen: "/srv/storage/data0/slappart7".into(),
         }],
+        devices: vec![Device {
+            node: "/dev/sdb".into(),
+            seen: "/dev/disk/by-id/ata-X".into(),
+        }],
     }
 }
 

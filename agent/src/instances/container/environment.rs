@@ -30,8 +30,35 @@ const SERIALISED: &str = "_";
 /// What begins so is the node's word.
 const RESERVED: &str = "SLAPOS_";
 
+/// Files in which releases ask the node for more. What a stock image should have of it, its requester asks for in
+/// parameters of these names.
+pub const WISHES: [&str; 1] = [crate::devices::FILE];
+
+/// Returns what is asked for, by the file that it belongs into.
+pub fn wishes(
+    parameters: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, EnvironmentError> {
+    let mut all = members(parameters)?;
+    all.retain(|name, _| WISHES.contains(&name.as_str()));
+    Ok(all)
+}
+
 /// Returns the variables that the parameters are.
 pub fn environment(
+    parameters: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, EnvironmentError> {
+    let mut all = members(parameters)?;
+    all.retain(|name, _| !WISHES.contains(&name.as_str()));
+    match all
+        .iter()
+        .find_map(|(name, value)| check(name, value).err())
+    {
+        Some(error) => Err(error),
+        None => Ok(all),
+    }
+}
+
+fn members(
     parameters: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, EnvironmentError> {
     let mut all = BTreeMap::new();
@@ -45,13 +72,7 @@ pub fn environment(
             all.insert(name.clone(), value.clone());
         }
     }
-    match all
-        .iter()
-        .find_map(|(name, value)| check(name, value).err())
-    {
-        Some(error) => Err(error),
-        None => Ok(all),
-    }
+    Ok(all)
 }
 
 fn text(value: Value) -> String {
@@ -110,6 +131,19 @@ mod tests {
                 .to_vec())
         );
         assert_eq!(of(&[]), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_is_asked_of_the_node_is_no_variable() {
+        let name = crate::devices::FILE;
+        let members = format!(r#"{{"{name}": [{{"disk": "/dev/sdb"}}], "n": 3}}"#);
+        for (parameter, value) in [(name, r#"[{"disk":"/dev/sdb"}]"#), ("_", &members)] {
+            let parameters = BTreeMap::from([(parameter.to_owned(), value.to_owned())]);
+            let wishes = wishes(&parameters).unwrap();
+            assert_eq!(wishes[name], r#"[{"disk":"/dev/sdb"}]"#);
+            assert_eq!(wishes.len(), 1);
+            assert!(!environment(&parameters).unwrap().contains_key(name));
+        }
     }
 
     #[test]

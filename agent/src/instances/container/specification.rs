@@ -169,6 +169,11 @@ impl Container<'_> {
             let from = folders.join(number.to_string());
             bind(&from, folder.seen.as_str(), &options)
         }));
+        let devices = self.place.devices.iter();
+        all.extend(devices.map(|device| {
+            let options = ["nosuid", "noexec", "bind", "rw"];
+            bind(&device.node, device.seen.as_str(), &options)
+        }));
         all
     }
 

@@ -3,6 +3,7 @@
 use super::specification::Container;
 use super::user::Identity;
 use super::*;
+use crate::devices::Device;
 use crate::instances::confinement::Place;
 use crate::partitions::homes::Folder;
 
@@ -19,6 +20,10 @@ fn place() -> Place {
         folders: vec![Folder {
             on_node: "/mnt/disk1/slappart7".into(),
             seen: "/srv/storage/data0/slappart7".into(),
+        }],
+        devices: vec![Device {
+            node: "/dev/sdb".into(),
+            seen: "/dev/disk/by-id/ata-X".into(),
         }],
     }
 }
