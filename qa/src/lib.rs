@@ -22,6 +22,7 @@ pub mod instance;
 pub mod keyboard;
 pub mod lab;
 pub mod load;
+pub mod loop_device;
 pub mod machine;
 pub mod master;
 pub mod namespace;

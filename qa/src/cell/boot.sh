@@ -47,6 +47,8 @@ cp "$document" var/lib/slapbox/configuration.toml
 pivot_root . old
 umount -l old
 rmdir old
+# What is mounted later is seen by services, too: systemd leaves this to whoever starts it in a container.
+mount --make-rshared /
 # What is its own group from here on is the root of all that it sees.
 exec unshare --cgroup sh -c '
     mount -t cgroup2 cgroup2 /sys/fs/cgroup

@@ -8,5 +8,6 @@ mod isolation;
 mod master;
 mod original;
 mod partitions;
+mod resources;
 mod slapproxy;
 mod usage;
