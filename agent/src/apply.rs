@@ -10,9 +10,10 @@ use slapbox_promises::words::Settings;
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::devices::{DeviceError, Devices};
 use crate::inside::{Inside, Ownership};
+use crate::instances::answers::Asker;
 use crate::instances::confinement::{
-    CONFIGURATION_SLICE, CONNECTION, PARAMETERS, Place, Program, Run, description, properties,
-    slice, slice_properties,
+    CONFIGURATION_SLICE, CONNECTION, Place, Program, REQUESTS, Run, description, properties, slice,
+    slice_properties,
 };
 use crate::instances::container;
 use crate::instances::container::environment::environment;
@@ -22,6 +23,7 @@ use crate::instances::profile::{Origin, Surroundings, profile};
 use crate::instances::programs::{self, Ending, ProgramsError};
 use crate::instances::retention;
 use crate::instances::units::UnitName;
+use crate::instances::wishes::WishesError;
 use crate::observe::{MAIN, ORDER, Programs, TIMESTAMP, programs_of, request_list};
 use crate::observed::ProgramName;
 use crate::partitions::homes::{self, HomeError};
@@ -32,6 +34,7 @@ use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
 use crate::usage::{self, Farewell, FarewellError, Outbox};
 use crate::workload::Clock;
 
+mod ask;
 mod belongings;
 
 /// A step failed.
@@ -55,6 +58,8 @@ pub enum ApplyError {
     NoTemplate,
     #[error("instantiation failed ({result}): {output}")]
     NotInstantiated { result: String, output: String },
+    #[error("what it requests cannot be used")]
+    Wishes(#[source] WishesError),
     #[error("its certificate cannot be had: {0}")]
     NotCertified(String),
     #[error("its own `{path}` failed ({result}): {output}")]
@@ -91,6 +96,7 @@ pub struct Hands<'a> {
     pub watches: &'a Watches,
     /// Who gives the partition its certificate, if its master knows it by one.
     pub issuer: Option<&'a Issuer>,
+    pub asker: &'a Asker,
     pub clock: Clock,
     pub outbox: &'a Outbox,
 }
@@ -118,6 +124,7 @@ impl Hands<'_> {
                 let properties = slice_properties(partition);
                 self.start(&slice(partition), &properties).await
             }
+            Step::Ask(subject) => self.ask(subject).await,
             Step::Instantiate(order) => self.instantiate(order).await,
             Step::Stop(program) => self.stop_program(program).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
@@ -176,9 +183,12 @@ impl Hands<'_> {
             }
             Makes::Script => {
                 programs::clear(&inside).map_err(ApplyError::Programs)?;
-                inside.remove(CONNECTION).map_err(ApplyError::Inside)?;
+                for said in [CONNECTION, REQUESTS] {
+                    inside.remove(said).map_err(ApplyError::Inside)?;
+                }
                 let command = vec![INSTANTIATE.to_owned()];
                 self.configure(release, command, self.master()).await?;
+                self.take_up_wishes(&inside)?;
             }
             Makes::Buildout(folder) => {
                 // What it made before it takes away itself.
@@ -286,14 +296,6 @@ impl Hands<'_> {
     fn credentials(&self) -> Option<(Utf8PathBuf, Utf8PathBuf)> {
         let folder = &self.place.directory;
         self.issuer.as_ref().map(|_| credentials::paths(folder))
-    }
-
-    fn write_parameters(&self, inside: &Inside) -> io::Result<()> {
-        let own = Ownership::of_partition(self.place.ids, 0o750);
-        inside.folder(".slapgrid", own)?;
-        let document = self.instance.document(self.place.partition);
-        let readable = Ownership::readable_by(self.place.ids, 0o640);
-        inside.replace(PARAMETERS, document.as_bytes(), readable)
     }
 
     async fn start_program(

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use slap::{Occupant, RequestedState, SupplyState};
 
+use crate::instances::answers::Told;
 use crate::instances::retention;
 
 /// Everything that the master wants of this node.
@@ -187,16 +188,17 @@ impl Instance {
         }
     }
 
-    /// Returns the document that the instance is configured with: a JSON text.
+    /// Returns the document that the instance is configured with: a JSON text. `told` is what came of what it requested.
     ///
     /// It does not hold the timestamp, so that equal documents mean equal configurations.
-    pub fn document(&self, partition: PartitionName) -> String {
+    pub fn document(&self, partition: PartitionName, told: &Told) -> String {
         let document = Document {
             instance_title: &self.title,
             ip_list: &self.ip_list,
             parameters: &self.parameters,
             partition,
             reference: &self.reference,
+            requested: told,
             root_instance_title: &self.root_title,
             slave_instance_list: &self.shared,
             software_release_url: &self.software,
@@ -206,13 +208,13 @@ impl Instance {
     }
 
     /// Returns what tells this configuration from another one of the same partition, its timestamp aside.
-    pub fn configuration(&self, partition: PartitionName) -> Fingerprint {
-        Fingerprint::of(self.document(partition).as_bytes())
+    pub fn configuration(&self, partition: PartitionName, told: &Told) -> Fingerprint {
+        Fingerprint::of(self.document(partition, told).as_bytes())
     }
 
-    /// Returns what tells this order of the master from another one.
-    pub fn order(&self, partition: PartitionName) -> Fingerprint {
-        let document = self.document(partition);
+    /// Returns what tells this order of the master, with what came of its requests, from another one.
+    pub fn order(&self, partition: PartitionName, told: &Told) -> Fingerprint {
+        let document = self.document(partition, told);
         Fingerprint::of(format!("{document}\0{}", self.timestamp).as_bytes())
     }
 
@@ -236,6 +238,8 @@ struct Document<'a> {
     parameters: &'a BTreeMap<String, String>,
     partition: PartitionName,
     reference: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    requested: &'a Told,
     root_instance_title: &'a str,
     slave_instance_list: &'a [BTreeMap<String, String>],
     software_release_url: &'a SoftwareUrl,
@@ -271,7 +275,7 @@ impl Fingerprint {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -292,7 +296,7 @@ mod tests {
         }
     }
 
-    fn instance() -> Instance {
+    pub(crate) fn instance() -> Instance {
         Instance {
             state: RequestedState::Started,
             software: SoftwareUrl::new("https://x/demo.oci.tar"),
@@ -318,10 +322,15 @@ mod tests {
         let (one, mut two) = (instance(), instance());
         two.timestamp = "2".into();
         two.connection.insert("url".into(), "published".into());
-        assert_eq!(one.configuration(partition), two.configuration(partition));
-        assert_ne!(one.order(partition), two.order(partition));
+        let nothing = Told::new();
+        let configuration = |it: &Instance| it.configuration(partition, &nothing);
+        assert_eq!(configuration(&one), configuration(&two));
+        assert_ne!(
+            one.order(partition, &nothing),
+            two.order(partition, &nothing)
+        );
         two.parameters.insert("a".into(), "b".into());
-        assert_ne!(one.configuration(partition), two.configuration(partition));
+        assert_ne!(configuration(&one), configuration(&two));
     }
 
     #[test]

@@ -268,10 +268,10 @@ impl Devices {
 
 /// What cannot be understood is nobody's claim; whoever asks for a device hears of it.
 fn no_claims(error: DeviceError) -> Result<Vec<Claim>, DeviceError> {
-    match error {
-        DeviceError::Spoilt(_) => Ok(Vec::new()),
-        other => Err(other),
+    if matches!(error, DeviceError::Spoilt(_)) {
+        return Ok(Vec::new());
     }
+    Err(error)
 }
 
 fn find(device: &Utf8Path) -> Result<Option<Block>, DeviceError> {

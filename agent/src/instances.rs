@@ -1,5 +1,6 @@
 //! Instances: what runs in a partition, how it is confined, what it promises and publishes.
 
+pub mod answers;
 pub mod confinement;
 pub mod connection;
 pub mod container;
@@ -8,3 +9,4 @@ pub mod profile;
 pub mod programs;
 pub mod retention;
 pub mod units;
+pub mod wishes;

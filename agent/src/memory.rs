@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
+use crate::instances::answers::Told;
 use crate::observed::ProgramName;
 use crate::workload::Report;
 
@@ -44,8 +45,8 @@ struct Failure {
     again: Instant,
 }
 
-/// What was said, and on which occasion.
-type Said = (Report, Option<Goal>);
+/// What was said, on which occasion, and when.
+type Said = (Report, Option<Goal>, Instant);
 
 /// What the master wants of a partition: a failure on the way to one goal says nothing of another.
 pub type Goal = (slap::RequestedState, Fingerprint);
@@ -55,10 +56,11 @@ const LONGEST_REST: Duration = Duration::from_secs(60);
 /// So many ends in a row are a failure of the instance; they are in a row when no more than this lies between.
 const CRASHES_THAT_LAST: u32 = 3;
 const CRASHES_WITHIN: Duration = Duration::from_secs(120);
+const DESTROYED_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Returns the goal of an instance.
 pub fn goal(partition: PartitionName, instance: &Instance) -> Goal {
-    (instance.state, instance.order(partition))
+    (instance.state, instance.order(partition, &Told::new()))
 }
 
 impl Memory {
@@ -70,19 +72,30 @@ impl Memory {
     /// Forgets partitions that nobody has, and what was said of them.
     pub fn retain(&mut self, wanted: impl Fn(PartitionName) -> bool) {
         self.partitions.retain(|partition, _| wanted(*partition));
-        self.said.retain(|_, (report, _)| match report.partition() {
-            Some(partition) => wanted(partition),
-            None => true,
-        });
+        self.said
+            .retain(|_, (report, _, _)| match report.partition() {
+                Some(partition) => wanted(partition),
+                None => true,
+            });
     }
 
     /// Returns whether a report is news, and notes it as said.
-    pub fn is_news(&mut self, report: &Report, goal: Option<&Goal>) -> bool {
-        let said = (report.clone(), goal.cloned());
+    ///
+    /// That something is destroyed is news again after a while: a master that wants it nevertheless, as slapproxy does while a tree is not
+    /// gone, has to hear it once more.
+    pub fn is_news(&mut self, report: &Report, goal: Option<&Goal>, now: Instant) -> bool {
         let subject = report.subject();
-        if self.said.get(&subject) == Some(&said) {
-            return false;
+        if let Some((said, on, at)) = self.said.get(&subject)
+            && said == report
+            && on.as_ref() == goal
+        {
+            let is_over = matches!(report, Report::Destroyed { .. })
+                && now.saturating_duration_since(*at) >= DESTROYED_AGAIN_AFTER;
+            if !is_over {
+                return false;
+            }
         }
+        let said = (report.clone(), goal.cloned(), now);
         self.said.insert(subject, said);
         true
     }
@@ -221,18 +234,24 @@ mod tests {
 
     #[test]
     fn a_report_is_news_once_for_each_order() {
-        let mut memory = Memory::default();
+        let (mut memory, now) = (Memory::default(), Instant::now());
         let partition = PartitionName::new(0);
         let started = Report::Started { partition };
         let first = goal(RequestedState::Started);
-        assert!(memory.is_news(&started, Some(&first)));
-        assert!(!memory.is_news(&started, Some(&first)));
+        assert!(memory.is_news(&started, Some(&first), now));
+        assert!(!memory.is_news(&started, Some(&first), now));
         let again = (RequestedState::Started, Fingerprint::of(b"newer"));
-        assert!(memory.is_news(&started, Some(&again)));
+        assert!(memory.is_news(&started, Some(&again), now));
         let stopped = Report::Stopped { partition };
-        assert!(memory.is_news(&stopped, Some(&again)));
-        assert!(memory.is_news(&started, Some(&again)));
+        assert!(memory.is_news(&stopped, Some(&again), now));
+        assert!(memory.is_news(&started, Some(&again), now));
+        let destroyed = Report::Destroyed { partition };
+        assert!(memory.is_news(&destroyed, Some(&again), now));
+        assert!(!memory.is_news(&destroyed, Some(&again), now));
+        let later = now + DESTROYED_AGAIN_AFTER;
+        assert!(memory.is_news(&destroyed, Some(&again), later));
+        assert!(!memory.is_news(&destroyed, Some(&again), later));
         memory.retain(|_| false);
-        assert!(memory.is_news(&started, Some(&again)));
+        assert!(memory.is_news(&started, Some(&again), now));
     }
 }

@@ -11,6 +11,7 @@ use crate::clock::unix_seconds;
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::devices::{self, DeviceError, Devices};
 use crate::inside::Inside;
+use crate::instances::answers::{Requested, Told};
 use crate::instances::confinement::fingerprint_of;
 use crate::instances::connection::{self, ConnectionError};
 use crate::instances::container;
@@ -22,7 +23,7 @@ use crate::memory::{Remembered, goal};
 use crate::observed::{Partition, ProgramName, Promises, Unit, UnitState};
 use crate::partitions::directories::RESOURCE;
 use crate::partitions::homes::{HomeError, Homes};
-use crate::partitions::users::Accounts;
+use crate::partitions::users::{Accounts, Ids};
 use crate::promises::Watches;
 use crate::software::{Makes, Release};
 use crate::systemd::ListedUnit;
@@ -131,13 +132,9 @@ impl Sight<'_> {
         found.given = folders.map(|folder| folder.on_node.into()).collect();
         found.processed = note(&inside, TIMESTAMP);
         found.order = note(&inside, ORDER).map(Fingerprint::new);
-        // Before anything is made of it: what makes it calls the master.
-        if self.certifies && release.is_some_and(|release| release.makes != Makes::Nothing) {
-            let good = credentials::is_good(&inside, unix_seconds(self.date));
-            found.certified = good.map_err(ObserveError::Inside)?;
-        }
+        self.observe_asking(&inside, instance, release, &mut found)?;
         // Of another order, or of what shall not run, nothing is asked of what the instance left, which may be what went wrong.
-        let is_current = found.order == Some(instance.order(name));
+        let is_current = found.order == Some(instance.order(name, &found.told));
         if instance.state == slap::RequestedState::Started
             && is_current
             && let Some(release) = release
@@ -147,22 +144,34 @@ impl Sight<'_> {
             found.equipped = has.map_err(ObserveError::Devices)?;
             let devices = asked.into_iter().map(Utf8PathBuf::into_string);
             found.given.extend(devices);
-            let programs = programs_of(&inside, release).map_err(ObserveError::Programs)?;
-            found.programs = contents(programs);
-            found.has_promises = programs::has_promises(&inside).map_err(ObserveError::Programs)?;
-            found.requested = requested(&inside, name);
-            found.connection = match release.makes {
-                // A stock image cannot say where it is.
-                Makes::Nothing => {
-                    let (ipv6, _) = instance.addresses();
-                    container::published(ipv6, &release.runs.exposed_ports)
-                }
-                Makes::Script | Makes::Buildout(_) => {
-                    connection::read(&inside, ids).map_err(ObserveError::Connection)?
-                }
-            };
+            observe_made(name, ids, &inside, instance, release, &mut found)?;
         }
         Ok(found)
+    }
+
+    /// Looks at what it needs before anything is made of it, and asks the master for.
+    fn observe_asking(
+        &self,
+        inside: &Inside,
+        instance: &Instance,
+        release: Option<&Release>,
+        found: &mut Partition,
+    ) -> Result<(), ObserveError> {
+        // Before anything is made of it: what makes it calls the master.
+        if self.certifies && release.is_some_and(|release| release.makes != Makes::Nothing) {
+            let good = credentials::is_good(inside, unix_seconds(self.date));
+            found.certified = good.map_err(ObserveError::Inside)?;
+        }
+        if instance.state == slap::RequestedState::Started
+            && release.is_some_and(|release| release.makes == Makes::Script)
+        {
+            let requested = Requested::read(inside);
+            found.asks = requested.due(instance, unix_seconds(self.date));
+            found.waits = requested.trouble();
+            found.requested = requested.titles();
+            found.told = requested.told;
+        }
+        Ok(())
     }
 
     fn outside(
@@ -190,6 +199,9 @@ impl Sight<'_> {
             },
             crashing: remembered.crashing(self.now),
             requested: Vec::new(),
+            told: Told::new(),
+            asks: None,
+            waits: None,
             certified: true,
             housed: true,
             equipped: true,
@@ -217,6 +229,34 @@ pub fn programs_of(inside: &Inside, release: &Release) -> Result<Programs, Progr
     } else {
         Ok(Programs::Command(release.runs.command()))
     }
+}
+
+/// Looks at what an instance was made of.
+fn observe_made(
+    name: PartitionName,
+    ids: Ids,
+    inside: &Inside,
+    instance: &Instance,
+    release: &Release,
+    found: &mut Partition,
+) -> Result<(), ObserveError> {
+    let programs = programs_of(inside, release).map_err(ObserveError::Programs)?;
+    found.programs = contents(programs);
+    found.has_promises = programs::has_promises(inside).map_err(ObserveError::Programs)?;
+    if let Makes::Buildout(_) = release.makes {
+        found.requested = requested(inside, name);
+    }
+    found.connection = match release.makes {
+        // A stock image cannot say where it is.
+        Makes::Nothing => {
+            let (ipv6, _) = instance.addresses();
+            container::published(ipv6, &release.runs.exposed_ports)
+        }
+        Makes::Script | Makes::Buildout(_) => {
+            connection::read(inside, ids).map_err(ObserveError::Connection)?
+        }
+    };
+    Ok(())
 }
 
 fn contents(programs: Programs) -> BTreeMap<ProgramName, Fingerprint> {

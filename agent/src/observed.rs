@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
+use crate::instances::answers::Told;
 use crate::instances::retention::Retention;
 
 /// What is on the node of all that the master speaks of.
@@ -55,6 +56,12 @@ pub struct Partition {
     pub crashing: Option<ProgramName>,
     /// What it requested of others when it was last instantiated.
     pub requested: Vec<String>,
+    /// What it is told of them.
+    pub told: Told,
+    /// What to ask the master for, if there is something to ask.
+    pub asks: Option<Fingerprint>,
+    /// Why not all that it requested is as it shall be.
+    pub waits: Option<String>,
     /// Whether it has a certificate that will do, if its programs need one.
     pub certified: bool,
     /// Whether the folders that it has on other disks are its own by now.

@@ -38,6 +38,8 @@ pub enum Step {
     TakeDevices,
     /// Fetch the certificate by which it is known to its master.
     Certify,
+    /// Ask the master for what it requests of others.
+    Ask(Fingerprint),
     /// Let the release configure the partition for an order.
     Instantiate(Fingerprint),
     /// Stop a program.
@@ -146,9 +148,14 @@ pub fn plan_partition(
 
 fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Step> {
     let slice = (!found.slice).then_some(Step::MakeSlice);
-    let order = instance.order(partition);
-    let folders = (!found.housed).then_some(Step::TakeFolders);
     let certify = (!found.certified).then_some(Step::Certify);
+    if let Some(subject) = &found.asks {
+        // What it is made from says what came of it.
+        let ask = Step::Ask(subject.clone());
+        return certify.into_iter().chain([ask]).collect();
+    }
+    let order = instance.order(partition, &found.told);
+    let folders = (!found.housed).then_some(Step::TakeFolders);
     let equip = folders.into_iter().chain(certify);
     let unwatch = found.watched.as_ref().map(|_| Step::Unwatch);
     if found.order.as_ref() != Some(&order) {
@@ -171,7 +178,7 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
         return stops.into_iter().chain(slice).chain(starts).collect();
     }
     if !found.has_promises {
-        let rest = remember(instance, found);
+        let rest = remember_all(instance, found);
         return unwatch.into_iter().chain(rest).collect();
     }
     let subject = subject(&order, &wanted);
@@ -179,7 +186,7 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
         return vec![Step::Watch(subject)];
     }
     match found.promises {
-        Promises::Kept => remember(instance, found),
+        Promises::Kept => remember_all(instance, found),
         Promises::Unknown | Promises::Broken { .. } => Vec::new(),
     }
 }
@@ -191,7 +198,7 @@ pub fn wanted_units(
     instance: &Instance,
     found: &Partition,
 ) -> BTreeMap<ProgramName, Fingerprint> {
-    let configuration = instance.configuration(partition);
+    let configuration = instance.configuration(partition, &found.told);
     let unit = |content: &Fingerprint| {
         let given = found.given.join("\0");
         let all = format!("{}{}{given}", content.as_str(), configuration.as_str());
@@ -228,6 +235,13 @@ fn unit_steps(
         .filter(|(program, _)| !found.get(program).is_some_and(|unit| fits(program, unit)))
         .map(|(program, fingerprint)| Step::Start(program.clone(), fingerprint.clone()));
     (stops.collect(), starts.collect())
+}
+
+fn remember_all(instance: &Instance, found: &Partition) -> Vec<Step> {
+    match found.waits {
+        Some(_) => Vec::new(),
+        None => remember(instance, found),
+    }
 }
 
 fn remember(instance: &Instance, found: &Partition) -> Vec<Step> {
@@ -272,6 +286,7 @@ impl fmt::Display for Step {
             Self::MakeSlice => f.write_str("make its slice"),
             Self::TakeFolders => f.write_str("take its folders on other disks"),
             Self::TakeDevices => f.write_str("give it the block devices that it asks for"),
+            Self::Ask(_) => f.write_str("ask for what it requests"),
             Self::Certify => f.write_str("fetch its certificate"),
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
             Self::Stop(program) => write!(f, "stop {program}"),

@@ -54,7 +54,7 @@ pub fn reports(
     verdict: &Verdict,
 ) -> Vec<Report> {
     let mut reports = Vec::new();
-    let configured = found.order == Some(instance.order(partition));
+    let configured = found.order == Some(instance.order(partition, &found.told));
     if instance.state == RequestedState::Started
         && configured
         && let Some(parameters) = &found.connection
@@ -124,12 +124,15 @@ fn judge_started(
         }
     }
     // What runs for an older order says nothing of this one.
-    if found.order != Some(instance.order(partition)) {
+    if found.order != Some(instance.order(partition, &found.told)) {
         return Verdict::Pending;
     }
     if let Some(program) = &found.crashing {
         let message = format!("`{program}` ends again and again, see its journal");
         return Verdict::Failed(message);
+    }
+    if let Some(why) = &found.waits {
+        return Verdict::Failed(why.clone());
     }
     if let Promises::Broken { message } = &found.promises {
         return Verdict::Failed(message.clone());

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
+use crate::instances::answers::Asker;
 use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::partitions::document;
@@ -226,6 +227,7 @@ impl Workload {
         workshop: Workshop,
         origin: Origin,
         issuer: Option<Issuer>,
+        asker: Asker,
     ) -> Self {
         let changes = watch::Sender::new(0);
         let (systemd, clock) = (workshop.systemd.clone(), workshop.clock);
@@ -238,6 +240,7 @@ impl Workload {
                 clock,
                 origin,
                 issuer,
+                asker,
                 changes.clone(),
             ),
             paths,

@@ -61,6 +61,8 @@ pub const CONFIGURATION_SLICE: &str = "slapconfiguration.slice";
 pub const PARAMETERS: &str = ".slapgrid/parameters.json";
 /// Where a release's `instantiate` says what the instance publishes.
 pub const CONNECTION: &str = ".slapgrid/connection.json";
+/// Where a release's `instantiate` says which other instances there shall be for it.
+pub const REQUESTS: &str = ".slapgrid/requests.json";
 
 /// Source, destination, and whether a missing source is passed over.
 type Bind = (String, String, bool);
@@ -321,6 +323,7 @@ fn environment(place: &Place, release: &Release, program: &Program) -> Vec<Strin
         ("SLAPOS_IPV4", text_of(place.ipv4)),
         ("SLAPOS_PARAMETERS", directory.join(PARAMETERS).into()),
         ("SLAPOS_CONNECTION", directory.join(CONNECTION).into()),
+        ("SLAPOS_REQUESTS", directory.join(REQUESTS).into()),
     ]);
     let more = program.environment.iter();
     all.extend(more.map(|(name, value)| (*name, value.clone())));

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use slap::client::InstanceCertificate;
+use slap::client::{Identity, InstanceCertificate};
 
 use crate::desired::PartitionName;
 use crate::identity::Certificate;
@@ -63,6 +63,18 @@ pub fn is_good(inside: &Inside, now: i64) -> io::Result<bool> {
     }
     let pem = String::from_utf8(pem).unwrap_or_default();
     Ok(Certificate::parse(pem).is_ok_and(|it| it.not_before <= now && now < it.half_life()))
+}
+
+/// Returns by what the instance shows its master who it is, as far as it has that.
+pub fn load(inside: &Inside) -> io::Result<Option<Identity>> {
+    let read = |path| Ok::<_, io::Error>(inside.read(path, LONGEST)?.map(String::from_utf8));
+    let (Some(Ok(certificate_pem)), Some(Ok(key_pem))) = (read(CERTIFICATE)?, read(KEY)?) else {
+        return Ok(None);
+    };
+    Ok(Some(Identity {
+        certificate_pem,
+        key_pem,
+    }))
 }
 
 /// Gives the instance its certificate. The key comes first: an old certificate with a new key is noticed, and mended, at once.

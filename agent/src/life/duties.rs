@@ -15,6 +15,7 @@ use crate::control;
 use crate::desired::SoftwareUrl;
 use crate::enrol::{self, Renewal, Retry, renewal};
 use crate::identity::{self, Identity};
+use crate::instances::answers::Asker;
 use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
 use crate::master::{self, Master};
@@ -136,7 +137,8 @@ fn workload(
         computer,
     };
     let issuer = origin.url.starts_with("https://").then(|| issuer(master));
-    Workload::new(paths, fetcher(master, settings), workshop, origin, issuer)
+    let fetcher = fetcher(master, settings);
+    Workload::new(paths, fetcher, workshop, origin, issuer, asker(master))
 }
 
 /// The builder that the document names, or the one that our own masters publish for all their nodes.
@@ -157,6 +159,15 @@ fn issuer(master: &Arc<Master>) -> Issuer {
     Issuer::new(move |partition| {
         let master = Arc::clone(&master);
         async move { master.instance_certificate(partition).await }
+    })
+}
+
+/// What instances request, they are asked for in their name.
+fn asker(master: &Arc<Master>) -> Asker {
+    let master = Arc::clone(master);
+    Asker::new(move |asking| {
+        let master = Arc::clone(&master);
+        async move { master.request_all(asking).await }
     })
 }
 

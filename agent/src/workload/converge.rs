@@ -98,7 +98,7 @@ impl Pass<'_> {
             }
             self.outcome.software += usize::from(found == Software::Available);
             if let Some(report) = verdict::software_report(url, *wanted, &found)
-                && self.crew.memory().is_news(&report, None)
+                && self.crew.memory().is_news(&report, None, Instant::now())
             {
                 self.say(report).await;
             }
@@ -193,14 +193,13 @@ impl Pass<'_> {
             }],
             (None, _) => Vec::new(),
         };
-        let goal = goal(name, instance);
+        let (goal, now) = (goal(name, instance), Instant::now());
         for report in reports {
-            let is_news = self.crew.memory().is_news(&report, Some(&goal));
+            let is_news = self.crew.memory().is_news(&report, Some(&goal), now);
             if is_news {
                 self.say(report).await;
             }
         }
-        let now = Instant::now();
         let wake = {
             let mut memory = self.crew.memory();
             let remembered = memory.of(name);

@@ -17,6 +17,7 @@ use crate::apply::Hands;
 use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
 use crate::devices::Devices;
+use crate::instances::answers::Asker;
 use crate::instances::confinement::Place;
 use crate::instances::credentials::Issuer;
 use crate::instances::profile::Origin;
@@ -40,13 +41,15 @@ pub(super) struct Crew {
     pub(super) watches: Watches,
     clock: Clock,
     issuer: Option<Issuer>,
+    asker: Asker,
     origin: Arc<Origin>,
     changes: watch::Sender<u64>,
     memory: Arc<Mutex<Memory>>,
     works: Arc<Mutex<BTreeMap<PartitionName, Work>>>,
-    /// How many partitions are configured at once, and how many are worked on otherwise.
+    /// How many partitions are configured at once, how many ask the master, and how many are worked on otherwise.
     hands: Arc<Semaphore>,
     configuring: Arc<Semaphore>,
+    asking: Arc<Semaphore>,
     pub(super) outbox: Outbox,
     pub(super) devices: Arc<Devices>,
 }
@@ -68,8 +71,11 @@ pub(super) struct Order {
 
 const HANDS: usize = 8;
 const CONFIGURING: usize = 2;
+const ASKING: usize = 4;
 /// A partition that needs more rounds is altered by somebody else meanwhile; the next pass sees.
 const MOST_ROUNDS: usize = 12;
+/// One that is made oftener in a row wants something else each time.
+const MOST_MADE: usize = 5;
 
 impl Crew {
     pub(super) fn new(
@@ -78,6 +84,7 @@ impl Crew {
         clock: Clock,
         origin: Origin,
         issuer: Option<Issuer>,
+        asker: Asker,
         changes: watch::Sender<u64>,
     ) -> Self {
         Self {
@@ -86,6 +93,7 @@ impl Crew {
             paths,
             clock,
             issuer,
+            asker,
             watches: Watches::new(systemd.clone(), changes.clone()),
             systemd,
             origin: Arc::new(origin),
@@ -94,6 +102,7 @@ impl Crew {
             works: Arc::default(),
             hands: Arc::new(Semaphore::new(HANDS)),
             configuring: Arc::new(Semaphore::new(CONFIGURING)),
+            asking: Arc::new(Semaphore::new(ASKING)),
         }
     }
 
@@ -170,6 +179,7 @@ impl Crew {
     }
 
     async fn rounds(&self, order: &Order) -> anyhow::Result<()> {
+        let mut made = 0;
         for _ in 0..MOST_ROUNDS {
             let steps = {
                 // Each look holds what systemd says of many units.
@@ -179,6 +189,12 @@ impl Crew {
             if steps.is_empty() {
                 return Ok(());
             }
+            let makes = |step: &&Step| matches!(step, Step::Instantiate(_));
+            made += steps.iter().filter(makes).count();
+            anyhow::ensure!(
+                made <= MOST_MADE,
+                "each time that it is instantiated it requests something else"
+            );
             for step in &steps {
                 self.act(order, step).await?;
             }
@@ -246,11 +262,15 @@ impl Crew {
             resource: resource.as_deref(),
             watches: &self.watches,
             issuer: self.issuer.as_ref(),
+            asker: &self.asker,
             clock: self.clock,
             outbox: &self.outbox,
         };
         let _turn = if matches!(step, Step::Instantiate(_)) {
             Some(self.configuring.acquire().await)
+        } else if matches!(step, Step::Ask(_)) {
+            // A master that does not answer holds up nobody who asks for nothing.
+            Some(self.asking.acquire().await)
         } else if matches!(step, Step::TakeLeave) {
             // It takes as long as it takes, and holds up nobody else.
             None

@@ -6,4 +6,5 @@
 mod enrolment;
 mod format;
 mod master;
+mod requests;
 mod usage;

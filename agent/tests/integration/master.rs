@@ -23,10 +23,11 @@ use rcgen::{
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::PrivateKeyDer;
-use slap::forms::UsageForm;
+use slap::client::Identity;
+use slap::forms::{RequestForm, UsageForm};
 use slap::join::{CaPin, Token};
 use slap::v1::{ApiError, EnrolReply, EnrolRequest, RenewReply, RenewRequest, SignedTime};
-use slap::{JoinBlob, Journal};
+use slap::{InstanceGuid, JoinBlob, Journal, PartitionId, SoftwareInstance};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -53,6 +54,8 @@ pub(crate) struct TestMaster {
     pub(crate) mood: Mutex<Mood>,
     /// What nodes used; a document that comes twice is one.
     pub(crate) usage: Mutex<BTreeSet<String>>,
+    /// The certificate that was shown last.
+    pub(crate) caller: Arc<Mutex<Option<Vec<u8>>>>,
     /// What happened, in order.
     pub(crate) seen: Mutex<Vec<String>>,
 }
@@ -105,11 +108,13 @@ impl TestMaster {
             ca_pem,
             mood,
             usage: Mutex::default(),
+            caller: Arc::default(),
             seen,
         });
         let listener = Tls {
             listener,
             acceptor: TlsAcceptor::from(Arc::new(config)),
+            caller: Arc::clone(&master.caller),
         };
         tokio::spawn(axum::serve(listener, router(Arc::clone(&master))).into_future());
         master
@@ -128,6 +133,18 @@ impl TestMaster {
     /// What happened since the last time.
     pub(crate) fn seen(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().unwrap())
+    }
+
+    /// Makes a certificate with its key.
+    pub(crate) fn identity(&self) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let request = CertificateParams::default()
+            .serialize_request(&key)
+            .unwrap();
+        Identity {
+            certificate_pem: self.issue(&request.pem().unwrap(), 7),
+            key_pem: key.serialize_pem(),
+        }
     }
 
     fn issue(&self, csr: &str, days: i64) -> String {
@@ -149,6 +166,7 @@ fn router(master: Arc<TestMaster>) -> Router {
         .route("/v1/enrol", post(enrol))
         .route("/v1/renew", post(renew))
         .route("/useComputer", post(use_computer))
+        .route("/requestComputerPartition", post(request))
         .with_state(master)
 }
 
@@ -242,6 +260,37 @@ async fn use_computer(
     "OK".into_response()
 }
 
+/// Has an instance of each title but one.
+async fn request(
+    State(master): State<Arc<TestMaster>>,
+    Form(fields): Form<BTreeMap<String, String>>,
+) -> Response {
+    let form = RequestForm::from_fields(fields.into_iter().collect()).unwrap();
+    let requester = form.requester.unwrap();
+    let line = format!(
+        "{} of {} requests {} of {}",
+        requester.partition, requester.computer, form.title, form.software_url
+    );
+    master.seen.lock().unwrap().push(line);
+    if form.title.as_str() == "moon" {
+        return (StatusCode::REQUEST_TIMEOUT, "no partition is free").into_response();
+    }
+    let instance = SoftwareInstance {
+        computer: requester.computer,
+        partition: PartitionId::indexed(7),
+        guid: Some(InstanceGuid::numbered(3)),
+        requested_state: form.state,
+        software_url: form.software_url,
+        software_type: form.software_type,
+        parameters: form.parameters,
+        connection: BTreeMap::from([("url".into(), "http://[::1]/".into())]),
+        addresses: Vec::new(),
+        instance_title: None,
+        root_instance_title: None,
+    };
+    instance.to_xml().into_response()
+}
+
 async fn renew(
     State(master): State<Arc<TestMaster>>,
     Json(request): Json<RenewRequest>,
@@ -265,6 +314,7 @@ fn refusal(status: StatusCode, code: &str, words: &str) -> Response {
 struct Tls {
     listener: TcpListener,
     acceptor: TlsAcceptor,
+    caller: Arc<Mutex<Option<Vec<u8>>>>,
 }
 
 impl Listener for Tls {
@@ -275,6 +325,9 @@ impl Listener for Tls {
         loop {
             let (stream, address) = self.listener.accept().await.unwrap();
             if let Ok(stream) = self.acceptor.accept(stream).await {
+                let shown = stream.get_ref().1.peer_certificates();
+                let shown = shown.and_then(<[_]>::first).map(|it| it.to_vec());
+                *self.caller.lock().unwrap() = shown;
                 return (stream, address);
             }
         }

@@ -10,4 +10,5 @@ mod original;
 mod partitions;
 mod resources;
 mod slapproxy;
+mod trees;
 mod usage;

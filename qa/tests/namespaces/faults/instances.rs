@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::stage::{Scene, moody, play};
 
 /// What goes wrong, and what is said of it.
-const FAULTS: [(&str, &str); 5] = [
+const FAULTS: [(&str, &str); 7] = [
     (
         "fails",
         "instantiation failed (failed): this cannot be configured",
@@ -14,6 +14,15 @@ const FAULTS: [(&str, &str); 5] = [
     (
         "malformed",
         "the connection parameters are not a JSON object of texts",
+    ),
+    (
+        "misrequests",
+        "what it requests cannot be used: its `.slapgrid/requests.json` is not a list of requests: unknown field `name`, expected one of `title`",
+    ),
+    (
+        "overreaches",
+        "it waits for what it requested: `moon`: the master says: no computer that has the software meets the conditions: \
+         local_computer not region=moon",
     ),
     ("borrowed", "failed to read the connection parameters"),
     (

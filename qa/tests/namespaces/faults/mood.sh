@@ -25,5 +25,7 @@ exit 1
 EOF
     ;;
 malformed) printf 'no JSON' > "$SLAPOS_CONNECTION" ;;
+misrequests) printf '[{"name": "db"}]' > "$SLAPOS_REQUESTS" ;;
+overreaches) printf '[{"title": "moon", "filter": {"region": "moon"}}]' > "$SLAPOS_REQUESTS" ;;
 borrowed) ln -sf /etc/hostname "$SLAPOS_CONNECTION" ;;
 esac
