@@ -47,6 +47,9 @@ enum Command {
         /// What the daemon has laid out
         bundle: Utf8PathBuf,
     },
+    /// Pack what was built, for others: what the units of offers run
+    #[command(hide = true)]
+    Pack(crate::software::cache::Pack),
     /// Say whether a configuration document is good
     CheckConfig {
         /// The document, as it would be put on a stick
@@ -68,6 +71,10 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }),
         Command::Contain { bundle } => match enter(&bundle)? {},
+        Command::Pack(pack) => {
+            pack.run()?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::CheckConfig { file } => check_config(&file),
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration document of a box: TOML that a person wrote, checked once, then settings without doubt.
 //! A mistake is said in words with its place. Reads no file; never repeats a join blob or a token.
 
+mod cache;
 mod document;
 mod mistake;
 mod slap_master;
@@ -12,6 +13,7 @@ use ipnet::Ipv6Net;
 use slap::join::JoinBlob;
 
 use crate::software::PublicKey;
+pub use cache::Cache;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
 pub use storage::Storage;
@@ -41,6 +43,8 @@ pub struct Settings {
     pub builder: Option<String>,
     /// Who must have signed images of registries; nobody, if there is none.
     pub image_keys: Vec<PublicKey>,
+    /// Where built releases are taken from, and offered.
+    pub cache: Cache,
     /// What partitions may have of its disks.
     pub storage: Storage,
 }

@@ -34,12 +34,20 @@ pub enum Error {
 
 /// Replaces a file that anybody may read.
 pub fn replace(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
-    replace_with_mode(path, content, 0o644)
+    replace_with_mode(path, 0o644, |file| file.write_all(content))
 }
 
 /// Replaces a file that only its owner may read.
 pub fn replace_private(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
-    replace_with_mode(path, content, 0o600)
+    replace_with_mode(path, 0o600, |file| file.write_all(content))
+}
+
+/// Replaces a file that anybody may read by what is too large to be held in memory.
+pub fn replace_by(
+    path: &Utf8Path,
+    content: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), Error> {
+    replace_with_mode(path, 0o644, content)
 }
 
 /// Replaces a file that only its owner may read by what is too large to be held in memory.
@@ -47,14 +55,10 @@ pub fn replace_private_by(
     path: &Utf8Path,
     content: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), Error> {
-    replace_by(path, 0o600, content)
+    replace_with_mode(path, 0o600, content)
 }
 
-fn replace_with_mode(path: &Utf8Path, content: &[u8], mode: u32) -> Result<(), Error> {
-    replace_by(path, mode, |file| file.write_all(content))
-}
-
-fn replace_by(
+fn replace_with_mode(
     path: &Utf8Path,
     mode: u32,
     content: impl FnOnce(&mut File) -> io::Result<()>,
@@ -114,9 +118,18 @@ pub fn overwrite(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
 
 /// Makes a folder, and those above it, that only its owner may enter.
 pub fn private_folder(path: &Utf8Path) -> Result<(), Error> {
+    folder(path, 0o700)
+}
+
+/// Makes a folder, and those above it, that anybody may enter.
+pub fn public_folder(path: &Utf8Path) -> Result<(), Error> {
+    folder(path, 0o755)
+}
+
+fn folder(path: &Utf8Path, mode: u32) -> Result<(), Error> {
     fs::DirBuilder::new()
         .recursive(true)
-        .mode(0o700)
+        .mode(mode)
         .create(path)
         .map_err(|source| Error::Write {
             path: path.to_owned(),

@@ -1,6 +1,7 @@
 //! The calls to the master, through `slap`'s client: who calls is renewed while others are calling, a clock that makes TLS
 //! fail is set and the call made again. Failures leave as words. Decides nothing about what the answers mean.
 
+mod cached;
 mod requests;
 mod time;
 mod upstream;

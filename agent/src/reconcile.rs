@@ -279,11 +279,17 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
             .software_failures
             .iter()
             .map(|(url, message)| failure(Some(url.to_string()), message));
+        let notes = converged.notes.iter();
+        let notes = notes.map(|(url, message)| failure(Some(url.to_string()), message));
         let whole = converged
             .failure
             .iter()
             .map(|message| failure(None, message));
-        let failures = whole.chain(partitions).chain(software).collect();
+        let failures = whole
+            .chain(partitions)
+            .chain(software)
+            .chain(notes)
+            .collect();
         self.note(Part::Converge, failures);
         let used = self
             .desired

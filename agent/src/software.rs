@@ -15,6 +15,7 @@ use buildout::Workshop;
 mod archive;
 mod budget;
 pub mod buildout;
+pub mod cache;
 mod download;
 mod engine;
 mod id;
@@ -132,11 +133,12 @@ pub fn read(software: &Utf8Path, url: &SoftwareUrl) -> Result<Release, SoftwareE
     }
 }
 
-/// Who waits for whom: images come one after the other, and so do builds, which may take hours.
+/// Who waits for whom: images come one after the other, and so do builds, which may take hours, and what is offered to others.
 #[derive(Debug)]
 pub struct Turns {
     images: Semaphore,
     builds: Semaphore,
+    offers: Semaphore,
 }
 
 impl Default for Turns {
@@ -144,30 +146,45 @@ impl Default for Turns {
         Self {
             images: Semaphore::new(1),
             builds: Semaphore::new(1),
+            offers: Semaphore::new(1),
         }
     }
 }
 
-/// Installs a release when it is its turn.
+/// How a release came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It is what its URL names, or what another node built.
+    Fetched,
+    /// It was built here.
+    Built,
+}
+
+/// Installs a release when it is its turn; says whether it had to be built.
 pub async fn install(
     fetcher: &Fetcher,
     workshop: &Workshop,
     turns: &Turns,
     software: &Utf8Path,
     url: &SoftwareUrl,
-) -> Result<(), SoftwareError> {
+) -> Result<Origin, SoftwareError> {
     match Engine::of(url) {
         Some(Engine::Oci) => {
             let _turn = turns.images.acquire().await;
-            oci::install(fetcher, software, url).await
+            oci::install(fetcher, software, url).await?;
+            Ok(Origin::Fetched)
         }
         Some(Engine::Buildout) => {
             {
                 let _turn = turns.images.acquire().await;
                 buildout::fetch_builder(workshop, fetcher, software).await?;
+                if cache::take(fetcher, workshop, software, url).await {
+                    return Ok(Origin::Fetched);
+                }
             }
             let _turn = turns.builds.acquire().await;
-            buildout::install(workshop, software, url).await
+            buildout::install(workshop, software, url).await?;
+            Ok(Origin::Built)
         }
         None => Err(SoftwareError::NoEngine),
     }

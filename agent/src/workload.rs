@@ -203,6 +203,8 @@ pub struct Converged {
     pub failures: BTreeMap<PartitionName, String>,
     /// What went wrong with releases, in words.
     pub software_failures: BTreeMap<SoftwareUrl, String>,
+    /// What went otherwise than hoped with releases that are there, in words.
+    pub notes: Vec<(SoftwareUrl, String)>,
     /// What concerns the whole pass (systemd does not answer …).
     pub failure: Option<String>,
     /// When to come again at the latest; nothing if only a change can make a difference.

@@ -13,7 +13,7 @@ use crate::software::{Engine, PublicKey};
 
 use super::mistake::Mistake;
 use super::{
-    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, slap_master, storage,
+    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, slap_master, storage,
 };
 
 const MOST_PARTITIONS: i64 = 4000;
@@ -32,6 +32,7 @@ pub(super) struct Document {
     storage: Option<storage::Table>,
     master: Option<Spanned<MasterTable>>,
     slap: Option<Spanned<slap_master::Table>>,
+    cache: Option<cache::Table>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -93,6 +94,10 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             .map(|key| image_key_of(text, key))
             .collect::<Result<_, _>>()?,
         storage: storage::check(text, document.storage)?,
+        cache: match document.cache {
+            Some(table) => cache::check(text, table)?,
+            None => cache::Cache::default(),
+        },
     })
 }
 
@@ -391,6 +396,7 @@ fn words(message: &str) -> (String, String) {
         let wanted = match rest.rsplit(", expected ").next().unwrap_or_default() {
             "i64" => "a whole number without quotes",
             "a string" => "a text in quotes",
+            "a boolean" => "true or false, without quotes",
             "a sequence" => "a list, like [\"…\", \"…\"]",
             _ => "a table",
         };

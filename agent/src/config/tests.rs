@@ -61,6 +61,24 @@ fn everything_that_can_be_said_is_understood() {
 }
 
 #[test]
+fn a_document_says_where_the_cache_is_and_whom_to_believe() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let key = key.public_key_pem();
+    let text = format!(
+        "[cache]\nurl = \"https://192.0.2.1/cache/\"\noffer = true\nfolder = \"/srv/cache\"\nkeys = [\"\"\"{key}\"\"\"]\n"
+    );
+    let cache = parse(&node(&text)).unwrap().cache;
+    let wanted = Cache {
+        url: Some("https://192.0.2.1/cache".to_owned()),
+        keys: vec![PublicKey::parse(&key).unwrap()],
+        offer: true,
+        folder: Some("/srv/cache".into()),
+    };
+    assert_eq!(cache, wanted);
+    assert_eq!(parse(&node("")).unwrap().cache, Cache::default());
+}
+
+#[test]
 fn a_master_needs_to_know_how_it_is_reached() {
     let text = "role = \"master\"\n[master]\nurls = [\"https://203.0.113.7/\", \"https://[2001:db8::7]:8443\"]\n\
                 listen = \"0.0.0.0:8443\"\nnetwork = \"fd12:3456:789a::/48\"\n";
@@ -94,6 +112,13 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         node("name = 7\n"),
         node("proxy = \"socks5://192.0.2.1\"\n"),
         node("image_keys = [\"cosign.pub\"]\n"),
+        node("cache = true\n"),
+        node("[cache]\nurl = \"http://192.0.2.1/cache\"\n"),
+        node("[cache]\nurl = \"https://192.0.2.1/cache?x=y\"\n"),
+        node("[cache]\nkeys = [\"key.pub\"]\n"),
+        node("[cache]\noffer = \"yes\"\n"),
+        node("[cache]\nfolder = \"/etc/cache\"\n"),
+        node("[cache]\nfolder = \"/srv/../etc\"\n"),
         node("role = \"king\"\n"),
         node("overlay = 7\n"),
         node("[overlay]\nport = 0\n"),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use camino::Utf8Path;
-use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _, SigningKey as _};
 use slap::comparison_code;
 
 use super::{Error, KEY};
@@ -13,6 +13,7 @@ use crate::disk;
 #[derive(Clone)]
 pub struct Key {
     pem: String,
+    public_pem: String,
     public_key: Vec<u8>,
 }
 
@@ -26,7 +27,7 @@ pub enum KeyError {
     #[error("failed to read the key")]
     Read(#[source] rcgen::Error),
     /// Signing with it.
-    #[error("failed to sign a request")]
+    #[error("failed to sign")]
     Sign(#[source] rcgen::Error),
 }
 
@@ -42,6 +43,7 @@ impl Key {
         let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(KeyError::Make)?;
         Ok(Self {
             pem: pair.serialize_pem(),
+            public_pem: pair.public_key_pem(),
             public_key: pair.subject_public_key_info(),
         })
     }
@@ -51,6 +53,7 @@ impl Key {
         let pair = KeyPair::from_pem(pem).map_err(KeyError::Read)?;
         Ok(Self {
             pem: pem.to_owned(),
+            public_pem: pair.public_key_pem(),
             public_key: pair.subject_public_key_info(),
         })
     }
@@ -63,6 +66,17 @@ impl Key {
     /// Its SubjectPublicKeyInfo in DER.
     pub fn public_key(&self) -> &[u8] {
         &self.public_key
+    }
+
+    /// Its public half in PEM.
+    pub fn public_pem(&self) -> &str {
+        &self.public_pem
+    }
+
+    /// Signs a document: ECDSA on P-256 with SHA-256, in ASN.1.
+    pub fn sign(&self, document: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let pair = KeyPair::from_pem(&self.pem).map_err(KeyError::Read)?;
+        pair.sign(document).map_err(KeyError::Sign)
     }
 
     /// What people compare before they approve the box.

@@ -151,8 +151,8 @@ pub struct Site<'a> {
     pub rootfs: &'a Utf8Path,
     /// The release's own folder.
     pub folder: &'a Utf8Path,
-    /// The folder of the parts that it may share with other releases.
-    pub shared: &'a Utf8Path,
+    /// The folder of the parts that it may share with other releases, if it makes some.
+    pub shared: Option<&'a Utf8Path>,
     pub ids: Ids,
     /// A proxy for what it downloads.
     pub proxy: Option<&'a str>,
@@ -192,8 +192,9 @@ pub fn building(site: &Site<'_>, command: Vec<String>, within: Duration) -> Vec<
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
     ];
     all.extend(running(Run::Once(within)));
-    let own = [folder, shared].map(|path| same(path.as_str(), false));
-    all.extend(view(rootfs, own.into(), Vec::new()));
+    let own = [folder].into_iter().chain(shared);
+    let own = own.map(|path| same(path.as_str(), false)).collect();
+    all.extend(view(rootfs, own, Vec::new()));
     all.extend(privileges());
     all
 }

@@ -24,6 +24,7 @@ use crate::reconcile::{self, Upstream as _, Wake, Wanted};
 use crate::report::{self, Facts, node_report};
 use crate::roles::{self, Overlay, Services};
 use crate::software::buildout::Workshop;
+use crate::software::cache::{Cache, CacheMaster, Notes, Offers};
 use crate::status::Enrolment;
 use crate::systemd::Systemd;
 use crate::usage::{Accounting, Troubles};
@@ -130,6 +131,7 @@ fn workload(
         builder: builder(settings, master).map(SoftwareUrl::new),
         proxy: settings.proxy.clone(),
         clock: life.world.now,
+        cache: cache(life, master, settings, &computer),
     };
     let url = master.settings().urls.into_iter().next();
     let origin = Origin {
@@ -151,6 +153,23 @@ fn builder(settings: &Settings, master: &Master) -> Option<String> {
         Role::Slap(_) => None,
     };
     settings.builder.clone().or_else(of_master)
+}
+
+/// What others built is taken from the master, unless the document names a server; what this box builds is offered if it says so.
+fn cache(life: &Life, master: &Arc<Master>, settings: &Settings, computer: &ComputerId) -> Cache {
+    let said = settings.cache.clone();
+    Cache {
+        url: said.url,
+        keys: said.keys,
+        master: Some(CacheMaster::new(Arc::clone(master) as _)),
+        offers: Offers {
+            to_master: said.offer,
+            folder: said.folder,
+            key: life.places.state().join("cache"),
+            computer: computer.to_string(),
+        },
+        notes: Notes::default(),
+    }
 }
 
 /// Where there is TLS, instances are known by certificates.

@@ -124,7 +124,7 @@ impl Alarm for Master {
 
 impl Master {
     /// Whether the master has an extension. A plain SLAP master has none.
-    async fn has(&self, extension: &str) -> Result<bool, UpstreamError> {
+    pub(super) async fn has(&self, extension: &str) -> Result<bool, UpstreamError> {
         let known = self
             .extensions
             .get_or_try_init(async || {

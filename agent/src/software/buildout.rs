@@ -10,6 +10,7 @@ use nix::sys::statvfs::statvfs;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::cache::Cache;
 use super::{
     COMPLETED, Makes, Release, ReleaseId, Runs, SoftwareError, blocking, directory, disk_error,
     is_installed, oci, remove_all, shared, sync,
@@ -36,6 +37,7 @@ pub struct Workshop {
     /// A proxy for what a build downloads.
     pub proxy: Option<String>,
     pub clock: Clock,
+    pub cache: Cache,
 }
 
 /// Why a release could not be built.
@@ -85,13 +87,25 @@ const LONGEST_LINE: u64 = 4096;
 /// The units of all builds.
 const UNITS: &str = "slapsoftware-*.service";
 /// Names the builder that a release was built in, and runs in.
-const BUILDER: &str = ".builder";
+pub(super) const BUILDER: &str = ".builder";
+
+/// Returns the URL of the builder that a release was built in.
+pub(super) fn builder_of(
+    software: &Utf8Path,
+    url: &SoftwareUrl,
+) -> Result<SoftwareUrl, SoftwareError> {
+    noted_builder(&directory(software, url))
+}
+
+fn noted_builder(folder: &Utf8Path) -> Result<SoftwareUrl, SoftwareError> {
+    let builder = disk::read_text(&folder.join(BUILDER)).ok().flatten();
+    let builder = builder.ok_or(SoftwareError::Build(BuildError::UnknownBuilder))?;
+    Ok(SoftwareUrl::new(builder.trim()))
+}
 
 /// Reads what a built release is.
 pub(super) fn read(software: &Utf8Path, folder: &Utf8Path) -> Result<Release, SoftwareError> {
-    let builder = disk::read_text(&folder.join(BUILDER)).ok().flatten();
-    let builder = builder.ok_or(SoftwareError::Build(BuildError::UnknownBuilder))?;
-    let builder = directory(software, &SoftwareUrl::new(builder.trim()));
+    let builder = directory(software, &noted_builder(folder)?);
     Ok(Release {
         rootfs: oci::read(&builder)?.rootfs,
         runs: Runs::default(),
@@ -120,9 +134,16 @@ fn python_of(script: &str) -> Option<String> {
 }
 
 impl Workshop {
-    fn builder(&self) -> Result<&SoftwareUrl, SoftwareError> {
+    pub(super) fn builder(&self) -> Result<&SoftwareUrl, SoftwareError> {
         let builder = self.builder.as_ref().ok_or(BuildError::NoBuilder);
         builder.map_err(SoftwareError::Build)
+    }
+
+    /// Returns whose software is.
+    pub(super) fn software_user(&self) -> Result<Ids, SoftwareError> {
+        let accounts = users::observe(&self.etc).map_err(BuildError::Users);
+        let ids = accounts.and_then(|accounts| accounts.software().ok_or(BuildError::NoUser));
+        ids.map_err(SoftwareError::Build)
     }
 }
 
@@ -149,11 +170,7 @@ pub(super) async fn install(
     let failed = SoftwareError::Build;
     let builder = workshop.builder()?;
     let rootfs = oci::read(&directory(software, builder))?.rootfs;
-    let accounts = users::observe(&workshop.etc).map_err(|err| failed(BuildError::Users(err)))?;
-    let ids = accounts
-        .software()
-        .ok_or(BuildError::NoUser)
-        .map_err(failed)?;
+    let ids = workshop.software_user()?;
     has_room(software)?;
     let folder = directory(software, url);
     prepare(&folder, url, builder, ids)?;
@@ -265,7 +282,7 @@ impl Build<'_> {
         let site = Site {
             rootfs: self.rootfs,
             folder: self.folder,
-            shared: self.shared,
+            shared: Some(self.shared),
             ids: self.ids,
             proxy: self.workshop.proxy.as_deref(),
         };
@@ -300,7 +317,7 @@ fn has_room(software: &Utf8Path) -> Result<(), SoftwareError> {
 }
 
 /// Makes the release's folder, the software user's, with its profile, and notes the builder.
-fn prepare(
+pub(super) fn prepare(
     folder: &Utf8Path,
     url: &SoftwareUrl,
     builder: &SoftwareUrl,
@@ -333,7 +350,7 @@ fn profile(url: &SoftwareUrl, shared: &Utf8Path) -> String {
 }
 
 /// Says that the release is complete, as the peer does: with the date.
-fn complete(folder: &Utf8Path, now: SystemTime) -> Result<(), SoftwareError> {
+pub(super) fn complete(folder: &Utf8Path, now: SystemTime) -> Result<(), SoftwareError> {
     sync(folder)?;
     let path = folder.join(COMPLETED);
     let date = format_description!(

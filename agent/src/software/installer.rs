@@ -2,18 +2,19 @@
 //! for hours; and remembers what came of it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
 use crate::software::buildout::{self, Workshop};
-use crate::software::{Engine, ReleaseId, Turns};
+use crate::software::{Engine, Origin, ReleaseId, Turns, cache};
 use crate::workload::Fetcher;
 
 const FIRST_REST: Duration = Duration::from_secs(30);
@@ -27,6 +28,8 @@ pub struct Installer {
     folder: Utf8PathBuf,
     turns: Arc<Turns>,
     works: Arc<Mutex<BTreeMap<SoftwareUrl, Work>>>,
+    /// Those who offer what was built.
+    offers: Arc<Mutex<BTreeMap<SoftwareUrl, JoinHandle<()>>>>,
     changes: watch::Sender<u64>,
 }
 
@@ -50,12 +53,14 @@ impl Installer {
         folder: Utf8PathBuf,
         changes: watch::Sender<u64>,
     ) -> Self {
+        cache::forget_unfinished(&folder);
         Self {
             fetcher,
             workshop,
             folder,
             turns: Arc::default(),
             works: Arc::default(),
+            offers: Arc::default(),
             changes,
         }
     }
@@ -119,6 +124,12 @@ impl Installer {
     pub fn retain(&self, wanted: impl Fn(&SoftwareUrl) -> bool) {
         self.lock()
             .retain(|url, work| wanted(url) || !matches!(work, Work::Failed { .. }));
+        self.workshop.cache.notes.retain(wanted);
+    }
+
+    /// Returns what went otherwise than hoped with the cache.
+    pub fn notes(&self) -> Vec<(SoftwareUrl, String)> {
+        self.workshop.cache.notes.all()
     }
 
     fn begin(&self, url: &SoftwareUrl, work: Work) {
@@ -141,14 +152,20 @@ impl Installer {
         let removing = matches!(work, Work::Removing);
         let result = if removing {
             let _turn = self.turns.images.acquire().await;
-            super::remove(&self.folder, &ReleaseId::of(&url)).await
+            super::remove(&self.folder, &ReleaseId::of(&url))
+                .await
+                .map(|()| None)
         } else {
             let (turns, workshop) = (&self.turns, &self.workshop);
-            super::install(&self.fetcher, workshop, turns, &self.folder, &url).await
+            let installed = super::install(&self.fetcher, workshop, turns, &self.folder, &url);
+            installed.await.map(Some)
         };
+        if matches!(result, Ok(Some(Origin::Built))) && self.workshop.cache.offers.any() {
+            self.offer(&url);
+        }
         let mut works = self.lock();
         match result {
-            Ok(()) => {
+            Ok(_) => {
                 works.remove(&url);
             }
             Err(error) => {
@@ -168,6 +185,28 @@ impl Installer {
         }
         drop(works);
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Begins to offer what was built, which everybody on this box has already.
+    fn offer(&self, url: &SoftwareUrl) {
+        let (installer, offered) = (self.clone(), url.clone());
+        let offering = tokio::spawn(async move {
+            let (turn, changes) = (&installer.turns.offers, &installer.changes);
+            cache::offer(
+                &installer.workshop,
+                &installer.folder,
+                &offered,
+                turn,
+                changes,
+            )
+            .await;
+        });
+        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        offers.retain(|_, offering| !offering.is_finished());
+        // What was built before is of no interest any more.
+        if let Some(before) = offers.insert(url.clone(), offering) {
+            before.abort();
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SoftwareUrl, Work>> {

@@ -19,9 +19,12 @@ use super::{
 use crate::desired::SoftwareUrl;
 use crate::workload::Fetcher;
 
+/// The image's configuration, which has the digests of its layers.
+pub(super) const CONFIGURATION: &str = "config.json";
+
 /// Reads what an unpacked image is.
 pub(super) fn read(folder: &Utf8Path) -> Result<Release, SoftwareError> {
-    let path = folder.join("config.json");
+    let path = folder.join(CONFIGURATION);
     let configuration = fs::read(&path).map_err(|source| disk_error(&path, source))?;
     let rootfs = folder.join("rootfs");
     let has_script = rootfs.join(&INSTANTIATE[1..]).symlink_metadata().is_ok();
@@ -88,7 +91,7 @@ async fn fetch(
 }
 
 /// Makes a folder, and those above it, that only root may enter: what is in it has owners who are not the node's.
-fn make_private(folder: &Utf8Path) -> Result<(), SoftwareError> {
+pub(super) fn make_private(folder: &Utf8Path) -> Result<(), SoftwareError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o755);
     let above = folder
@@ -144,7 +147,7 @@ fn lay_down<R: Read>(
 fn complete(image: &Image, store: Store, folder: &Utf8Path) -> Result<(), SoftwareError> {
     sync(folder)?;
     store.keep().map_err(|source| disk_error(folder, source))?;
-    let configuration = folder.join("config.json");
+    let configuration = folder.join(CONFIGURATION);
     crate::disk::replace(&configuration, &image.configuration)
         .and_then(|()| crate::disk::replace(&folder.join(COMPLETED), b""))
         .map_err(|error| disk_error(folder, io::Error::other(error)))?;

@@ -12,7 +12,7 @@ use crate::causes::in_one_line;
 
 mod hostile;
 mod registry;
-mod served;
+pub(super) mod served;
 mod shared;
 
 /// An entry of a layer under construction.

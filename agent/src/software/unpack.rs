@@ -6,6 +6,8 @@
 //! Everything has the owner and the mode that the image gives it, so that what runs with the image's users finds what it
 //! expects; those users are none of the node, and so nobody of the node may come near: the folder above is root's alone.
 //! Besides, everybody may read, since a partition's user runs an image that instantiates itself.
+//!
+//! What was built is laid down in the same way, but it is one user's, with the modes that it was built with.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write as _};
@@ -13,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, futimens, mkdirat};
@@ -27,6 +29,7 @@ use super::budget::Budget;
 use super::store::Store;
 use super::tar_stream::{Entry, Kind, TarStream};
 use crate::inside::remove_folder;
+use crate::partitions::users::Ids;
 
 /// A layer could not be laid down.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,8 @@ pub enum UnpackError {
     Read(#[source] io::Error),
     #[error("the layer has a path that leaves the image: `{0}`")]
     Escapes(String),
+    #[error("it has `{0}`, which is nothing that it may have")]
+    Elsewhere(String),
     #[error("the layer has a hard link `{path}` to `{target}`, which the image does not have")]
     HardLink { path: String, target: String },
     #[error("failed to make `{path}` of the image")]
@@ -59,6 +64,13 @@ const MOST_IDS: u64 = 65_536;
 pub(super) struct Target<'a> {
     root: OwnedFd,
     store: Option<&'a Store>,
+    user: Option<User<'a>>,
+}
+
+/// Whose everything shall be, and where it shall be.
+struct User<'a> {
+    ids: Ids,
+    directories: &'a [Utf8PathBuf],
 }
 
 impl<'a> Target<'a> {
@@ -66,13 +78,25 @@ impl<'a> Target<'a> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let root = openat(AT_FDCWD, folder.as_std_path(), flags, Mode::empty());
         let root = root.map_err(|errno| UnpackError::Open(errno.into()))?;
-        Ok(Self { root, store: None })
+        Ok(Self {
+            root,
+            store: None,
+            user: None,
+        })
     }
 
     /// Has of files that others have, too, only a link.
     pub(super) fn sharing(self, store: &'a Store) -> Self {
         Self {
             store: Some(store),
+            ..self
+        }
+    }
+
+    /// Takes what was built: everything is this user's, has the mode that it says, and lies in one of these directories.
+    pub(super) fn for_user(self, ids: Ids, directories: &'a [Utf8PathBuf]) -> Self {
+        Self {
+            user: Some(User { ids, directories }),
             ..self
         }
     }
@@ -103,14 +127,17 @@ impl<'a> Target<'a> {
     pub(super) fn add(&self, layer: impl Read, budget: &mut Budget) -> Result<(), UnpackError> {
         let mut tar = TarStream::new(decompressed(layer).map_err(UnpackError::Read)?);
         let mut buffer = vec![0; BUFFER];
-        while let Some(entry) = tar.next_entry().map_err(UnpackError::Read)? {
+        while let Some(mut entry) = tar.next_entry().map_err(UnpackError::Read)? {
             let path = normal(&entry.path)?;
             let Some((folder, name)) = parent_and_name(&path) else {
                 continue;
             };
-            if name.starts_with(WHITEOUT) {
-                continue;
+            match &self.user {
+                Some(user) => user.take(&path, &mut entry)?,
+                None if name.starts_with(WHITEOUT) => continue,
+                None => {}
             }
+            let is_built = self.user.is_some();
             let wrong = |source| make_error(&path, source);
             budget.take_entry().map_err(wrong)?;
             let folder = self.folder(folder).map_err(wrong)?;
@@ -121,14 +148,14 @@ impl<'a> Target<'a> {
                     let mut digest = store.map(|_| Sha256::new());
                     let content = (&mut tar, digest.as_mut());
                     copy(content, &file, budget, &mut buffer).map_err(wrong)?;
-                    finish(&file, &entry).map_err(wrong)?;
+                    finish(&file, &entry, is_built).map_err(wrong)?;
                     if let (Some(store), Some(digest)) = (store, digest) {
                         let shared = store.share(&folder, as_path(name), &file, &digest.finalize());
                         shared.map_err(wrong)?;
                     }
                 }
                 Kind::Folder => make_folder(&folder, name)
-                    .and_then(|()| finish_folder(&folder, name, &entry))
+                    .and_then(|()| finish_folder(&folder, name, &entry, is_built))
                     .map_err(wrong)?,
                 Kind::Symlink => make_symlink(&folder, name, &entry).map_err(wrong)?,
                 Kind::HardLink => self.hard_link(&folder, name, &path, &entry.link)?,
@@ -217,6 +244,19 @@ impl<'a> Target<'a> {
     }
 }
 
+impl User<'_> {
+    /// Makes an entry this user's, if it lies where it may.
+    fn take(&self, path: &[u8], entry: &mut Entry) -> Result<(), UnpackError> {
+        let is_in = |directory: &Utf8PathBuf| as_path(path).starts_with(directory);
+        if !self.directories.iter().any(is_in) {
+            return Err(UnpackError::Elsewhere(text(path)));
+        }
+        entry.uid = self.ids.uid.into();
+        entry.gid = self.ids.gid.into();
+        Ok(())
+    }
+}
+
 /// Returns the content of what may be compressed, told by how it begins.
 pub(super) fn decompressed<'a>(content: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut content = io::BufReader::with_capacity(BUFFER, content);
@@ -275,9 +315,10 @@ fn copy(
     }
 }
 
-fn finish(file: &File, entry: &Entry) -> io::Result<()> {
+fn finish(file: &File, entry: &Entry, is_built: bool) -> io::Result<()> {
     let run = if entry.mode & 0o100 == 0 { 0 } else { 0o111 };
-    let mode = entry.mode & 0o777 | 0o444 | run;
+    let readable = if is_built { 0 } else { 0o444 | run };
+    let mode = entry.mode & 0o777 | readable;
     let (uid, gid) = owner(entry);
     fchown(file, uid, gid)?;
     fchmod(file, Mode::from_bits_truncate(mode))?;
@@ -286,7 +327,7 @@ fn finish(file: &File, entry: &Entry) -> io::Result<()> {
 }
 
 /// What is a link to a folder stays as it is.
-fn finish_folder(folder: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()> {
+fn finish_folder(folder: &OwnedFd, name: &[u8], entry: &Entry, is_built: bool) -> io::Result<()> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let made = match openat(folder, as_path(name), flags, Mode::empty()) {
         Err(Errno::ELOOP | Errno::ENOTDIR) => return Ok(()),
@@ -294,7 +335,10 @@ fn finish_folder(folder: &OwnedFd, name: &[u8], entry: &Entry) -> io::Result<()>
     };
     let (uid, gid) = owner(entry);
     fchown(&made, uid, gid)?;
-    let mode = entry.mode & 0o1777 | 0o555;
+    let mode = match is_built {
+        true => entry.mode & 0o777,
+        false => entry.mode & 0o1777 | 0o555,
+    };
     Ok(fchmod(&made, Mode::from_bits_truncate(mode))?)
 }
 

@@ -62,6 +62,7 @@ pub(super) async fn converge(
         pass.outcome.failure = Some(in_one_line(error.as_ref()));
     }
     pass.software().await;
+    pass.outcome.notes = installer.notes();
     pass.outcome
 }
 

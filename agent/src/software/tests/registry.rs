@@ -98,7 +98,9 @@ impl Registry {
     async fn install(&self, folder: &Utf8Path, rest: &str) -> Result<(), SoftwareError> {
         let (workshop, turns) = (workshop().await, Turns::default());
         let url = self.url(rest);
-        super::super::install(&self.fetcher(), &workshop, &turns, folder, &url).await
+        let fetcher = self.fetcher();
+        let installed = super::super::install(&fetcher, &workshop, &turns, folder, &url).await;
+        installed.map(drop)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::software::installer::Installer;
 use crate::systemd::Systemd;
 
 /// A workshop where nothing is ever built: without a builder, and nobody is behind its systemd.
-pub(super) async fn workshop() -> Workshop {
+pub(in crate::software) async fn workshop() -> Workshop {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
     let theirs = Builder::unix_stream(theirs).server(Guid::generate()).p2p();
     let ours = Builder::unix_stream(ours).p2p();
@@ -28,13 +28,15 @@ pub(super) async fn workshop() -> Workshop {
         builder: None,
         proxy: None,
         clock: std::time::SystemTime::now,
+        cache: Default::default(),
     }
 }
 
 /// Installs a release alone.
 async fn installed(folder: &Utf8Path, url: &SoftwareUrl) -> Result<(), SoftwareError> {
     let (workshop, turns) = (workshop().await, Turns::default());
-    install(&fetcher(), &workshop, &turns, folder, url).await
+    let installed = install(&fetcher(), &workshop, &turns, folder, url).await;
+    installed.map(|origin| assert_eq!(origin, Origin::Fetched))
 }
 
 /// A server on this machine that has the demo, compressed and not, and a few traps.
@@ -76,7 +78,7 @@ async fn server() -> String {
     format!("http://{address}")
 }
 
-fn fetcher() -> Fetcher {
+pub(in crate::software) fn fetcher() -> Fetcher {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Fetcher::new(|_| reqwest::Client::new())
 }
