@@ -8,6 +8,7 @@ pub mod accelerator;
 pub mod archive;
 pub mod blob;
 pub mod cell;
+pub mod certified_master;
 pub mod child;
 pub mod console;
 pub mod debian;

@@ -2,6 +2,7 @@
 //! such, and a master as a process.
 
 mod asked;
+mod cache;
 mod faults;
 mod images;
 mod isolation;
