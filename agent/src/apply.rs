@@ -154,8 +154,9 @@ impl Hands<'_> {
 
     fn forget(&self) -> Result<(), ApplyError> {
         let inside = self.inside()?;
-        inside.remove(TIMESTAMP).map_err(ApplyError::Inside)?;
-        Ok(())
+        // The order goes, too: an attempt that fails is not over with it.
+        let forgotten = inside.remove(ORDER).and_then(|()| inside.remove(TIMESTAMP));
+        forgotten.map_err(ApplyError::Inside)
     }
 
     fn remember(&self, timestamp: &str) -> Result<(), ApplyError> {

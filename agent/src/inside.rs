@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, SystemTime};
 
 use camino::Utf8Path;
 use nix::dir::{Dir, Type};
@@ -47,6 +48,12 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// When it was written last; what lies before 1970 counts as that.
+    pub fn modified(&self) -> SystemTime {
+        let seconds = u64::try_from(self.seconds).unwrap_or_default();
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
     fn of(stat: &FileStat) -> Self {
         Self {
             inode: stat.st_ino,

@@ -24,6 +24,8 @@ pub struct Memory {
 #[derive(Debug, Default)]
 pub struct Remembered {
     failure: Option<Failure>,
+    /// Whether somebody wants it processed again.
+    again: bool,
     crashes: BTreeMap<ProgramName, Crashes>,
 }
 
@@ -157,6 +159,22 @@ impl Remembered {
         ends.max().map(|end| end.saturating_duration_since(now))
     }
 
+    /// Notes that somebody wants it processed again, and at once.
+    pub fn ask_again(&mut self) {
+        self.again = true;
+        self.failure = None;
+    }
+
+    /// Returns whether somebody wants it processed again.
+    pub fn is_asked_again(&self) -> bool {
+        self.again
+    }
+
+    /// Notes that it will be.
+    pub fn heard_that(&mut self) {
+        self.again = false;
+    }
+
     /// Notes that an attempt did not fail.
     pub fn succeeded(&mut self) {
         self.failure = None;
@@ -208,6 +226,20 @@ mod tests {
         );
         remembered.succeeded();
         assert!(remembered.failure(&started, now).is_none());
+    }
+
+    #[test]
+    fn who_asks_for_another_attempt_need_not_wait_for_the_rest() {
+        let now = Instant::now();
+        let mut remembered = Remembered::default();
+        let started = goal(RequestedState::Started);
+        remembered.failed(started.clone(), "no".into(), now);
+        assert!(!remembered.is_asked_again());
+        remembered.ask_again();
+        assert!(remembered.is_asked_again());
+        assert_eq!(remembered.failure(&started, now), None);
+        remembered.heard_that();
+        assert!(!remembered.is_asked_again());
     }
 
     #[test]

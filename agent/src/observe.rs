@@ -139,6 +139,7 @@ impl Sight<'_> {
             && is_current
             && let Some(release) = release
         {
+            found.due = remembered.is_asked_again() || self.is_over(&inside, release);
             let asked = devices::asked(&inside).map_err(ObserveError::Devices)?;
             let has = self.devices.has(name, ids, &asked);
             found.equipped = has.map_err(ObserveError::Devices)?;
@@ -172,6 +173,13 @@ impl Sight<'_> {
             found.told = requested.told;
         }
         Ok(())
+    }
+
+    /// Whether an instance that was processed has its time over. What an image alone runs is the same each time.
+    fn is_over(&self, inside: &Inside, release: &Release) -> bool {
+        let since = inside.mark(TIMESTAMP).ok().flatten();
+        release.makes != Makes::Nothing
+            && since.is_some_and(|mark| release.periodicity.is_over(mark.modified(), self.date))
     }
 
     fn outside(
@@ -209,6 +217,7 @@ impl Sight<'_> {
             retention: Retention::Over,
             takes_leave: false,
             connection: None,
+            due: false,
             failure: failure.map(|(message, _)| message.to_owned()),
             resting: failure.is_some_and(|(_, rest)| !rest.is_zero()),
         }

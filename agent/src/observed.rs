@@ -76,6 +76,8 @@ pub struct Partition {
     pub takes_leave: bool,
     /// What it publishes.
     pub connection: Option<BTreeMap<String, String>>,
+    /// Whether it shall be instantiated although nothing about it has changed: its time has come, or somebody asked.
+    pub due: bool,
     /// Why the last attempt at this order failed.
     pub failure: Option<String>,
     /// Whether to wait before another attempt.

@@ -28,7 +28,7 @@ pub enum ReleaseStep {
 /// A step about a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Take back that the last order was carried out.
+    /// Take back that the last order was carried out, in full or in part.
     Forget,
     /// Make the slice that accounts for the partition.
     MakeSlice,
@@ -158,8 +158,8 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
     let folders = (!found.housed).then_some(Step::TakeFolders);
     let equip = folders.into_iter().chain(certify);
     let unwatch = found.watched.as_ref().map(|_| Step::Unwatch);
-    if found.order.as_ref() != Some(&order) {
-        let forget = found.processed.as_ref().map(|_| Step::Forget);
+    if found.due || found.order.as_ref() != Some(&order) {
+        let forget = (found.due || found.processed.is_some()).then_some(Step::Forget);
         let instantiate = Step::Instantiate(order);
         let first = unwatch.into_iter().chain(forget).chain(slice);
         return first.chain(equip).chain([instantiate]).collect();

@@ -9,6 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tokio::sync::Semaphore;
 
 use crate::desired::SoftwareUrl;
+use crate::inside::Inside;
+use crate::instances::periodicity::{self, Periodicity};
 use crate::workload::Fetcher;
 use buildout::Workshop;
 
@@ -82,6 +84,8 @@ pub struct Release {
     /// What its image runs, and with which environment; nothing if it is no image's.
     pub runs: Runs,
     pub makes: Makes,
+    /// How often its instances are processed again.
+    pub periodicity: Periodicity,
 }
 
 /// How a release makes an instance.
@@ -106,6 +110,13 @@ impl Release {
             }
         }
     }
+}
+
+/// Reads how often the instances of what is in a folder are processed again.
+fn periodicity(folder: &Utf8Path) -> Periodicity {
+    let said = Inside::open(folder);
+    let said = said.and_then(|inside| inside.read(periodicity::FILE, periodicity::LONGEST));
+    Periodicity::parse(&said.ok().flatten().unwrap_or_default())
 }
 
 /// The program that makes an instance, in an image that has one.

@@ -124,7 +124,7 @@ fn judge_started(
         }
     }
     // What runs for an older order says nothing of this one.
-    if found.order != Some(instance.order(partition, &found.told)) {
+    if found.due || found.order != Some(instance.order(partition, &found.told)) {
         return Verdict::Pending;
     }
     if let Some(program) = &found.crashing {

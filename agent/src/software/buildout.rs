@@ -13,7 +13,7 @@ use time::macros::format_description;
 use super::cache::Cache;
 use super::{
     COMPLETED, Makes, Release, ReleaseId, Runs, SoftwareError, blocking, directory, disk_error,
-    is_installed, oci, remove_all, shared, sync,
+    is_installed, oci, periodicity, remove_all, shared, sync,
 };
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
@@ -110,6 +110,7 @@ pub(super) fn read(software: &Utf8Path, folder: &Utf8Path) -> Result<Release, So
         rootfs: oci::read(&builder)?.rootfs,
         runs: Runs::default(),
         makes: Makes::Buildout(folder.to_owned()),
+        periodicity: periodicity(folder),
     })
 }
 

@@ -14,7 +14,7 @@ use super::registry::{self, SCHEME};
 use super::store::Store;
 use super::{
     COMPLETED, INSTANTIATE, Makes, Release, ReleaseId, Runs, SoftwareError, blocking, directory,
-    disk_error, download, image, remove_all, sync, unpack,
+    disk_error, download, image, periodicity, remove_all, sync, unpack,
 };
 use crate::desired::SoftwareUrl;
 use crate::workload::Fetcher;
@@ -35,6 +35,8 @@ pub(super) fn read(folder: &Utf8Path) -> Result<Release, SoftwareError> {
         } else {
             Makes::Nothing
         },
+        // Beside its script.
+        periodicity: periodicity(&rootfs.join("slapos")),
         rootfs,
     })
 }

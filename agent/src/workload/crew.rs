@@ -278,6 +278,9 @@ impl Crew {
             Some(self.hands.acquire().await)
         };
         hands.apply(step).await?;
+        if matches!(step, Step::Forget | Step::Instantiate(_)) {
+            self.memory().of(order.partition).heard_that();
+        }
         if let Step::Start(program, _) = step {
             self.memory().of(order.partition).made_anew(program);
         }

@@ -1,6 +1,7 @@
 //! The properties of units, as reviewed.
 
 use super::*;
+use crate::instances::periodicity::Periodicity;
 use crate::software::Runs;
 
 fn place() -> Place {
@@ -32,6 +33,7 @@ fn release(env: &[&str]) -> Release {
             ..Runs::default()
         },
         makes: Makes::Script,
+        periodicity: Periodicity::default(),
     }
 }
 

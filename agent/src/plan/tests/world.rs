@@ -35,6 +35,7 @@ impl World {
             waits: None,
             connection: None,
             failure: None,
+            due: false,
             resting: false,
         };
         Self {
@@ -101,6 +102,8 @@ impl World {
             |found| found.equipped = false,
             |found| found.given.push("/mnt/disk1/slappart7".into()),
             |found| found.processed = Some("garbage".into()),
+            // Its time has come.
+            |found| found.due = true,
         ]
     }
 
@@ -148,7 +151,11 @@ impl World {
 /// Does what a step says, where what it needs is so.
 fn carry_out(step: &Step, found: &mut Partition) {
     match step {
-        Step::Forget => found.processed = None,
+        Step::Forget => {
+            found.processed = None;
+            found.order = None;
+            found.due = false;
+        }
         Step::MakeSlice => found.slice = true,
         Step::Certify => found.certified = true,
         Step::TakeFolders => found.housed = true,
@@ -161,16 +168,7 @@ fn carry_out(step: &Step, found: &mut Partition) {
             found.asks = None;
             found.told.insert("child".into(), Answer::default());
         }
-        Step::Instantiate(order) => {
-            assert!(found.certified && found.housed && found.slice && found.processed.is_none());
-            found.order = Some(order.clone());
-            found.empty = false;
-            assert_eq!(found.watched, None);
-            found.has_promises = true;
-            found.programs = ["web", "task"]
-                .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
-                .into();
-        }
+        Step::Instantiate(order) => instantiate(order, found),
         Step::Stop(program) => {
             assert!(found.units.remove(program).is_some());
         }
@@ -207,6 +205,17 @@ fn carry_out(step: &Step, found: &mut Partition) {
         Step::TakeLeave => assert!(found.takes_leave && found.units.is_empty()),
         Step::Wipe => wipe(found),
     }
+}
+
+fn instantiate(order: &Fingerprint, found: &mut Partition) {
+    assert!(found.certified && found.housed && found.slice && found.processed.is_none());
+    found.order = Some(order.clone());
+    found.empty = false;
+    assert_eq!(found.watched, None);
+    found.has_promises = true;
+    found.programs = ["web", "task"]
+        .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
+        .into();
 }
 
 fn wipe(found: &mut Partition) {
