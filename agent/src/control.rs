@@ -3,6 +3,7 @@
 //! and what the board then says is the answer.
 
 mod outcome;
+mod special;
 mod words;
 
 use std::io;
@@ -23,6 +24,8 @@ use crate::reconcile::Wake;
 use crate::status::Board;
 
 use outcome::outcome;
+pub use special::Chores;
+use special::Special;
 pub use words::{Ask, Outcome, Request};
 use words::{Said, status};
 
@@ -45,6 +48,7 @@ pub async fn serve(
     board: &Board,
     wakes: mpsc::Sender<Wake>,
     alarm: Arc<impl Alarm + Send + 'static>,
+    chores: impl Chores + Clone + Send + 'static,
 ) -> anyhow::Result<()> {
     let path = places.run().join("control.sock");
     let listener = listen(&path).with_context(|| format!("`{path}` cannot be made"))?;
@@ -60,6 +64,7 @@ pub async fn serve(
             board: board.clone(),
             wakes: wakes.clone(),
             alarm: Arc::clone(&alarm),
+            chores: chores.clone(),
             one_at_a_time: Arc::clone(&one_at_a_time),
         };
         callers.spawn(async move {
@@ -86,14 +91,15 @@ fn is_root(stream: &UnixStream) -> bool {
 }
 
 /// Where one caller is served.
-struct Desk<A> {
+struct Desk<A, C> {
     board: Board,
     wakes: mpsc::Sender<Wake>,
     alarm: Arc<A>,
+    chores: C,
     one_at_a_time: Arc<Semaphore>,
 }
 
-impl<A: Alarm> Desk<A> {
+impl<A: Alarm, C: Chores> Desk<A, C> {
     async fn serve(&self, stream: UnixStream) -> io::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
@@ -139,27 +145,48 @@ impl<A: Alarm> Desk<A> {
                 Ok(()) => Outcome::new(status::DONE, "the master has heard it"),
                 Err(why) => Outcome::new(status::FAILED, why),
             },
-            Request::Look { what } => self.look(what, said).await,
+            Request::Look {
+                what,
+                force,
+                only,
+                collect,
+            } => {
+                let special = Special {
+                    what,
+                    force,
+                    only,
+                    collect,
+                };
+                self.special(special, said).await
+            }
+            Request::Prune { dry_run, more } => special::prune(&self.chores, dry_run, more).await,
         }
     }
 
-    /// Has the loop look at everything, and follows the board until nothing is on its way.
-    async fn look(&self, what: Ask, said: &mpsc::Sender<Said>) -> Outcome {
+    /// Has the loop look at everything, and follows the board until nothing is on its way of those that are named, or of all.
+    async fn look(&self, what: Ask, only: &[String], said: &mpsc::Sender<Said>) -> Outcome {
+        match self.look_once().await {
+            Ok(()) => self.follow(what, only, said).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Has the loop look at everything, and waits until it has.
+    async fn look_once(&self) -> Result<(), Outcome> {
         let mut looks = self.board.follow_looks();
         let before = looks.borrow_and_update().begun;
-        let ended = || Outcome::new(status::FAILED, "the agent ends");
-        if self.wakes.send(Wake::Asked).await.is_err() {
-            return ended();
-        }
+        self.wakes.send(Wake::Asked).await.map_err(|_| ended())?;
         // One that had begun before may have seen less than what the caller has just done.
-        if looks.wait_for(|looks| looks.ended > before).await.is_err() {
-            return ended();
-        }
+        let looked = looks.wait_for(|looks| looks.ended > before).await;
+        looked.map(drop).map_err(|_| ended())
+    }
+
+    async fn follow(&self, what: Ask, only: &[String], said: &mpsc::Sender<Said>) -> Outcome {
         let mut follow = self.board.follow();
         let mut told = String::new();
         loop {
             let now = follow.borrow_and_update().clone();
-            if let Some(outcome) = outcome(what, &now) {
+            if let Some(outcome) = outcome(what, only, &now) {
                 return outcome;
             }
             let progress = words::progress(&now);
@@ -172,6 +199,10 @@ impl<A: Alarm> Desk<A> {
             }
         }
     }
+}
+
+fn ended() -> Outcome {
+    Outcome::new(status::FAILED, "the agent ends")
 }
 
 /// Reads the one request.

@@ -2,7 +2,7 @@
 //!
 //! Built from the protocol's types once; what is wrong in there is set aside in words, a partition at a time. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -13,6 +13,7 @@ use slap::{Occupant, RequestedState, SupplyState};
 
 use crate::instances::answers::Told;
 use crate::instances::retention;
+use crate::software::ReleaseId;
 
 /// Everything that the master wants of this node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,15 @@ impl From<&slap::Computer> for Desired {
             }
         }
         desired
+    }
+}
+
+impl Desired {
+    /// Returns the releases that the master speaks of, to be installed or removed, and those of its instances.
+    pub fn releases(&self) -> BTreeSet<ReleaseId> {
+        let of_instances = self.partitions.values().map(|instance| &instance.software);
+        let all = self.software.keys().chain(of_instances);
+        all.map(ReleaseId::of).collect()
     }
 }
 

@@ -1,16 +1,44 @@
 //! What the node is at a moment, as plain data. No I/O.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
 use crate::instances::answers::Told;
 use crate::instances::retention::Retention;
+use crate::software::ReleaseId;
 
 /// What is on the node of all that the master speaks of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
     pub software: BTreeMap<SoftwareUrl, Software>,
     pub partitions: BTreeMap<PartitionName, Partition>,
+    /// Releases that are there and that the master does not speak of.
+    pub leftovers: BTreeMap<ReleaseId, Leftover>,
+    pub collection: Collection,
+}
+
+/// A release that the master does not speak of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Whether something on the node needs it: what is in a partition, or a build.
+    pub used: bool,
+    /// What it is.
+    pub found: Software,
+    /// For how long nobody has wanted it.
+    pub idle: Duration,
+}
+
+/// Which of them may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Collection {
+    /// None: the master was not heard.
+    #[default]
+    Nothing,
+    /// Those that nobody has wanted for long.
+    Idle,
+    /// All, as somebody asked.
+    All,
 }
 
 /// What a release is.

@@ -12,7 +12,7 @@ use crate::disk;
 use crate::instances::units::PATTERNS;
 use crate::memory::Memory;
 use crate::observe::{self, Sight};
-use crate::observed::{Observed, Software};
+use crate::observed::{Collection, Observed, Software};
 use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::places::Places;
@@ -20,7 +20,7 @@ use crate::plan::{Action, Step, plan};
 use crate::reconcile::last_desired;
 use crate::software;
 use crate::systemd::Systemd;
-use crate::workload::Paths;
+use crate::workload::{Paths, leftovers};
 
 /// The plan in words, an action a line.
 pub async fn outlook(places: &Places) -> anyhow::Result<String> {
@@ -58,6 +58,8 @@ async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Re
         };
         observed.software.insert(url.clone(), found);
     }
+    observed.leftovers = leftovers::from_outside(paths, desired)?;
+    observed.collection = Collection::Idle;
     let accounts = users::observe(&paths.etc)?;
     let units = observe::units(&systemd.list(&PATTERNS).await?);
     let sight = Sight {

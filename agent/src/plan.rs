@@ -4,17 +4,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use slap::{RequestedState, SupplyState};
 
 use crate::desired::{Desired, Fingerprint, Instance, PartitionName, SoftwareUrl};
 use crate::instances::retention::Retention;
-use crate::observed::{Observed, Partition, ProgramName, Promises, Software, Unit, UnitState};
+use crate::observed::{
+    Collection, Leftover, Observed, Partition, ProgramName, Promises, Software, Unit, UnitState,
+};
+use crate::software::ReleaseId;
 
 /// One step, complete in itself and harmless when repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     Release(SoftwareUrl, ReleaseStep),
+    /// Remove a release that the master does not speak of; it goes on in the background.
+    Collect(ReleaseId),
     Partition(PartitionName, Step),
 }
 
@@ -62,12 +68,17 @@ pub enum Step {
     Wipe,
 }
 
+/// As long nobody has to want a release before it goes by itself: to build it again may take hours.
+pub const IDLE_FOR_LONG: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// Returns the steps that turn `observed` into `desired`, in the order they must run.
 pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
     let releases = plan_releases(desired, observed).into_iter();
     let mut actions: Vec<_> = releases
         .map(|(url, step)| Action::Release(url, step))
         .collect();
+    let leftovers = plan_collection(desired, observed).into_iter();
+    actions.extend(leftovers.map(Action::Collect));
     for (partition, instance) in &desired.partitions {
         if let Some(found) = observed.partitions.get(partition) {
             let software = observed.software.get(&instance.software);
@@ -104,6 +115,31 @@ pub fn plan_releases(desired: &Desired, observed: &Observed) -> Vec<(SoftwareUrl
         }
     }
     steps
+}
+
+/// Returns the releases to remove of which the master does not speak and that nothing on the node needs.
+pub fn plan_collection(desired: &Desired, observed: &Observed) -> Vec<ReleaseId> {
+    // What could not be understood may be about any of them.
+    if !desired.refused.is_empty() {
+        return Vec::new();
+    }
+    let enough = match observed.collection {
+        Collection::Nothing => return Vec::new(),
+        Collection::Idle => IDLE_FOR_LONG,
+        Collection::All => Duration::ZERO,
+    };
+    let named = desired.releases();
+    let may_go = |id: &ReleaseId, leftover: &Leftover| {
+        let is_free = match leftover.found {
+            Software::Absent | Software::Available => true,
+            Software::Failed { resting, .. } => !resting || observed.collection == Collection::All,
+            Software::Installing | Software::Removing => false,
+        };
+        is_free && !leftover.used && leftover.idle >= enough && !named.contains(id)
+    };
+    let leftovers = observed.leftovers.iter();
+    let gone = leftovers.filter(|(id, leftover)| may_go(id, leftover));
+    gone.map(|(id, _)| id.clone()).collect()
 }
 
 /// Returns the steps about one partition.
@@ -274,6 +310,7 @@ impl fmt::Display for Action {
         match self {
             Self::Release(url, ReleaseStep::Install) => write!(f, "install {url}"),
             Self::Release(url, ReleaseStep::Remove) => write!(f, "remove {url}"),
+            Self::Collect(id) => write!(f, "remove the release {id}, which nobody wants"),
             Self::Partition(partition, step) => write!(f, "{partition}: {step}"),
         }
     }

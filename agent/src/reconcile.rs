@@ -18,7 +18,7 @@ use crate::causes;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::places::Places;
 use crate::status::{Board, Enrolment, Failure, Part, Releases};
-use crate::workload::{Converged, Report};
+use crate::workload::{Converged, Heard, Report};
 use crate::world::World;
 
 pub use kept::desired as last_desired;
@@ -122,15 +122,20 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
     /// One pass. Returns when to come again at the latest.
     async fn pass(&mut self, wake: &Wake) -> Option<Duration> {
         self.look_at_overlay();
-        if wake.asks_the_master() {
-            self.fetch().await;
-        }
+        let heard = if wake.asks_the_master() {
+            self.fetch().await
+        } else {
+            Heard::Before
+        };
         if wake.checks_the_partitions() || !self.made {
             self.make_partitions().await;
         }
         let next = match &self.desired {
             Some(desired) if self.tried => {
-                let converged = self.node.converge(desired, self.reports.clone()).await;
+                let converged = self
+                    .node
+                    .converge(desired, heard, self.reports.clone())
+                    .await;
                 self.note_converged(converged)
             }
             Some(_) | None => None,
@@ -162,7 +167,8 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
             .update(|status| status.overlay = overlay.into_status());
     }
 
-    async fn fetch(&mut self) {
+    /// Asks the master what it wants; says whether it was heard.
+    async fn fetch(&mut self) -> Heard {
         match self.upstream.desired().await {
             Ok(desired) => {
                 let now = self.world.seconds();
@@ -184,6 +190,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
                     self.desired = Some(desired);
                 }
                 self.note(Part::Fetch, failures);
+                Heard::Now
             }
             Err(error) => {
                 tracing::warn!("the desired state cannot be fetched: {error}");
@@ -196,6 +203,7 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
                         status.master_away = Some(reason);
                     }
                 });
+                Heard::Before
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::desired::SoftwareUrl;
 use crate::inside::Inside;
 use crate::instances::periodicity::{self, Periodicity};
 use crate::workload::Fetcher;
-use buildout::Workshop;
+use buildout::{Newest, Workshop};
 
 mod archive;
 mod budget;
@@ -21,6 +21,7 @@ pub mod cache;
 mod download;
 mod engine;
 mod id;
+pub mod idle;
 mod image;
 pub mod installer;
 mod oci;
@@ -48,6 +49,8 @@ pub enum SoftwareError {
         "no engine installs it: its URL must end in .oci.tar, .oci.tar.gz or .oci.tar.zst, or in .cfg, or begin with docker://"
     )]
     NoEngine,
+    #[error("it is an image, which is what it is: only what buildout builds can be built again")]
+    NotBuilt,
     #[error("failed to build it")]
     Build(#[source] BuildError),
     #[error("failed to fetch it")]
@@ -131,7 +134,11 @@ pub fn directory(software: &Utf8Path, url: &SoftwareUrl) -> Utf8PathBuf {
 
 /// Returns whether a release is installed.
 pub fn is_installed(software: &Utf8Path, url: &SoftwareUrl) -> bool {
-    directory(software, url).join(COMPLETED).exists()
+    is_complete(software, &ReleaseId::of(url))
+}
+
+fn is_complete(software: &Utf8Path, id: &ReleaseId) -> bool {
+    software.join(id.as_str()).join(COMPLETED).exists()
 }
 
 /// Reads what an installed release is.
@@ -194,11 +201,34 @@ pub async fn install(
                 }
             }
             let _turn = turns.builds.acquire().await;
-            buildout::install(workshop, software, url).await?;
+            buildout::install(workshop, software, url, Newest::AsBefore).await?;
             Ok(Origin::Built)
         }
         None => Err(SoftwareError::NoEngine),
     }
+}
+
+/// Builds a release again when it is its turn. From its beginning on it is not installed, since nobody knows what an interrupted
+/// build has left of it.
+pub async fn build_again(
+    fetcher: &Fetcher,
+    workshop: &Workshop,
+    turns: &Turns,
+    software: &Utf8Path,
+    url: &SoftwareUrl,
+) -> Result<(), SoftwareError> {
+    if Engine::of(url) != Some(Engine::Buildout) {
+        return Err(SoftwareError::NotBuilt);
+    }
+    {
+        let _turn = turns.images.acquire().await;
+        buildout::fetch_builder(workshop, fetcher, software).await?;
+    }
+    let _turn = turns.builds.acquire().await;
+    let completed = directory(software, url).join(COMPLETED);
+    crate::disk::remove(&completed)
+        .map_err(|error| disk_error(&completed, io::Error::other(error)))?;
+    buildout::install(workshop, software, url, Newest::OfAll).await
 }
 
 /// Removes a release; one that is not there is removed already.

@@ -30,9 +30,14 @@ use crate::usage::Outbox;
 
 mod converge;
 mod crew;
+pub(crate) mod leftovers;
+mod steward;
 mod watchdog;
 
 use crew::Crew;
+pub use leftovers::Heard;
+use leftovers::Leftovers;
+pub use steward::Steward;
 
 /// Where things are on the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,6 +223,7 @@ pub struct Workload {
     systemd: Systemd,
     installer: Installer,
     crew: Crew,
+    leftovers: Leftovers,
     changes: watch::Sender<u64>,
 }
 
@@ -245,6 +251,7 @@ impl Workload {
                 asker,
                 changes.clone(),
             ),
+            leftovers: Leftovers::load(&paths),
             paths,
             systemd,
             installer,
@@ -256,6 +263,11 @@ impl Workload {
     /// in the background came to its end.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Who does for root what the workload does not do by itself.
+    pub fn steward(&self) -> Steward {
+        Steward::of(self)
     }
 
     /// Where what partitions used waits for the master.
@@ -303,8 +315,13 @@ impl Workload {
     /// background, and reports what changed.
     ///
     /// Returns soon; when work ends, `changes` moves. One partition's failure never stops the others.
-    pub async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
-        converge::converge(&self.paths, &self.installer, &self.crew, desired, &reports).await
+    pub async fn converge(
+        &self,
+        desired: &Desired,
+        heard: Heard,
+        reports: mpsc::Sender<Report>,
+    ) -> Converged {
+        converge::converge(self, desired, heard, &reports).await
     }
 }
 

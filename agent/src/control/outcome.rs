@@ -7,8 +7,21 @@ use super::words::{Ask, Outcome, is_on_its_way, status};
 /// Begins what is said of a partition whose promise is not kept.
 const PROMISE: &str = "Promise '";
 
-/// Returns what came of it; nothing as long as something of it is on its way.
-pub(super) fn outcome(what: Ask, now: &Status) -> Option<Outcome> {
+/// Returns what came of it for those that are named, or for all; nothing as long as something of it is on its way.
+pub(super) fn outcome(what: Ask, only: &[String], now: &Status) -> Option<Outcome> {
+    if only.is_empty() {
+        return of_all(what, now);
+    }
+    let is_meant = |name: &str| only.iter().any(|it| it == name);
+    let mut now = now.clone();
+    now.software.retain(|url, _| is_meant(url));
+    let is_of_others =
+        |it: &Failure| it.part == Part::Converge && !it.subject.as_deref().is_none_or(is_meant);
+    now.failures.retain(|it| !is_of_others(it));
+    of_all(what, &now)
+}
+
+fn of_all(what: Ask, now: &Status) -> Option<Outcome> {
     if !matches!(now.enrolment, Enrolment::Enrolled { .. }) {
         let words = format!("this node is not enrolled: {}", now.enrolment.words());
         return Some(Outcome::new(status::FAILED, words));
@@ -163,7 +176,7 @@ mod tests {
             Ask::Report,
             Ask::Format,
         ];
-        all.map(|what| outcome(what, now).map(|it| it.status))
+        all.map(|what| outcome(what, &[], now).map(|it| it.status))
     }
 
     fn statuses(all: [u8; 5]) -> [Option<u8>; 5] {
@@ -204,6 +217,25 @@ mod tests {
             ..serving()
         };
         assert_eq!(ends(&revoked), statuses([1, 1, 1, 1, 1]));
+    }
+
+    #[test]
+    fn who_asks_for_one_hears_nothing_of_others() {
+        let release = failing(Part::Converge, Some("https://m/a"), "404");
+        let mut now = failing(Part::Converge, Some("slappart0"), "instantiate failed");
+        now.failures.extend(release.failures);
+        let ends = |what, only: &str| outcome(what, &[only.to_owned()], &now).map(|it| it.status);
+        assert_eq!(ends(Ask::Instance, "slappart0"), Some(1));
+        assert_eq!(ends(Ask::Instance, "slappart1"), Some(0));
+        assert_eq!(ends(Ask::Software, "https://m/a"), Some(1));
+        assert_eq!(ends(Ask::Software, "https://m/b"), Some(0));
+        now.software.insert("https://m/b".to_owned(), "installing");
+        let both = ["https://m/a", "https://m/b"].map(str::to_owned);
+        assert_eq!(
+            outcome(Ask::Software, &both[..1], &now).map(|it| it.status),
+            Some(1)
+        );
+        assert_eq!(outcome(Ask::Software, &both, &now), None);
     }
 
     #[test]

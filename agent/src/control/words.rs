@@ -1,5 +1,6 @@
 //! What is said at the socket.
 
+use camino::Utf8PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
@@ -12,6 +13,24 @@ pub enum Request {
     Look {
         /// What the caller wants to hear about.
         what: Ask,
+        /// To do again what is done already: to build releases, to process instances.
+        #[serde(default)]
+        force: bool,
+        /// Of which releases (by URL or MD5) or partitions alone; all, if none is named.
+        #[serde(default)]
+        only: Vec<String>,
+        /// To remove the releases, too, of which the master does not speak and that nothing on the node needs.
+        #[serde(default)]
+        collect: bool,
+    },
+    /// To remove the shared parts that no release has.
+    Prune {
+        /// Only to say which.
+        #[serde(default)]
+        dry_run: bool,
+        /// Other folders of releases that may have some.
+        #[serde(default)]
+        more: Vec<Utf8PathBuf>,
     },
     /// To have the master process every instance of this computer again.
     Bang {
@@ -69,6 +88,8 @@ pub(super) mod status {
     pub(crate) const BUSY: u8 = 10;
     /// The request is not understood.
     pub(crate) const MISTYPED: u8 = 64;
+    /// Shared parts cannot be removed, since a release is being built.
+    pub(crate) const BUILDING: u8 = 255;
 }
 
 impl Outcome {

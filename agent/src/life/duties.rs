@@ -28,7 +28,7 @@ use crate::software::cache::{Cache, CacheMaster, Notes, Offers};
 use crate::status::Enrolment;
 use crate::systemd::Systemd;
 use crate::usage::{Accounting, Troubles};
-use crate::workload::{Fetcher, Paths, Workload};
+use crate::workload::{Fetcher, Paths, Steward, Workload};
 
 const WAKES: usize = 16;
 const REPORTS: usize = 64;
@@ -83,7 +83,7 @@ pub(super) async fn run(
             ended.context("requests cannot be heard")?;
             anyhow::bail!("requests are not heard any more")
         }
-        () = forever(answer_root(life, wake.clone(), &master)) => anyhow::bail!("unreachable"),
+        () = forever(answer_root(life, wake.clone(), &master, workload.steward())) => anyhow::bail!("unreachable"),
         () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),
         () = forever(reconcile::follow_overlay(places, wake.clone())) => anyhow::bail!("unreachable"),
@@ -197,8 +197,14 @@ async fn forever(source: impl Future<Output = ()>) {
 }
 
 /// Serves root at the socket; a node without it is a node nevertheless.
-async fn answer_root(life: &Life, wakes: mpsc::Sender<Wake>, master: &Arc<Master>) {
-    let served = control::serve(&life.places, &life.board, wakes, Arc::clone(master)).await;
+async fn answer_root(
+    life: &Life,
+    wakes: mpsc::Sender<Wake>,
+    master: &Arc<Master>,
+    steward: Steward,
+) {
+    let master = Arc::clone(master);
+    let served = control::serve(&life.places, &life.board, wakes, master, steward).await;
     if let Err(error) = served {
         let why = format!("root cannot ask this agent for anything: {error:#}");
         tracing::error!("{why}");

@@ -7,6 +7,7 @@ use super::*;
 use crate::instances::answers::{Answer, Told};
 use crate::verdict::{Verdict, judge};
 
+mod leftovers;
 mod requests;
 mod world;
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::desired::{Desired, PartitionName};
 use crate::partitions::PartitionsError;
-use crate::workload::{Converged, Report, Workload};
+use crate::workload::{Converged, Heard, Report, Workload};
 
 /// The node that the loop brings to what is wanted.
 pub trait Node: Sync {
@@ -27,6 +27,7 @@ pub trait Node: Sync {
     fn converge(
         &self,
         desired: &Desired,
+        heard: Heard,
         reports: mpsc::Sender<Report>,
     ) -> impl Future<Output = Converged> + Send;
 
@@ -137,8 +138,13 @@ impl Node for Workload {
         })
     }
 
-    async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
-        Workload::converge(self, desired, reports).await
+    async fn converge(
+        &self,
+        desired: &Desired,
+        heard: Heard,
+        reports: mpsc::Sender<Report>,
+    ) -> Converged {
+        Workload::converge(self, desired, heard, reports).await
     }
 
     fn look_at_promises(&self) {

@@ -223,6 +223,7 @@ async fn a_restarted_box_starts_its_services_without_its_master() {
         "converge https://m/a.oci.tar".into(),
     ];
     assert_eq!(the.node_was_asked(), expected);
+    assert_eq!(*the.node.heard.lock().unwrap(), [Heard::Before]);
     let status = the.board.now();
     assert_eq!(
         status.master_away.as_deref(),
@@ -245,6 +246,12 @@ async fn a_restarted_box_starts_its_services_without_its_master() {
     );
     assert_eq!(the.board.now().master_away, None);
     assert_eq!(the.board.now().failures, []);
+    let heard = the.node.heard.lock().unwrap().clone();
+    assert_eq!(heard, [Heard::Before, Heard::Now]);
+    the.node.changes.send_modify(|count| *count += 1);
+    sleep(Duration::from_secs(5)).await;
+    // What changed on the node says nothing of what the master wants.
+    assert_eq!(the.node.heard.lock().unwrap().last(), Some(&Heard::Before));
 }
 
 #[tokio::test(start_paused = true)]

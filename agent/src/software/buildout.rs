@@ -97,7 +97,8 @@ pub(super) fn builder_of(
     noted_builder(&directory(software, url))
 }
 
-fn noted_builder(folder: &Utf8Path) -> Result<SoftwareUrl, SoftwareError> {
+/// The same, of what is in a folder.
+pub(crate) fn noted_builder(folder: &Utf8Path) -> Result<SoftwareUrl, SoftwareError> {
     let builder = disk::read_text(&folder.join(BUILDER)).ok().flatten();
     let builder = builder.ok_or(SoftwareError::Build(BuildError::UnknownBuilder))?;
     Ok(SoftwareUrl::new(builder.trim()))
@@ -162,11 +163,21 @@ pub(super) async fn fetch_builder(
     installed.map_err(|error| SoftwareError::Build(BuildError::Builder(Box::new(error))))
 }
 
+/// Of which age what a release is made of may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Newest {
+    /// What was there at an earlier attempt will do, the profile included.
+    AsBefore,
+    /// The newest that there is, the profile included, as the original's node has it with `--force`.
+    OfAll,
+}
+
 /// Builds a release where it will be, in the builder that is there. What a failed attempt has built stays for the next one.
 pub(super) async fn install(
     workshop: &Workshop,
     software: &Utf8Path,
     url: &SoftwareUrl,
+    newest: Newest,
 ) -> Result<(), SoftwareError> {
     let failed = SoftwareError::Build;
     let builder = workshop.builder()?;
@@ -188,6 +199,7 @@ pub(super) async fn install(
         folder: &folder,
         shared: &shared::folder(software),
         ids,
+        newest,
         unit: unit(url),
     };
     let built = build.run().await;
@@ -226,6 +238,14 @@ async fn end_all(systemd: &Systemd) -> Result<(), SystemdError> {
     Ok(())
 }
 
+/// Says whether something is being built, be it for an agent before us.
+pub(super) async fn is_at_work(systemd: &Systemd) -> Result<bool, SystemdError> {
+    let units = systemd.list(&[UNITS]).await?;
+    Ok(units
+        .iter()
+        .any(|unit| unit.active_state != "inactive" && unit.active_state != "failed"))
+}
+
 /// Returns the name of the unit that builds a release.
 pub(super) fn unit(url: &SoftwareUrl) -> String {
     format!("slapsoftware-{}.service", ReleaseId::of(url))
@@ -239,6 +259,7 @@ struct Build<'a> {
     /// The folder of all shared parts.
     shared: &'a Utf8Path,
     ids: Ids,
+    newest: Newest,
     unit: String,
 }
 
@@ -271,10 +292,11 @@ impl Build<'_> {
             "-U".to_owned(),
             format!("buildout:extends-cache={folder}/{CACHE}"),
             format!("buildout:directory={folder}"),
-            "-N".to_owned(),
-            "-c".to_owned(),
-            format!("{folder}/buildout.cfg"),
         ];
+        if self.newest == Newest::AsBefore {
+            command.push("-N".to_owned());
+        }
+        command.extend(["-c".to_owned(), format!("{folder}/buildout.cfg")]);
         command.extend(words.iter().map(|word| (*word).to_owned()));
         command
     }

@@ -1,7 +1,8 @@
 //! Installs and removes releases in the background, one at a time and beside it one that is built, for which an image need not wait
-//! for hours; and remembers what came of it.
+//! for hours; and remembers what came of it. What releases share is removed after them, when nothing is built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,9 @@ use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
 use crate::software::buildout::{self, Workshop};
-use crate::software::{Engine, Origin, ReleaseId, Turns, cache};
+use crate::software::shared::{self, Part};
+use crate::software::{Engine, Origin, ReleaseId, SoftwareError, Turns, cache};
+use crate::systemd::SystemdError;
 use crate::workload::Fetcher;
 
 const FIRST_REST: Duration = Duration::from_secs(30);
@@ -27,9 +30,11 @@ pub struct Installer {
     workshop: Workshop,
     folder: Utf8PathBuf,
     turns: Arc<Turns>,
-    works: Arc<Mutex<BTreeMap<SoftwareUrl, Work>>>,
+    works: Arc<Mutex<BTreeMap<ReleaseId, Work>>>,
     /// Those who offer what was built.
     offers: Arc<Mutex<BTreeMap<SoftwareUrl, JoinHandle<()>>>>,
+    /// Whether there may be shared parts that nobody has any more; at the start nobody knows.
+    unpruned: Arc<AtomicBool>,
     changes: watch::Sender<u64>,
 }
 
@@ -43,6 +48,25 @@ enum Work {
         attempts: u32,
         again: Instant,
     },
+}
+
+/// What to do with a release.
+#[derive(Clone, Debug)]
+enum Task {
+    Install(SoftwareUrl),
+    BuildAgain(SoftwareUrl),
+    Remove,
+}
+
+/// Shared parts could not be removed.
+#[derive(Debug, thiserror::Error)]
+pub enum PruneError {
+    #[error("a release is being built or fetched: ask again when it is done")]
+    Building,
+    #[error("failed to see whether a release is being built")]
+    Look(#[source] SystemdError),
+    #[error(transparent)]
+    Parts(SoftwareError),
 }
 
 impl Installer {
@@ -61,16 +85,22 @@ impl Installer {
             turns: Arc::default(),
             works: Arc::default(),
             offers: Arc::default(),
+            unpruned: Arc::new(AtomicBool::new(true)),
             changes,
         }
     }
 
     /// Returns what a release is at this moment.
     pub fn observe(&self, url: &SoftwareUrl) -> Software {
-        match self.lock().get(url) {
+        self.observe_id(&ReleaseId::of(url))
+    }
+
+    /// Returns what a release is at this moment.
+    pub fn observe_id(&self, id: &ReleaseId) -> Software {
+        match self.lock().get(id) {
             Some(Work::Installing) => Software::Installing,
             Some(Work::Removing) => Software::Removing,
-            _ if super::is_installed(&self.folder, url) => Software::Available,
+            _ if super::is_complete(&self.folder, id) => Software::Available,
             Some(Work::Failed {
                 log,
                 removing,
@@ -85,6 +115,11 @@ impl Installer {
         }
     }
 
+    /// Returns the builder of this box, if it has one.
+    pub fn builder(&self) -> Option<ReleaseId> {
+        self.workshop.builder.as_ref().map(ReleaseId::of)
+    }
+
     /// Returns when the next failed release shall be tried again.
     pub fn next_try(&self) -> Option<Duration> {
         let works = self.lock();
@@ -97,12 +132,19 @@ impl Installer {
 
     /// Begins to install a release, unless work on it is going on.
     pub fn install(&self, url: &SoftwareUrl) {
-        self.begin(url, Work::Installing);
+        self.begin(ReleaseId::of(url), Task::Install(url.clone()));
+    }
+
+    /// Begins to build a release again, unless work on it is going on: the newest of everything that it is made of. It is not
+    /// installed until that has succeeded.
+    pub fn build_again(&self, url: &SoftwareUrl) {
+        self.begin(ReleaseId::of(url), Task::BuildAgain(url.clone()));
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Begins to remove a release, unless work on it is going on.
-    pub fn remove(&self, url: &SoftwareUrl) {
-        self.begin(url, Work::Removing);
+    pub fn remove(&self, id: &ReleaseId) {
+        self.begin(id.clone(), Task::Remove);
     }
 
     /// Ends the build of a release that nobody wants any more, which may go on for ever: it then has failed, and what it left is removed.
@@ -120,11 +162,16 @@ impl Installer {
         });
     }
 
-    /// Forgets failures of releases that nobody wants any more.
-    pub fn retain(&self, wanted: impl Fn(&SoftwareUrl) -> bool) {
-        self.lock()
-            .retain(|url, work| wanted(url) || !matches!(work, Work::Failed { .. }));
-        self.workshop.cache.notes.retain(wanted);
+    /// Forgets failures about releases that nobody wants any more, and that are not there.
+    pub fn retain(&self, wanted: impl Fn(&ReleaseId) -> bool) {
+        self.lock().retain(|id, work| match work {
+            Work::Installing | Work::Removing => true,
+            Work::Failed { removing, .. } => {
+                wanted(id) || (*removing && self.folder.join(id.as_str()).exists())
+            }
+        });
+        let notes = &self.workshop.cache.notes;
+        notes.retain(|url| wanted(&ReleaseId::of(url)));
     }
 
     /// Returns what went otherwise than hoped with the cache.
@@ -132,59 +179,128 @@ impl Installer {
         self.workshop.cache.notes.all()
     }
 
-    fn begin(&self, url: &SoftwareUrl, work: Work) {
+    /// Removes the shared parts that no release has, nor one in `more` folders of releases, or only says which they are.
+    pub async fn prune(
+        &self,
+        dry_run: bool,
+        more: Vec<Utf8PathBuf>,
+    ) -> Result<BTreeSet<Part>, PruneError> {
+        let software = self.folder.clone();
+        if dry_run {
+            let unused = super::blocking(move || shared::unused(&software, &more)).await;
+            return unused.map_err(PruneError::Parts);
+        }
+        // What is fetched may have parts that nothing names until all of it is there.
+        let turns = [&self.turns.builds, &self.turns.images].map(|turn| turn.try_acquire());
+        if turns.iter().any(Result::is_err) {
+            return Err(PruneError::Building);
+        }
+        let at_work = buildout::is_at_work(&self.workshop.systemd).await;
+        if at_work.map_err(PruneError::Look)? {
+            return Err(PruneError::Building);
+        }
+        let pruned = super::blocking(move || shared::prune(&software, &more)).await;
+        pruned.map_err(PruneError::Parts)
+    }
+
+    fn begin(&self, id: ReleaseId, task: Task) {
         let attempts = {
             let mut works = self.lock();
-            let attempts = match works.get(url) {
+            let attempts = match works.get(&id) {
                 Some(Work::Installing | Work::Removing) => return,
                 Some(Work::Failed { attempts, .. }) => *attempts,
                 None => 0,
             };
-            works.insert(url.clone(), work.clone());
-            tracing::info!(%url, "{work:?}");
+            works.insert(id.clone(), task.work());
+            tracing::info!(%id, "{task:?}");
             attempts
         };
-        let (installer, url) = (self.clone(), url.clone());
-        tokio::spawn(async move { installer.run(url, work, attempts).await });
+        let installer = self.clone();
+        tokio::spawn(async move { installer.run(id, task, attempts).await });
     }
 
-    async fn run(self, url: SoftwareUrl, work: Work, attempts: u32) {
-        let removing = matches!(work, Work::Removing);
-        let result = if removing {
-            let _turn = self.turns.images.acquire().await;
-            super::remove(&self.folder, &ReleaseId::of(&url))
-                .await
-                .map(|()| None)
-        } else {
-            let (turns, workshop) = (&self.turns, &self.workshop);
-            let installed = super::install(&self.fetcher, workshop, turns, &self.folder, &url);
-            installed.await.map(Some)
-        };
-        if matches!(result, Ok(Some(Origin::Built))) && self.workshop.cache.offers.any() {
-            self.offer(&url);
+    async fn run(self, id: ReleaseId, task: Task, attempts: u32) {
+        let result = self.carry_out(&id, &task).await;
+        if let (Ok(Some(Origin::Built)), Task::Install(url) | Task::BuildAgain(url)) =
+            (&result, &task)
+            && self.workshop.cache.offers.any()
+        {
+            self.offer(url);
         }
-        let mut works = self.lock();
-        match result {
-            Ok(_) => {
-                works.remove(&url);
+        {
+            let mut works = self.lock();
+            match result {
+                Ok(_) => {
+                    works.remove(&id);
+                }
+                Err(error) => {
+                    let log = in_one_line(&error);
+                    tracing::warn!(%id, "{log}");
+                    let rest = FIRST_REST.saturating_mul(1 << attempts.min(10));
+                    works.insert(
+                        id,
+                        Work::Failed {
+                            log,
+                            removing: matches!(task, Task::Remove),
+                            attempts: attempts + 1,
+                            again: Instant::now() + rest.min(LONGEST_REST),
+                        },
+                    );
+                }
+            }
+        }
+        self.changes.send_modify(|count| *count += 1);
+        if matches!(task, Task::Remove) {
+            self.unpruned.store(true, Ordering::Relaxed);
+        }
+        self.prune_if_due().await;
+    }
+
+    /// Does it; says how a release came that it has installed.
+    async fn carry_out(
+        &self,
+        id: &ReleaseId,
+        task: &Task,
+    ) -> Result<Option<Origin>, SoftwareError> {
+        let (fetcher, workshop, turns) = (&self.fetcher, &self.workshop, &self.turns);
+        match task {
+            Task::Install(url) => {
+                let installed = super::install(fetcher, workshop, turns, &self.folder, url);
+                installed.await.map(Some)
+            }
+            Task::BuildAgain(url) => {
+                let built = super::build_again(fetcher, workshop, turns, &self.folder, url);
+                built.await.map(|()| Some(Origin::Built))
+            }
+            Task::Remove => {
+                let _turn = self.turns.images.acquire().await;
+                super::remove(&self.folder, id).await.map(|()| None)
+            }
+        }
+    }
+
+    /// Removes what was left by what was removed. While something is built it is the end of that which does.
+    async fn prune_if_due(&self) {
+        if !self.unpruned.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        match self.prune(false, Vec::new()).await {
+            Ok(parts) => {
+                for part in parts {
+                    tracing::info!("removed the shared part {part}, which no release has");
+                }
             }
             Err(error) => {
-                let log = in_one_line(&error);
-                tracing::warn!(%url, "{log}");
-                let rest = FIRST_REST.saturating_mul(1 << attempts.min(10));
-                works.insert(
-                    url,
-                    Work::Failed {
-                        log,
-                        removing,
-                        attempts: attempts + 1,
-                        again: Instant::now() + rest.min(LONGEST_REST),
-                    },
-                );
+                self.unpruned.store(true, Ordering::Relaxed);
+                match error {
+                    PruneError::Building => {}
+                    PruneError::Look(_) | PruneError::Parts(_) => {
+                        let why = in_one_line(&error);
+                        tracing::warn!("shared parts that no release has are left: {why}");
+                    }
+                }
             }
         }
-        drop(works);
-        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Begins to offer what was built, which everybody on this box has already.
@@ -209,9 +325,19 @@ impl Installer {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<SoftwareUrl, Work>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ReleaseId, Work>> {
         self.works
             .lock()
             .unwrap_or_else(|broken| broken.into_inner())
+    }
+}
+
+impl Task {
+    /// What goes on while it is carried out.
+    fn work(&self) -> Work {
+        match self {
+            Self::Install(_) | Self::BuildAgain(_) => Work::Installing,
+            Self::Remove => Work::Removing,
+        }
     }
 }

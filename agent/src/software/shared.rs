@@ -56,18 +56,18 @@ pub fn used_by(software: &Utf8Path, release: &Utf8Path) -> Result<BTreeSet<Part>
 /// Returns the shared parts that no release in `software` has, installed or not, nor one in `more` such folders, nor a part
 /// that one of them has.
 pub fn unused(software: &Utf8Path, more: &[Utf8PathBuf]) -> Result<BTreeSet<Part>, SoftwareError> {
+    let mut all = releases(software)?;
+    for place in more {
+        // One that is not there was typed wrongly, and what it has would be lost.
+        all.extend(releases(place)?);
+    }
     let Some(shared) = Shared::open(software)? else {
         return Ok(BTreeSet::new());
     };
     let parts = shared.parts()?;
     let mut named = BTreeSet::new();
-    for place in [software]
-        .into_iter()
-        .chain(more.iter().map(Utf8PathBuf::as_path))
-    {
-        for release in releases(place)? {
-            named.extend(named_by_release(&release, &parts)?);
-        }
+    for release in all {
+        named.extend(named_by_release(&release, &parts)?);
     }
     let used = shared.reached(named, &parts)?;
     Ok(parts
@@ -262,7 +262,10 @@ fn tellers(part: &Inside) -> io::Result<Vec<String>> {
 
 /// The folders of releases in a folder, complete or not.
 fn releases(software: &Utf8Path) -> Result<Vec<Utf8PathBuf>, SoftwareError> {
-    let failed = |source| disk_error(software, source);
+    let failed = |source| SoftwareError::Parts {
+        path: software.to_owned(),
+        source,
+    };
     let mut found = Vec::new();
     for entry in software.read_dir_utf8().map_err(failed)? {
         let entry = entry.map_err(failed)?;

@@ -9,8 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::crew::{Crew, Order};
-use super::{Converged, Paths, Report};
+use super::leftovers::{Heard, Leftovers};
+use super::{Converged, Paths, Report, Workload};
 use crate::causes::in_one_line;
+use crate::clock::unix_seconds;
 use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
 use crate::instances::units::PATTERNS;
 use crate::memory::goal;
@@ -18,8 +20,8 @@ use crate::observe::{self, Sight};
 use crate::observed::{Observed, Software};
 use crate::partitions::homes::Homes;
 use crate::partitions::users;
-use crate::plan::{ReleaseStep, plan_partition, plan_releases};
-use crate::software::{self, Release, installer::Installer};
+use crate::plan::{Action, ReleaseStep, plan_collection, plan_partition, plan_releases};
+use crate::software::{self, Release, ReleaseId, installer::Installer};
 use crate::verdict::{self, Verdict, judge};
 
 type Releases = BTreeMap<SoftwareUrl, Result<Arc<Release>, String>>;
@@ -29,7 +31,9 @@ struct Pass<'a> {
     paths: &'a Paths,
     installer: &'a Installer,
     crew: &'a Crew,
+    leftovers: &'a Leftovers,
     desired: &'a Desired,
+    heard: Heard,
     reports: &'a mpsc::Sender<Report>,
     releases: Releases,
     observed: Observed,
@@ -37,17 +41,19 @@ struct Pass<'a> {
 }
 
 pub(super) async fn converge(
-    paths: &Paths,
-    installer: &Installer,
-    crew: &Crew,
+    workload: &Workload,
     desired: &Desired,
+    heard: Heard,
     reports: &mpsc::Sender<Report>,
 ) -> Converged {
+    let (installer, crew) = (&workload.installer, &workload.crew);
     let mut pass = Pass {
-        paths,
+        paths: &workload.paths,
         installer,
         crew,
+        leftovers: &workload.leftovers,
         desired,
+        heard,
         reports,
         releases: Releases::new(),
         observed: Observed::default(),
@@ -56,12 +62,14 @@ pub(super) async fn converge(
     let is_wanted = |partition| desired.partitions.contains_key(&partition);
     crew.memory().retain(is_wanted);
     crew.watches.retain(is_wanted);
-    installer.retain(|url| desired.software.contains_key(url));
+    let named = desired.releases();
+    installer.retain(|id| named.contains(id));
     pass.look_at_software();
     if let Err(error) = pass.partitions().await {
         pass.outcome.failure = Some(in_one_line(error.as_ref()));
     }
     pass.software().await;
+    pass.collect();
     pass.outcome.notes = installer.notes();
     pass.outcome
 }
@@ -85,7 +93,7 @@ impl Pass<'_> {
         for (url, step) in plan_releases(self.desired, &self.observed) {
             match step {
                 ReleaseStep::Install => self.installer.install(&url),
-                ReleaseStep::Remove => self.installer.remove(&url),
+                ReleaseStep::Remove => self.installer.remove(&ReleaseId::of(&url)),
             }
         }
         for (url, wanted) in &self.desired.software {
@@ -105,6 +113,37 @@ impl Pass<'_> {
             }
         }
         self.wake_in(self.installer.next_try());
+    }
+
+    /// Removes what nobody wants any more.
+    fn collect(&mut self) {
+        let (paths, installer) = (self.paths, self.installer);
+        let now = u64::try_from(unix_seconds(self.crew.date())).unwrap_or_default();
+        let leftovers = self
+            .leftovers
+            .observe(paths, installer, self.desired, self.heard, now);
+        match leftovers {
+            Ok((leftovers, collection)) => {
+                self.observed.leftovers = leftovers;
+                self.observed.collection = collection;
+            }
+            Err(error) => {
+                let why = in_one_line(&error);
+                let why = format!("it is not known which releases nobody wants: {why}");
+                self.outcome.failure.get_or_insert(why);
+            }
+        }
+        for id in plan_collection(self.desired, &self.observed) {
+            tracing::info!("{}", Action::Collect(id.clone()));
+            self.installer.remove(&id);
+            self.leftovers.goes(&id);
+        }
+        for (id, leftover) in &self.observed.leftovers {
+            if let Software::Failed { log, .. } = &leftover.found {
+                let why = format!("the release {id} cannot be removed: {log}");
+                self.outcome.failure.get_or_insert(why);
+            }
+        }
     }
 
     async fn partitions(&mut self) -> anyhow::Result<()> {

@@ -12,7 +12,9 @@ use slap::{ComputerId, JoinBlob, ProjectName, RequestedState, Title};
 mod node;
 mod people;
 
-pub(crate) use node::{Node, NodeCommand, NodeStatus, PartitionLog, Register};
+pub(crate) use node::{
+    InstanceLook, Node, NodeCommand, NodeStatus, PartitionLog, Prune, Register, SoftwareLook,
+};
 pub(crate) use people::{ProjectCommand, UserCommand};
 
 use crate::assignment::Assignment;

@@ -42,6 +42,7 @@ impl World {
             observed: Observed {
                 software: BTreeMap::from([(url(), Software::Absent)]),
                 partitions: BTreeMap::from([(partition(), free)]),
+                ..Observed::default()
             },
         }
     }
@@ -115,6 +116,10 @@ impl World {
                     ReleaseStep::Remove => Software::Absent,
                 };
                 self.observed.software.insert(url.clone(), software);
+                return;
+            }
+            Action::Collect(id) => {
+                self.observed.leftovers.remove(id);
                 return;
             }
             Action::Partition(name, step) => {

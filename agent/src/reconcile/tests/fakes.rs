@@ -14,12 +14,13 @@ use tokio::time::timeout;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::partitions::PartitionsError;
 use crate::reconcile::{Kind, Made, Node, Upstream, UpstreamError};
-use crate::workload::{Converged, Report};
+use crate::workload::{Converged, Heard, Report};
 
 /// A node that takes down what it is asked.
 #[derive(Default)]
 pub(super) struct FakeNode {
     pub(super) asked: Mutex<Vec<String>>,
+    pub(super) heard: Mutex<Vec<Heard>>,
     pub(super) converged: Mutex<VecDeque<Converged>>,
     pub(super) refuses_partitions: bool,
     pub(super) changes: watch::Sender<u64>,
@@ -69,7 +70,13 @@ impl Node for FakeNode {
         })
     }
 
-    async fn converge(&self, desired: &Desired, reports: mpsc::Sender<Report>) -> Converged {
+    async fn converge(
+        &self,
+        desired: &Desired,
+        heard: Heard,
+        reports: mpsc::Sender<Report>,
+    ) -> Converged {
+        self.heard.lock().unwrap().push(heard);
         let urls: Vec<_> = desired.software.keys().map(ToString::to_string).collect();
         self.asked
             .lock()

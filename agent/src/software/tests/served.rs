@@ -183,9 +183,9 @@ async fn work_in_the_background_says_when_it_ends_and_rests_after_a_failure() {
     assert_eq!(log, "failed to fetch it: its server answers 404 Not Found");
     assert!(resting);
     assert!(installer.next_try().is_some());
-    installer.retain(|url| *url != bad);
+    installer.retain(|id| *id != ReleaseId::of(&bad));
     assert_eq!(installer.observe(&bad), Software::Absent);
-    installer.remove(&good);
+    installer.remove(&ReleaseId::of(&good));
     assert_eq!(installer.observe(&good), Software::Removing);
     ended.changed().await.unwrap();
     assert_eq!(installer.observe(&good), Software::Absent);

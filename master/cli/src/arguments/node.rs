@@ -32,9 +32,11 @@ pub(crate) enum NodeCommand {
     /// Show what the programs of a partition have said
     Log(PartitionLog),
     /// Look at the releases now and wait for them; exit status 1 when one fails
-    Software(Look),
+    Software(SoftwareLook),
     /// Look at the instances now and wait for them; exit status 1 when one fails, 2 when only promises do, 3 without the master
-    Instance(Look),
+    Instance(InstanceLook),
+    /// Remove the shared parts that no release has; exit status 255 while one is being built
+    Prune(Prune),
     /// Look at the promises now; exit status 2 when one is not kept
     Promise(Look),
     /// Destroy and report now what is due; exit status 1 when that fails
@@ -58,6 +60,47 @@ pub(crate) struct Look {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// As [`Look`], at releases.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SoftwareLook {
+    /// Build what is built already again, of the newest of everything that it is made of
+    #[arg(long, alias = "all")]
+    pub(crate) force: bool,
+    /// Hear of this release alone, or build it alone again
+    #[arg(long, alias = "only", value_name = "URL|MD5")]
+    pub(crate) only_sr: Option<String>,
+    /// Remove the releases, too, that are not supplied here and that nothing here needs
+    #[arg(long, conflicts_with_all = ["force", "only_sr"])]
+    pub(crate) garbage_collect: bool,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// As [`Look`], at instances.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InstanceLook {
+    /// Process what is processed already again
+    #[arg(long, alias = "all")]
+    pub(crate) force: bool,
+    /// Hear of these partitions alone, or process them alone again
+    #[arg(long, alias = "only", value_name = "PARTITIONS", value_delimiter = ',')]
+    pub(crate) only_cp: Vec<String>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Prune {
+    /// Say which they are, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Another folder of releases that may have some; any number of times
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) additional_software_directory: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: Look,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -240,3 +240,40 @@ fn a_node_without_a_word_is_asked_how_it_is() {
     let refusal = parse("node log slapuser3").unwrap_err();
     assert!(refusal.contains("slappart3"), "{refusal}");
 }
+
+#[test]
+fn releases_and_instances_are_done_again_as_fingers_know_it() {
+    let command = |line: &str| match parse(&format!("node {line}")) {
+        Ok(Command::Node(Node {
+            command: Some(command),
+            ..
+        })) => Ok(command),
+        Ok(_) => panic!("{line} is no command of a node"),
+        Err(refusal) => Err(refusal),
+    };
+    let Ok(NodeCommand::Software(asked)) = command("software --force --only-sr https://m/a.cfg")
+    else {
+        panic!("no look at releases");
+    };
+    assert!(asked.force && !asked.garbage_collect && !asked.look.json);
+    assert_eq!(asked.only_sr.as_deref(), Some("https://m/a.cfg"));
+    let Ok(NodeCommand::Instance(asked)) = command("instance --force --only-cp a,b --json") else {
+        panic!("no look at instances");
+    };
+    assert!(asked.force && asked.look.json);
+    assert_eq!(asked.only_cp, ["a", "b"]);
+    let line =
+        "prune --dry-run --additional-software-directory /a --additional-software-directory /b";
+    let Ok(NodeCommand::Prune(asked)) = command(line) else {
+        panic!("nothing is pruned");
+    };
+    assert!(asked.dry_run);
+    assert_eq!(asked.additional_software_directory, ["/a", "/b"]);
+    for bad in [
+        "software --garbage-collect --force",
+        "instance --garbage-collect",
+        "promise --force",
+    ] {
+        assert!(command(bad).is_err(), "{bad}");
+    }
+}

@@ -18,7 +18,7 @@ mod register;
 mod state;
 mod systemd;
 
-use ask::{ask, bang, look};
+use ask::{ask, bang, instance, look, prune, software};
 pub(crate) use state::NodeState;
 #[cfg(test)]
 pub(crate) use state::SERVING;
@@ -35,8 +35,9 @@ pub(super) async fn run(node: Node, proxy: Option<&str>) -> Result<()> {
         Some(NodeCommand::Register(wanted)) => register::register(*wanted, proxy).await,
         Some(NodeCommand::Plan { json }) => plan(json).await,
         Some(NodeCommand::Log(asked)) => log(&asked).await,
-        Some(NodeCommand::Software(it)) => ask(&look("software"), it.json).await,
-        Some(NodeCommand::Instance(it)) => ask(&look("instance"), it.json).await,
+        Some(NodeCommand::Software(it)) => ask(&software(&it), it.look.json).await,
+        Some(NodeCommand::Instance(it)) => ask(&instance(&it), it.look.json).await,
+        Some(NodeCommand::Prune(it)) => ask(&prune(&it), it.look.json).await,
         Some(NodeCommand::Promise(it)) => ask(&look("promise"), it.json).await,
         Some(NodeCommand::Report(it)) => ask(&look("report"), it.json).await,
         Some(NodeCommand::Format(it)) => ask(&look("format"), it.json).await,

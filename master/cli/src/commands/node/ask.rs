@@ -11,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
 use super::{must_be_root, not_running, systemd};
+use crate::arguments::{InstanceLook, Prune, SoftwareLook};
 use crate::failure::Stop;
 use crate::output;
 
@@ -40,6 +41,34 @@ struct Outcome {
 /// What the agent can be asked to look at.
 pub(super) fn look(what: &str) -> Value {
     json!({ "ask": "look", "what": what })
+}
+
+/// A look at releases.
+pub(super) fn software(asked: &SoftwareLook) -> Value {
+    let only: Vec<&str> = asked.only_sr.as_deref().into_iter().collect();
+    json!({
+        "ask": "look",
+        "what": "software",
+        "force": asked.force,
+        "only": only,
+        "collect": asked.garbage_collect,
+    })
+}
+
+/// A look at instances.
+pub(super) fn instance(asked: &InstanceLook) -> Value {
+    let names = asked.only_cp.iter().map(|name| name.trim());
+    let only: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+    json!({ "ask": "look", "what": "instance", "force": asked.force, "only": only })
+}
+
+/// What removes shared parts.
+pub(super) fn prune(asked: &Prune) -> Value {
+    // The agent does not know where this was typed.
+    let more = asked.additional_software_directory.iter();
+    let more = more.map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.into()));
+    let more: Vec<_> = more.collect();
+    json!({ "ask": "prune", "dry_run": asked.dry_run, "more": more })
 }
 
 /// A bang, which the agent passes on to its master.
