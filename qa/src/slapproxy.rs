@@ -23,6 +23,13 @@ const SLAPOS: [&str; 4] = [
 pub(crate) const START: [&str; 7] = [
     SLAPOS[0], SLAPOS[1], SLAPOS[2], SLAPOS[3], "proxy", "start", "--cfg",
 ];
+/// What Python is told to take a release out of its database.
+const FORGET: &str = "
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    (table,), = database.execute(\"SELECT name FROM sqlite_master WHERE name LIKE 'software%'\")
+    assert database.execute('DELETE FROM %s WHERE url = ?' % table, sys.argv[2:]).rowcount == 1
+";
 /// Where it answers, in the network of its cell.
 pub const ADDRESS: &str = "127.0.0.1:5000";
 /// What it calls the one computer.
@@ -113,6 +120,25 @@ impl<'a> Slapproxy<'a> {
         self.child = serve(self.cell, &self.python, &self.configuration)?;
         self.seen = 0;
         self.answers().await
+    }
+
+    /// Loses what it knew of a release, as a master does that is made of an older backup.
+    pub async fn forgets(&mut self, release: &str) -> Result<()> {
+        let database = self.configuration.with_extension("db");
+        let python = self.python.clone();
+        self.is_away_while(async || {
+            let forgotten = Command::new(&python)
+                .args(["-c", FORGET, database.as_str(), release])
+                .output()
+                .context("cannot run Python")?;
+            let why = String::from_utf8_lossy(&forgotten.stderr);
+            ensure!(
+                forgotten.status.success(),
+                "{release} is not forgotten: {why}"
+            );
+            Ok(())
+        })
+        .await
     }
 
     /// Runs `slapos …` as somebody who wants something of it; says what it said.

@@ -5,8 +5,10 @@
 writes them into FOLDER, which builds find at HERE, a path or a URL; everything else comes from WHEELS; HOSTS may be asked.
 """
 import importlib.util
+import io
 import os
 import sys
+import tarfile
 import zipfile
 
 TESTS = os.path.dirname(os.path.abspath(__file__))
@@ -39,6 +41,7 @@ def lay_out(folder, here, wheels, hosts):
     put(os.path.join(folder, "versions.cfg"), versions)
     make_recipes(folder)
     make_netifaces(folder)
+    make_tiny(folder, here)
 
 
 def make_wheel(folder, name, version, requires, files):
@@ -66,6 +69,18 @@ def make_recipes(folder):
     entries = "[zc.buildout]\nprofile = small:Profile\npage = small:Page\n"
     files = {"small.py": read("small.py"), "small-1.dist-info/entry_points.txt": entries}
     make_wheel(folder, "small", "1", "", files)
+
+
+def make_tiny(folder, here):
+    """What is compiled: a program of a few lines."""
+    path = os.path.join(folder, "tiny-1.tar.gz")
+    with tarfile.open(path, "w:gz") as archive:
+        for name, mode in (("configure", 0o755), ("tiny.c", 0o644)):
+            content = read("tiny", name).replace("@here@", here).encode()
+            entry = tarfile.TarInfo("tiny-1/" + name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    os.chmod(path, 0o755)
 
 
 def make_netifaces(folder):

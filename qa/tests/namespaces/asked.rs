@@ -49,15 +49,28 @@ async fn ask_all(cell: &Cell, proxy: Slapproxy<'_>) -> Result<()> {
     )?;
     shows(cell, 0, "4 of 4 ready").await?;
     ends(cell, &["plan"], 0, "nothing is to be done")?;
+    ask_for_more(cell)?;
 
     proxy.slapos(&["supply", NOWHERE, COMPUTER])?;
     ends(cell, &["software"], 1, NOWHERE)?;
     ends(cell, &["software", "--json"], 1, "\"status\": 1")?;
+    ends(
+        cell,
+        &["software", "--force", "--only-sr", NOWHERE],
+        1,
+        "it is an image, which is what it is",
+    )?;
     shows(cell, 1, "one thing has failed").await?;
     proxy.slapos(&["remove", NOWHERE, COMPUTER])?;
     ends(cell, &["report"], 0, "the master has been told")?;
 
     drop(proxy);
+    ends(
+        cell,
+        &["software", "--garbage-collect"],
+        1,
+        "the master does not answer",
+    )?;
     ends(cell, &["instance"], 3, "the master does not answer")?;
     ends(cell, &["format"], 2, "the master does not answer")?;
     ends(cell, &["bang", "-m", "try"], 1, "")?;
@@ -83,6 +96,42 @@ async fn ask_all(cell: &Cell, proxy: Slapproxy<'_>) -> Result<()> {
     ends(cell, &["status"], 1, "the agent does not run")
 }
 
+/// What the original's commands can be asked beside a look, on a node that has nothing yet.
+fn ask_for_more(cell: &Cell) -> Result<()> {
+    ends(cell, &["prune"], 0, "every shared part has a release")?;
+    ends(
+        cell,
+        &["software", "--garbage-collect"],
+        0,
+        "no release is there that nobody needs",
+    )?;
+    ends(cell, &["instance", "--force"], 0, "0 instances are started")?;
+    ends(
+        cell,
+        &["instance", "--only-cp", "slappart4"],
+        1,
+        "`slappart4` is not a partition of this node",
+    )?;
+    ends(
+        cell,
+        &["software", "--only-sr", NOWHERE],
+        1,
+        "is no release that is supplied on this node",
+    )?;
+    ends(
+        cell,
+        &["prune", "--additional-software-directory", "/nowhere"],
+        1,
+        "/nowhere",
+    )?;
+    ends(
+        cell,
+        &["prune", "--dry-run"],
+        0,
+        "every shared part has a release",
+    )
+}
+
 /// Waits until `slapbox node` ends so and says so: what it shows is written once a second.
 async fn shows(cell: &Cell, status: i32, part: &str) -> Result<()> {
     let shown = eventually("`slapbox node` shows it", async || {
@@ -92,7 +141,7 @@ async fn shows(cell: &Cell, status: i32, part: &str) -> Result<()> {
 }
 
 /// Holds that `slapbox node …` ends so and says so.
-fn ends(cell: &Cell, words: &[&str], status: i32, part: &str) -> Result<()> {
+pub(crate) fn ends(cell: &Cell, words: &[&str], status: i32, part: &str) -> Result<()> {
     let output = run(cell, &["slapbox"], words)?;
     said(&output, status, part)
         .map_err(|error| error.context(format!("slapbox node {}", words.join(" "))))

@@ -9,6 +9,7 @@ mod isolation;
 mod master;
 mod original;
 mod partitions;
+mod parts;
 mod resources;
 mod slapproxy;
 mod trees;

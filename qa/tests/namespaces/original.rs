@@ -40,7 +40,10 @@ async fn a_release_makes_the_same_on_a_box_and_on_the_original() -> Result<()> {
         stage.start(&site).await?;
         let url = stage.published(&site)?;
         let ours = of_box(stage)?;
-        let theirs = of_original(stage, &release)?;
+        let sharing = stage.shelf.url("shared-one.cfg");
+        stage.supply_another(&sharing).await?;
+        let theirs = of_original(stage, &release, &sharing)?;
+        same_parts(stage, &sharing, &theirs)?;
         ensure!(
             ours["promises"] == theirs["promises"],
             "promises: {} here, {} there",
@@ -67,7 +70,7 @@ fn of_box(stage: &Stage<'_>) -> Result<Value> {
     described(describe.arg(format!("{root}{PARTITION}")).arg(PARTITION))
 }
 
-fn of_original(stage: &Stage<'_>, release: &str) -> Result<Value> {
+fn of_original(stage: &Stage<'_>, release: &str, sharing: &str) -> Result<Value> {
     let peer = stage.python.parent().context("a Python in a folder")?;
     let furnish = Utf8Path::new(TESTS).join("furnish.sh");
     let mut node = stage.cell.namespace().command_beside("unshare")?;
@@ -75,7 +78,8 @@ fn of_original(stage: &Stage<'_>, release: &str) -> Result<Value> {
         .args(["--propagation", "private", "--", "sh", furnish.as_str()])
         .args([peer.as_str(), TESTS, "/opt/slapos/python"])
         .arg(format!("{SCRIPTS}/beside.py"))
-        .args([&format!("http://{ADDRESS}"), COMPUTER, release, "red"]);
+        .args([&format!("http://{ADDRESS}"), COMPUTER, release, "red"])
+        .arg(sharing);
     described(&mut node)
 }
 
@@ -86,6 +90,28 @@ fn described(command: &mut Command) -> Result<Value> {
     ensure!(ended.status.success(), "it failed: {said}{wrong}");
     let last = said.lines().last().unwrap_or_default();
     serde_json::from_str(last).with_context(|| format!("no description: {said}"))
+}
+
+/// The parts that a release shares lie in the same places, and it is told so in the same words.
+fn same_parts(stage: &Stage<'_>, release: &str, theirs: &Value) -> Result<()> {
+    const SHARED: &str = "/srv/slapgrid/software/.shared";
+    let list = format!("cd {SHARED} && find . -mindepth 1 -printf '%P\\n' | LC_ALL=C sort");
+    let found = stage.cell.namespace().run(&["sh", "-c", &list])?;
+    let ours: Vec<&str> = found.lines().collect();
+    ensure!(
+        theirs["shared"] == serde_json::json!(ours) && ours.len() > 4,
+        "shared: {ours:?} here, {} there",
+        theirs["shared"]
+    );
+    let profile = format!("grep -lF '{release}' /srv/slapgrid/software/*/buildout.cfg | xargs cat");
+    let profile = stage.cell.namespace().run(&["sh", "-c", &profile])?;
+    let profile = profile.replace(SHARED, "@shared@");
+    ensure!(
+        theirs["profile"] == profile.as_str(),
+        "profile: {profile:?} here, {} there",
+        theirs["profile"]
+    );
+    Ok(())
 }
 
 fn same_files(ours: &Value, theirs: &Value) -> Result<()> {

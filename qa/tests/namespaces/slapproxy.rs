@@ -241,7 +241,7 @@ impl Stage<'_> {
             .with_context(|| format!("it publishes no url: {told}"))
     }
 
-    async fn says(&self, url: &str, wanted: &str) -> Result<()> {
+    pub(crate) async fn says(&self, url: &str, wanted: &str) -> Result<()> {
         eventually(format!("{url} says {wanted}"), async || {
             let page = self.fetch(url)?;
             ensure!(page.contains(wanted), "it says {page}");

@@ -1,11 +1,13 @@
 """Has the original's node make one instance, and describes it: as root in the namespaces that furnish.sh furnishes.
 
-    beside.py MASTER COMPUTER RELEASE COLOR
+    beside.py MASTER COMPUTER RELEASE COLOR SHARING
 
-Prints one JSON object on its last line: the partition as describe.py has it, and what it published.
+Prints one JSON object on its last line: the partition as describe.py has it, what it published, and what the release SHARING has left
+where releases share parts.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -13,12 +15,15 @@ import warnings
 warnings.filterwarnings("ignore")
 
 from describe import describe
+from slapos.grid.utils import md5digest
 from slapos.slap import slap
 
-MASTER, COMPUTER, RELEASE, COLOR = sys.argv[1:]
+MASTER, COMPUTER, RELEASE, COLOR, SHARING = sys.argv[1:]
+SHARED = "/srv/node/software/.shared"
 CONFIGURATION = "/srv/slapos.cfg"
 SETTINGS = """[slapos]
 software_root = /srv/node/software
+shared_part_list = {shared}
 instance_root = /srv/node/instance
 master_url = {master}
 computer_id = {computer}
@@ -46,11 +51,14 @@ def node(*words):
 def main():
     os.makedirs("/srv/node")
     with open(CONFIGURATION, "w") as out:
-        out.write(SETTINGS.format(master=MASTER, computer=COMPUTER))
+        out.write(SETTINGS.format(master=MASTER, computer=COMPUTER, shared=SHARED))
     node("format", "--now")
+    os.mkdir(SHARED)
+    shutil.chown(SHARED, "slapsoft", "slapsoft")
     master = slap()
     master.initializeConnection(MASTER)
-    master.registerSupply().supply(RELEASE, COMPUTER)
+    for release in (RELEASE, SHARING):
+        master.registerSupply().supply(release, COMPUTER)
     node("software")
 
     def request():
@@ -60,6 +68,11 @@ def main():
     request()
     node("instance")
     described = describe("/srv/node/instance/slappart0")
+    described["shared"] = sorted(
+        os.path.relpath(os.path.join(here, name), SHARED)
+        for here, folders, names in os.walk(SHARED) for name in folders + names)
+    with open(os.path.join("/srv/node/software", md5digest(SHARING), "buildout.cfg")) as profile:
+        described["profile"] = profile.read().replace(SHARED, "@shared@")
     described["published"] = request().getConnectionParameterDict()
     subprocess.run(["slapos", "node", "stop", "all", "--cfg", CONFIGURATION], stdin=subprocess.DEVNULL,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -46,6 +46,7 @@ def plain(path, place, addresses):
         text = lines.read()
     text = text.replace(place, "@partition@")
     text = re.sub(r"/[^\s\"':]*software/([0-9a-f]{32})", r"@software@/\1", text)
+    text = re.sub(r"/\S*software/\.shared", "@shared@", text)
     for address in addresses:
         text = text.replace(address, "@address@")
     text = re.sub(r"(computer.id *= *)\S*", r"\1@computer@", text)
