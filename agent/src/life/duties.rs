@@ -127,6 +127,7 @@ fn workload(
     let workshop = Workshop {
         systemd,
         etc: paths.etc.clone(),
+        instances: paths.instances.clone(),
         run: paths.run.clone(),
         builder: builder(settings, master).map(SoftwareUrl::new),
         proxy: settings.proxy.clone(),

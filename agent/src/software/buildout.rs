@@ -30,6 +30,8 @@ pub struct Workshop {
     pub systemd: Systemd,
     /// `/etc`: where users are listed.
     pub etc: Utf8PathBuf,
+    /// `/srv/slapgrid`: the partitions' directories.
+    pub instances: Utf8PathBuf,
     /// `/run/slapbox`, which is emptied at each boot.
     pub run: Utf8PathBuf,
     /// The OCI image to build in, if this box has one.
@@ -203,9 +205,17 @@ pub(super) async fn install(
         unit: unit(url),
     };
     let built = build.run().await;
-    let (place, is_full) = (software.to_owned(), has_room(software).is_err());
+    let place = software.to_owned();
     if built.is_err() {
-        blocking(move || give_up(&place, &folder, ids, is_full)).await?;
+        let (instances, is_full) = (workshop.instances.clone(), has_room(software).is_err());
+        blocking(move || {
+            if is_full {
+                make_room(&place, &instances, &folder)
+            } else {
+                shared::settle(&place, ids, None)
+            }
+        })
+        .await?;
         return built.map_err(failed);
     }
     let now = (workshop.clock)();
@@ -217,17 +227,18 @@ pub(super) async fn install(
 }
 
 /// What a failed attempt has built stays for the next one, but not where everybody else needs the disk.
-fn give_up(
+fn make_room(
     software: &Utf8Path,
+    instances: &Utf8Path,
     folder: &Utf8Path,
-    ids: Ids,
-    is_full: bool,
 ) -> Result<(), SoftwareError> {
-    if !is_full {
-        return shared::settle(software, ids, None);
-    }
     remove_all(folder)?;
-    shared::prune(software, &[]).map(drop)
+    let users = shared::Users {
+        software,
+        instances,
+        more: &[],
+    };
+    shared::prune(users).map(drop)
 }
 
 /// Ends all builds.

@@ -15,7 +15,7 @@ use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::observed::Software;
 use crate::software::buildout::{self, Workshop};
-use crate::software::shared::{self, Part};
+use crate::software::shared::{self, Part, Users};
 use crate::software::{Engine, Origin, ReleaseId, SoftwareError, Turns, cache};
 use crate::systemd::SystemdError;
 use crate::workload::Fetcher;
@@ -185,9 +185,16 @@ impl Installer {
         dry_run: bool,
         more: Vec<Utf8PathBuf>,
     ) -> Result<BTreeSet<Part>, PruneError> {
-        let software = self.folder.clone();
+        let (software, instances) = (self.folder.clone(), self.workshop.instances.clone());
+        let with_users = move |work: fn(Users<'_>) -> Result<BTreeSet<Part>, SoftwareError>| {
+            work(Users {
+                software: &software,
+                instances: &instances,
+                more: &more,
+            })
+        };
         if dry_run {
-            let unused = super::blocking(move || shared::unused(&software, &more)).await;
+            let unused = super::blocking(move || with_users(shared::unused)).await;
             return unused.map_err(PruneError::Parts);
         }
         // What is fetched may have parts that nothing names until all of it is there.
@@ -199,7 +206,7 @@ impl Installer {
         if at_work.map_err(PruneError::Look)? {
             return Err(PruneError::Building);
         }
-        let pruned = super::blocking(move || shared::prune(&software, &more)).await;
+        let pruned = super::blocking(move || with_users(shared::prune)).await;
         pruned.map_err(PruneError::Parts)
     }
 

@@ -18,6 +18,7 @@ use crate::disk;
 use crate::inside::{Inside, Kind, Ownership};
 use crate::partitions::users::Ids;
 
+mod nested;
 mod references;
 
 pub use references::Part;
@@ -49,15 +50,26 @@ pub fn used_by(software: &Utf8Path, release: &Utf8Path) -> Result<BTreeSet<Part>
         return Ok(BTreeSet::new());
     };
     let parts = shared.parts()?;
-    let named = named_by_release(release, &parts)?;
+    let named = named_in(release, &parts)?;
     shared.reached(named, &parts)
 }
 
-/// Returns the shared parts that no release in `software` has, installed or not, nor one in `more` such folders, nor a part
-/// that one of them has.
-pub fn unused(software: &Utf8Path, more: &[Utf8PathBuf]) -> Result<BTreeSet<Part>, SoftwareError> {
+/// Where there are releases that may have shared parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Users<'a> {
+    /// The folder of the node's own, installed or not.
+    pub software: &'a Utf8Path,
+    /// The folder of the partitions, in which instances may have built some themselves.
+    pub instances: &'a Utf8Path,
+    /// Other folders of releases.
+    pub more: &'a [Utf8PathBuf],
+}
+
+/// Returns the shared parts that none of these releases has, nor a part that one of them has.
+pub fn unused(users: Users<'_>) -> Result<BTreeSet<Part>, SoftwareError> {
+    let software = users.software;
     let mut all = releases(software)?;
-    for place in more {
+    for place in users.more {
         // One that is not there was typed wrongly, and what it has would be lost.
         all.extend(releases(place)?);
     }
@@ -67,8 +79,9 @@ pub fn unused(software: &Utf8Path, more: &[Utf8PathBuf]) -> Result<BTreeSet<Part
     let parts = shared.parts()?;
     let mut named = BTreeSet::new();
     for release in all {
-        named.extend(named_by_release(&release, &parts)?);
+        named.extend(named_in(&release, &parts)?);
     }
+    named.extend(nested::named(users.instances, &parts)?);
     let used = shared.reached(named, &parts)?;
     Ok(parts
         .iter()
@@ -78,9 +91,9 @@ pub fn unused(software: &Utf8Path, more: &[Utf8PathBuf]) -> Result<BTreeSet<Part
 }
 
 /// Removes what nobody has; returns what that was. No build may run meanwhile.
-pub fn prune(software: &Utf8Path, more: &[Utf8PathBuf]) -> Result<BTreeSet<Part>, SoftwareError> {
-    let unused = unused(software, more)?;
-    if let Some(shared) = Shared::open(software)? {
+pub fn prune(users: Users<'_>) -> Result<BTreeSet<Part>, SoftwareError> {
+    let unused = unused(users)?;
+    if let Some(shared) = Shared::open(users.software)? {
         for part in &unused {
             let path = part.to_string();
             shared.remove(&path)?;
@@ -277,26 +290,28 @@ fn releases(software: &Utf8Path) -> Result<Vec<Utf8PathBuf>, SoftwareError> {
     Ok(found)
 }
 
-/// The parts that a release names: in what buildout notes of it, and, as the peer looks there, too, in its programs.
-fn named_by_release(release: &Utf8Path, parts: &Parts) -> Result<BTreeSet<Part>, SoftwareError> {
-    let look = || -> io::Result<BTreeSet<Part>> {
-        let inside = Inside::open(release)?;
-        let installed = inside.read(INSTALLED, LONGEST)?.unwrap_or_default();
-        let mut named = parts.named_in(&installed);
-        for (name, kind) in inside.list("bin")? {
-            let text = match kind {
-                Kind::File => inside.read_start(&format!("bin/{name}"), LONGEST_SCRIPT)?,
-                Kind::Link => inside.read_link("bin", &name)?,
-                Kind::Folder | Kind::Other => Vec::new(),
-            };
-            named.extend(parts.named_in(&text));
-        }
-        Ok(named)
-    };
-    look().map_err(|source| SoftwareError::Parts {
+/// The parts that the release in a folder names.
+fn named_in(release: &Utf8Path, parts: &Parts) -> Result<BTreeSet<Part>, SoftwareError> {
+    let named = Inside::open(release).and_then(|inside| named_by_release(&inside, parts));
+    named.map_err(|source| SoftwareError::Parts {
         path: release.to_owned(),
         source,
     })
+}
+
+/// The parts that a release names: in what buildout notes of it, and, as the peer looks there, too, in its programs.
+fn named_by_release(release: &Inside, parts: &Parts) -> io::Result<BTreeSet<Part>> {
+    let installed = release.read(INSTALLED, LONGEST)?.unwrap_or_default();
+    let mut named = parts.named_in(&installed);
+    for (name, kind) in release.list("bin")? {
+        let text = match kind {
+            Kind::File => release.read_start(&format!("bin/{name}"), LONGEST_SCRIPT)?,
+            Kind::Link => release.read_link("bin", &name)?,
+            Kind::Folder | Kind::Other => Vec::new(),
+        };
+        named.extend(parts.named_in(&text));
+    }
+    Ok(named)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use crate::slapproxy::{Site, Stage, play};
 
 const SOFTWARE: &str = "/srv/slapgrid/software";
 const SHARED: &str = "/srv/slapgrid/software/.shared";
+/// What somebody has begun to build once, and nobody knows any more.
+const STRAY: &str = "00000000000000000000000000000000";
 /// What a recipe writes last.
 const COMPLETE: &str = ".buildout-shared.json";
 
@@ -74,7 +76,7 @@ impl Stage<'_> {
         let complete = format!("{}/{COMPLETE}", self.part("tiny")?);
         let is_there = self.cell.namespace().run(&["test", "-e", &complete]);
         ensure!(is_there.is_err(), "half of it counts as all of it");
-        let building = "a release is being built: ask again when it is done";
+        let building = "a release is being built or fetched: ask again when it is done";
         ends(self.cell, &["prune"], 255, building)?;
         act("kill the agent");
         let kill = [
@@ -141,7 +143,7 @@ impl Stage<'_> {
 
         // The release says how often, and a minute is the least.
         let every = "echo 0 > $(readlink /srv/slapgrid/slappart0/software_release)/periodicity";
-        self.cell.namespace().run(&["sh", "-c", every])?;
+        self.shell(every)?;
         let before = self.cell.namespace().run(&note)?;
         let long_ago = [
             "touch",
@@ -155,7 +157,7 @@ impl Stage<'_> {
             "its time was over"
         );
         let never = every.replace("echo 0", "echo -1");
-        self.cell.namespace().run(&["sh", "-c", &never])?;
+        self.shell(&never)?;
         Ok(())
     }
 
@@ -191,18 +193,17 @@ impl Stage<'_> {
         // Nobody has wanted it for a moment only.
         ends(self.cell, &["software"], 0, "0 releases are as wanted")?;
         ensure!(self.part("more").is_ok(), "its parts have gone");
-        ends(self.cell, &collect, 0, "removed ")?;
+        self.goes_after_days().await?;
         eventually("nothing of it is left", async || {
-            let built = self.cell.namespace().run(&[
-                "sh",
-                "-c",
-                &format!("ls -d {SOFTWARE}/*/bin/buildout {SHARED}"),
-            ]);
-            ensure!(built.is_err(), "{built:?}");
-            Ok(())
+            let left = format!("! ls -d {SOFTWARE}/*/bin/buildout {SHARED}");
+            self.shell(&left).map(drop)
         })
         .within(seconds(30))
         .await?;
+        self.shell(&format!(
+            "mkdir {SOFTWARE}/{STRAY} && touch {SOFTWARE}/{STRAY}/buildout.cfg"
+        ))?;
+        ends(self.cell, &collect, 0, &format!("removed {STRAY}"))?;
         // The builder of this box is needed, whoever was built in it.
         ends(
             self.cell,
@@ -210,16 +211,50 @@ impl Stage<'_> {
             0,
             "no release is there that nobody needs",
         )?;
-        self.cell
-            .namespace()
-            .run(&["sh", "-c", &format!("test -d {SOFTWARE}/*/rootfs")])?;
+        self.shell(&format!("test -d {SOFTWARE}/*/rootfs"))?;
         Ok(())
+    }
+
+    /// Seven days pass while the agent is away, but for a moment.
+    async fn goes_after_days(&self) -> Result<()> {
+        const IDLE: &str = "/srv/slapgrid/software/.idle.json";
+        let agent = |verb: &str| {
+            let systemctl = ["systemctl", verb, "slapbox-agent.service"];
+            self.cell.namespace().run(&systemctl)
+        };
+        // slapproxy gives the partition up when it has heard that nothing is left in it.
+        eventually("nobody wants it", async || {
+            self.cell.looks_again()?;
+            self.cell.text(IDLE).map(drop)
+        })
+        .within(seconds(30))
+        .await?;
+        agent("stop")?;
+        let found = self.cell.text(IDLE)?;
+        let mut idle: serde_json::Value = serde_json::from_str(&found)?;
+        let seconds = idle["seconds"].as_object_mut().context("no seconds")?;
+        ensure!(seconds.len() == 1, "more than one is idle: {found}");
+        for passed in seconds.values_mut() {
+            *passed = (7 * 24 * 3600 - 1).into();
+        }
+        self.shell(&format!("echo '{idle}' > {IDLE}"))?;
+        ends(self.cell, &["plan"], 0, "nothing is to be done")?;
+        for passed in idle["seconds"].as_object_mut().into_iter().flatten() {
+            *passed.1 = (7 * 24 * 3600).into();
+        }
+        self.shell(&format!("echo '{idle}' > {IDLE}"))?;
+        ends(self.cell, &["plan"], 0, ", which nobody wants")?;
+        agent("start").map(drop)
+    }
+
+    fn shell(&self, line: &str) -> Result<String> {
+        self.cell.namespace().run(&["sh", "-c", line])
     }
 
     /// The folder of the one part of a name that has a program.
     fn part(&self, name: &str) -> Result<String> {
         let list = format!("ls -d {SHARED}/{name}/*/bin/tiny");
-        let found = self.cell.namespace().run(&["sh", "-c", &list])?;
+        let found = self.shell(&list)?;
         let path = found.trim().strip_suffix("/bin/tiny");
         path.map(str::to_owned)
             .with_context(|| format!("not one part: {found}"))

@@ -44,6 +44,15 @@ impl Place {
         }
     }
 
+    fn users<'a>(&'a self, more: &'a [Utf8PathBuf]) -> Users<'a> {
+        let (software, instances) = (&self.software, self.software.parent().unwrap());
+        Users {
+            software,
+            instances,
+            more,
+        }
+    }
+
     fn part(&self, part: &Part) -> Utf8PathBuf {
         folder(&self.software).join(part.to_string())
     }
@@ -119,7 +128,7 @@ fn a_release_uses_what_it_names_and_what_that_is_made_of() {
 #[test]
 fn what_nobody_uses_goes_and_the_rest_stays() {
     let place = Place::new();
-    assert_eq!(prune(&place.software, &[]).unwrap(), BTreeSet::new());
+    assert_eq!(prune(place.users(&[])).unwrap(), BTreeSet::new());
     let (zlib, ssl, xz) = (part("zlib", 'a'), part("ssl", 'b'), part("xz", 'c'));
     place.build(&zlib, &[]);
     place.build(&ssl, &[&zlib]);
@@ -136,11 +145,11 @@ fn what_nobody_uses_goes_and_the_rest_stays() {
 
     let lost = BTreeSet::from([lost]);
     let more = [elsewhere.software.clone()];
-    assert_eq!(unused(&place.software, &more).unwrap(), lost);
-    assert_eq!(prune(&place.software, &more).unwrap(), lost);
-    assert_eq!(prune(&place.software, &more).unwrap(), BTreeSet::new());
+    assert_eq!(unused(place.users(&more)).unwrap(), lost);
+    assert_eq!(prune(place.users(&more)).unwrap(), lost);
+    assert_eq!(prune(place.users(&more)).unwrap(), BTreeSet::new());
     assert_eq!(
-        prune(&place.software, &[]).unwrap(),
+        prune(place.users(&[])).unwrap(),
         BTreeSet::from([xz.clone()])
     );
     assert!(
@@ -152,7 +161,7 @@ fn what_nobody_uses_goes_and_the_rest_stays() {
     }
     fs::remove_dir_all(first).unwrap();
     let rest = BTreeSet::from([zlib, ssl, half]);
-    assert_eq!(prune(&place.software, &[]).unwrap(), rest);
+    assert_eq!(prune(place.users(&[])).unwrap(), rest);
     assert!(!folder(&place.software).exists());
 }
 
@@ -161,12 +170,12 @@ fn a_folder_that_is_not_there_or_misleads_ends_pruning_with_its_name() {
     let place = Place::new();
     place.build(&part("zlib", 'a'), &[]);
     let nowhere = place.software.join("nowhere");
-    let error = prune(&place.software, std::slice::from_ref(&nowhere)).unwrap_err();
+    let error = prune(place.users(std::slice::from_ref(&nowhere))).unwrap_err();
     let said = crate::causes::in_one_line(&error);
     assert!(said.contains(nowhere.as_str()), "{said}");
     let release = place.release('1', &[]);
     symlink("/etc", release.join("bin")).unwrap();
-    let error = prune(&place.software, &[]).unwrap_err();
+    let error = prune(place.users(&[])).unwrap_err();
     let said = crate::causes::in_one_line(&error);
     assert!(said.contains(release.as_str()), "{said}");
     assert!(place.part(&part("zlib", 'a')).exists());
@@ -254,7 +263,27 @@ fn a_link_among_the_parts_leads_nowhere() {
     fs::create_dir(shared.join("xz")).unwrap();
     symlink(other.part(&victim), shared.join("xz").join(digest('b'))).unwrap();
     settle(&place.software, IDS, None).unwrap();
-    assert_eq!(prune(&place.software, &[]).unwrap(), BTreeSet::new());
+    assert_eq!(prune(place.users(&[])).unwrap(), BTreeSet::new());
     let found = other.part(&victim).metadata().unwrap();
     assert_eq!(found.uid(), IDS.uid);
+}
+
+#[test]
+fn what_an_instance_has_built_itself_has_parts_too() {
+    let place = Place::new();
+    let (zlib, xz) = (part("zlib", 'a'), part("xz", 'b'));
+    place.build(&zlib, &[]);
+    place.build(&xz, &[]);
+    let partition = place.software.parent().unwrap().join("slappart3");
+    let nested = partition.join("srv/software");
+    let names = |part: &Part| format!("location = {}", place.part(part));
+    put(&nested.join("some/.installed.cfg"), &names(&zlib));
+    put(&partition.join("elsewhere/.installed.cfg"), &names(&xz));
+    let both = BTreeSet::from([zlib.clone(), xz.clone()]);
+    assert_eq!(unused(place.users(&[])).unwrap(), both);
+    let told = format!("[slapos]\nsoftware_root = {nested}\n");
+    put(&partition.join("srv/etc/slapos.cfg"), &told);
+    assert_eq!(prune(place.users(&[])).unwrap(), BTreeSet::from([xz]));
+    fs::remove_dir_all(&partition).unwrap();
+    assert_eq!(prune(place.users(&[])).unwrap(), BTreeSet::from([zlib]));
 }

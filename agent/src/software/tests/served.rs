@@ -24,6 +24,7 @@ pub(in crate::software) async fn workshop() -> Workshop {
     Workshop {
         systemd: Systemd::new(ours),
         etc: "/etc".into(),
+        instances: "/srv/slapgrid".into(),
         run: "/run/slapbox".into(),
         builder: None,
         proxy: None,
