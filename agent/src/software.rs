@@ -196,9 +196,9 @@ pub async fn install(
             {
                 let _turn = turns.images.acquire().await;
                 buildout::fetch_builder(workshop, fetcher, software).await?;
-                if cache::take(fetcher, workshop, software, url).await {
-                    return Ok(Origin::Fetched);
-                }
+            }
+            if cache::take(fetcher, workshop, turns, software, url).await {
+                return Ok(Origin::Fetched);
             }
             let _turn = turns.builds.acquire().await;
             buildout::install(workshop, software, url, Newest::AsBefore).await?;

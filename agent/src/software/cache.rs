@@ -16,14 +16,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use slap::v1::CacheEntry;
 
-use super::{PublicKey, ReleaseId};
+use super::{PublicKey, ReleaseId, SoftwareError, directory, shared};
 use crate::desired::SoftwareUrl;
 
 pub use offer::OfferError;
-pub(super) use offer::{forget_unfinished, offer};
+pub(super) use offer::{forget_unfinished, intend, is_intended, offer};
 pub use pack::{Pack, PackError};
 pub(super) use take::take;
 
@@ -143,7 +143,10 @@ impl Notes {
     }
 }
 
-/// Returns the directories of a release below the software root: what is packed, and all that an archive may fill.
-fn directories(url: &SoftwareUrl) -> Vec<Utf8PathBuf> {
-    vec![ReleaseId::of(url).as_str().into()]
+/// Returns the directories of an installed release, below that of all releases: its own, and those of the parts that it shares.
+fn directories(software: &Utf8Path, url: &SoftwareUrl) -> Result<Vec<Utf8PathBuf>, SoftwareError> {
+    let own = ReleaseId::of(url);
+    let parts = shared::used_by(software, &directory(software, url))?;
+    let parts = parts.iter().map(shared::below);
+    Ok([own.as_str().into()].into_iter().chain(parts).collect())
 }

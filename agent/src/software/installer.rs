@@ -232,6 +232,7 @@ impl Installer {
             (&result, &task)
             && self.workshop.cache.offers.any()
         {
+            cache::intend(&self.folder, url);
             self.offer(url);
         }
         {
@@ -307,6 +308,20 @@ impl Installer {
                     }
                 }
             }
+        }
+    }
+
+    /// Goes on offering what was built, if an agent before this one has not come to the end of it.
+    pub fn offer_again(&self, url: &SoftwareUrl) {
+        let is_offered = || {
+            let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            offers
+                .get(url)
+                .is_some_and(|offering| !offering.is_finished())
+        };
+        let wants = self.workshop.cache.offers.any();
+        if wants && cache::is_intended(&self.folder, url) && !is_offered() {
+            self.offer(url);
         }
     }
 

@@ -9,9 +9,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use nix::dir::{Dir, Type};
+use nix::fcntl::renameat;
 
 use super::{SoftwareError, disk_error, sync};
 use crate::disk;
@@ -101,6 +103,44 @@ pub fn prune(users: Users<'_>) -> Result<BTreeSet<Part>, SoftwareError> {
         shared.tidy()?;
     }
     Ok(unused)
+}
+
+/// Returns where a part is, below the folder of all releases.
+pub(super) fn below(part: &Part) -> Utf8PathBuf {
+    Utf8Path::new(FOLDER).join(part.to_string())
+}
+
+/// Says whether a path below the folder of all releases is that of a part, or of something in one.
+pub(super) fn is_in_part(path: &Path) -> bool {
+    let mut parts = path.strip_prefix(FOLDER).into_iter().flatten();
+    let mut part = || parts.next()?.to_str();
+    part()
+        .zip(part())
+        .is_some_and(|(name, digest)| Part::new(name, digest).is_some())
+}
+
+/// Takes the parts that a folder of releases has, and that were complete and root's where they were built; what is here already
+/// stays. No build may run meanwhile.
+pub(super) fn adopt(
+    software: &Utf8Path,
+    run: &Utf8Path,
+    ids: Ids,
+    from: &Utf8Path,
+) -> Result<(), SoftwareError> {
+    let Some(theirs) = Shared::open(from)? else {
+        return Ok(());
+    };
+    open(software, run, ids)?;
+    let shared = Shared::at(&folder(software))?;
+    let has = shared.parts()?;
+    for part in theirs.parts()?.iter() {
+        let is_there = has.iter().any(|other| other == part);
+        if !(is_there && shared.is_root_s(part)?) {
+            shared.take(part, &theirs, ids)?;
+        }
+    }
+    // A folder that an interrupted build has made is not its own any more.
+    settle(software, ids, None)
 }
 
 /// Makes the folder ready for a build: what an interrupted one has left is completed or removed. `run` is emptied at each boot.
@@ -238,6 +278,18 @@ impl Shared {
                 Ok(named)
             })
         })
+    }
+
+    /// Moves a part here, in the place of one that is not complete.
+    fn take(&self, part: &Part, from: &Self, ids: Ids) -> Result<(), SoftwareError> {
+        self.remove(&part.to_string())?;
+        let take = || -> io::Result<()> {
+            self.inside.folder(part.name(), ours(ids))?;
+            let here = self.inside.open_folder(part.name())?;
+            let there = from.inside.open_folder(part.name())?;
+            Ok(renameat(&there, part.digest(), &here, part.digest())?)
+        };
+        take().map_err(|source| disk_error(&self.path.join(part.to_string()), source))
     }
 
     fn remove(&self, path: &str) -> Result<(), SoftwareError> {

@@ -7,7 +7,7 @@
 //! expects; those users are none of the node, and so nobody of the node may come near: the folder above is root's alone.
 //! Besides, everybody may read, since a partition's user runs an image that instantiates itself.
 //!
-//! What was built is laid down in the same way, but it is one user's, with the modes that it was built with.
+//! What was built is laid down in the same way, but whoever takes it says whose it is, and it has the modes that it was built with.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write as _};
@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, SFlag, fchmod, fstatat, futimens, mkdirat};
@@ -64,14 +64,11 @@ const MOST_IDS: u64 = 65_536;
 pub(super) struct Target<'a> {
     root: OwnedFd,
     store: Option<&'a Store>,
-    user: Option<User<'a>>,
+    owner: Option<&'a Owner<'a>>,
 }
 
-/// Whose everything shall be, and where it shall be.
-struct User<'a> {
-    ids: Ids,
-    directories: &'a [Utf8PathBuf],
-}
+/// Whose what has a path shall be; nobody's, if there may be nothing of this path.
+type Owner<'a> = dyn Fn(&Path) -> Option<Ids> + 'a;
 
 impl<'a> Target<'a> {
     pub(super) fn open(folder: &Utf8Path) -> Result<Self, UnpackError> {
@@ -81,7 +78,7 @@ impl<'a> Target<'a> {
         Ok(Self {
             root,
             store: None,
-            user: None,
+            owner: None,
         })
     }
 
@@ -93,10 +90,10 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Takes what was built: everything is this user's, has the mode that it says, and lies in one of these directories.
-    pub(super) fn for_user(self, ids: Ids, directories: &'a [Utf8PathBuf]) -> Self {
+    /// Takes what was built: it has the modes that it says, and is theirs whose it shall be.
+    pub(super) fn owned_as(self, owner: &'a Owner<'a>) -> Self {
         Self {
-            user: Some(User { ids, directories }),
+            owner: Some(owner),
             ..self
         }
     }
@@ -132,12 +129,12 @@ impl<'a> Target<'a> {
             let Some((folder, name)) = parent_and_name(&path) else {
                 continue;
             };
-            match &self.user {
-                Some(user) => user.take(&path, &mut entry)?,
+            match self.owner {
+                Some(owner) => own(&mut entry, &path, owner)?,
                 None if name.starts_with(WHITEOUT) => continue,
                 None => {}
             }
-            let is_built = self.user.is_some();
+            let is_built = self.owner.is_some();
             let wrong = |source| make_error(&path, source);
             budget.take_entry().map_err(wrong)?;
             let folder = self.folder(folder).map_err(wrong)?;
@@ -244,17 +241,12 @@ impl<'a> Target<'a> {
     }
 }
 
-impl User<'_> {
-    /// Makes an entry this user's, if it lies where it may.
-    fn take(&self, path: &[u8], entry: &mut Entry) -> Result<(), UnpackError> {
-        let is_in = |directory: &Utf8PathBuf| as_path(path).starts_with(directory);
-        if !self.directories.iter().any(is_in) {
-            return Err(UnpackError::Elsewhere(text(path)));
-        }
-        entry.uid = self.ids.uid.into();
-        entry.gid = self.ids.gid.into();
-        Ok(())
-    }
+/// Makes an entry somebody's, if there may be one.
+fn own(entry: &mut Entry, path: &[u8], owner: &Owner<'_>) -> Result<(), UnpackError> {
+    let ids = owner(as_path(path)).ok_or_else(|| UnpackError::Elsewhere(text(path)))?;
+    entry.uid = ids.uid.into();
+    entry.gid = ids.gid.into();
+    Ok(())
 }
 
 /// Returns the content of what may be compressed, told by how it begins.

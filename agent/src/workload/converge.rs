@@ -105,6 +105,9 @@ impl Pass<'_> {
                 let failures = &mut self.outcome.software_failures;
                 failures.insert(url.clone(), log.clone());
             }
+            if found == Software::Available && *wanted == SupplyState::Available {
+                self.installer.offer_again(url);
+            }
             self.outcome.software += usize::from(found == Software::Available);
             if let Some(report) = verdict::software_report(url, *wanted, &found)
                 && self.crew.memory().is_news(&report, None, Instant::now())

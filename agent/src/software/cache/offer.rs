@@ -21,7 +21,9 @@ use crate::disk;
 use crate::identity::{self, Key, KeyError};
 use crate::instances::confinement::{self, CONFIGURATION_SLICE, Site};
 use crate::software::buildout::{self, Workshop};
-use crate::software::{ReleaseId, SoftwareError, disk_error, is_installed, remove_all};
+use crate::software::{
+    ReleaseId, SoftwareError, blocking, directory, disk_error, is_installed, remove_all,
+};
 use crate::systemd::{SystemdError, property};
 
 /// Why what was built could not be offered.
@@ -60,12 +62,33 @@ const RESTS: [Duration; 4] = [
 ];
 /// As the program that this is.
 const AGENT: &str = "/usr/bin/slapbox-agent";
+/// Says of a release that it is still to be offered.
+pub(super) const UNOFFERED: &str = ".unoffered";
 /// What is packed at the moment, beside the releases.
 const PACKING: &str = ".offer";
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 /// What people copy into the documents of those who shall take what is in a folder.
 const PUBLIC_KEY: &str = "key.pub";
 const BUFFER: usize = 64 * 1024;
+
+/// Notes that a release was built here and nobody has it yet: an agent after this one goes on offering it.
+pub(in crate::software) fn intend(software: &Utf8Path, url: &SoftwareUrl) {
+    let note = directory(software, url).join(UNOFFERED);
+    if let Err(error) = disk::replace(&note, b"") {
+        tracing::warn!(%url, "{}", in_one_line(&error));
+    }
+}
+
+/// Says whether that was noted.
+pub(in crate::software) fn is_intended(software: &Utf8Path, url: &SoftwareUrl) -> bool {
+    directory(software, url).join(UNOFFERED).exists()
+}
+
+fn is_over(software: &Utf8Path, url: &SoftwareUrl) {
+    if let Err(error) = disk::remove(&directory(software, url).join(UNOFFERED)) {
+        tracing::warn!(%url, "{}", in_one_line(&error));
+    }
+}
 
 /// Offers a release until it is taken, was tried often enough, or is gone. Moves `changes` when there is something to say.
 pub(in crate::software) async fn offer(
@@ -88,6 +111,7 @@ pub(in crate::software) async fn offer(
         };
         let Err(error) = offering.run().await else {
             tracing::info!(%url, "it is offered to others");
+            is_over(software, url);
             notes.clear(url, Topic::Offer);
             return changes.send_modify(|count| *count += 1);
         };
@@ -101,8 +125,9 @@ pub(in crate::software) async fn offer(
         let words = format!("what was built here is not offered to others: {words}; {then}");
         notes.say(url, Topic::Offer, words);
         changes.send_modify(|count| *count += 1);
-        if let Some(rest) = rest {
-            tokio::time::sleep(*rest).await;
+        match rest {
+            Some(rest) => tokio::time::sleep(*rest).await,
+            None => is_over(software, url),
         }
     }
 }
@@ -179,10 +204,11 @@ impl Offering<'_> {
         let mut command = vec![AGENT.to_owned()];
         command.extend(root.map(str::to_owned));
         command.push(archive.to_string());
-        command.extend(directories(self.url).into_iter().map(String::from));
-        let whole = Utf8Path::new("/");
+        let (software, url) = (self.software.to_owned(), self.url.clone());
+        let directories = blocking(move || directories(&software, &url)).await?;
+        command.extend(directories.into_iter().map(String::from));
         let site = Site {
-            rootfs: whole,
+            rootfs: Utf8Path::new("/"),
             folder: packing,
             shared: None,
             ids,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use camino::{Utf8Path, Utf8PathBuf};
 use tar::{EntryType, Header};
 
+use super::offer::UNOFFERED;
 use crate::software::{COMPLETED, buildout};
 
 /// What of a release is packed where.
@@ -42,7 +43,7 @@ pub enum PackError {
 /// More takes much longer and saves little.
 const LEVEL: i32 = 9;
 /// What each node says for itself.
-const OWN: [&str; 2] = [COMPLETED, buildout::BUILDER];
+const OWN: [&str; 3] = [COMPLETED, buildout::BUILDER, UNOFFERED];
 
 impl Pack {
     /// Packs them.

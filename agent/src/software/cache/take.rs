@@ -2,6 +2,7 @@
 //! is unpacked, unpacks it beside, and gives it its name last.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -11,7 +12,7 @@ use slap::v1::{
 use tokio::time::timeout;
 
 use super::entry::{self, EntryError};
-use super::{Cache, Topic, directories, system};
+use super::{Cache, Topic, system};
 use crate::causes::in_one_line;
 use crate::desired::SoftwareUrl;
 use crate::partitions::users::Ids;
@@ -20,8 +21,8 @@ use crate::software::buildout::{self, Workshop};
 use crate::software::download::{self, DownloadError};
 use crate::software::unpack::Target;
 use crate::software::{
-    PublicKey, ReleaseId, SoftwareError, UnpackError, blocking, directory, disk_error, oci,
-    remove_all, sync,
+    PublicKey, ReleaseId, SoftwareError, Turns, UnpackError, blocking, directory, disk_error, oci,
+    remove_all, shared, sync,
 };
 use crate::workload::Fetcher;
 
@@ -65,13 +66,14 @@ const REPLACED_WITHIN: Duration = Duration::from_secs(1);
 pub(in crate::software) async fn take(
     fetcher: &Fetcher,
     workshop: &Workshop,
+    turns: &Turns,
     software: &Utf8Path,
     url: &SoftwareUrl,
 ) -> bool {
     let notes = &workshop.cache.notes;
     let taken = Taking::begin(fetcher, workshop, software, url).await;
     let taken = match taken {
-        Ok(Some(taking)) => taking.run().await,
+        Ok(Some(taking)) => taking.run(turns).await,
         Ok(None) => Ok(false),
         Err(error) => Err(error),
     };
@@ -130,17 +132,22 @@ impl<'a> Taking<'a> {
         }))
     }
 
-    async fn run(&self) -> Result<bool, TakeError> {
+    async fn run(&self, turns: &Turns) -> Result<bool, TakeError> {
         let Some(entry) = self.entry().await? else {
             return Ok(false);
         };
-        let ids = self.workshop.software_user()?;
-        let beside = self
-            .software
-            .join(format!(".new-{}", ReleaseId::of(self.url)));
-        remove_all(&beside)?;
-        oci::make_private(&beside)?;
-        let result = self.lay_down(&entry, &beside, ids).await;
+        let release = ReleaseId::of(self.url);
+        let beside = self.software.join(format!(".new-{release}"));
+        let result = async {
+            let built = {
+                let _turn = turns.images.acquire().await;
+                remove_all(&beside)?;
+                oci::make_private(&beside)?;
+                self.unpacked(&entry, &beside, release).await?
+            };
+            self.keep(turns, built).await
+        }
+        .await;
         blocking(move || remove_all(&beside)).await?;
         result?;
         tracing::info!(url = %self.url, by = entry.made_by, "taken from the cache");
@@ -184,13 +191,13 @@ impl<'a> Taking<'a> {
             .map_err(|source| TakeError::Fetch { file, source })
     }
 
-    /// Fetches the archive, verifies it, unpacks it, and gives the release its name.
-    async fn lay_down(
+    /// Fetches the archive, verifies it, and unpacks it.
+    async fn unpacked(
         &self,
         entry: &CacheEntry,
         beside: &Utf8Path,
-        ids: Ids,
-    ) -> Result<(), TakeError> {
+        release: ReleaseId,
+    ) -> Result<Built, TakeError> {
         let file = CacheFile::Archive(entry.sha256.clone());
         let archive = beside.join("archive");
         let url = self.url_of(&file);
@@ -205,21 +212,32 @@ impl<'a> Taking<'a> {
             return Err(TakeError::Digest(digest));
         }
         let built = Built {
-            url: self.url.clone(),
-            builder: self.workshop.builder()?.clone(),
-            archive,
+            release,
             tree: beside.join("tree"),
-            software: self.software.to_owned(),
-            ids,
+            ids: self.workshop.software_user()?,
         };
-        let now = (self.workshop.clock)();
-        let kept = tokio::task::spawn_blocking(move || {
-            built.unpack()?;
-            built.keep()?;
-            let finished = directory(&built.software, &built.url);
-            Ok(buildout::complete(&finished, now)?)
-        });
-        kept.await.map_err(SoftwareError::Interrupted)?
+        let unpacked = tokio::task::spawn_blocking(move || built.unpack(&archive).map(|()| built));
+        unpacked.await.map_err(SoftwareError::Interrupted)?
+    }
+
+    /// Gives the release its name, and says last that it is complete.
+    async fn keep(&self, turns: &Turns, built: Built) -> Result<(), TakeError> {
+        let _turn = match shared::folder(&built.tree).exists() {
+            // Whoever builds may be at the same parts.
+            true => Some(turns.builds.acquire().await),
+            false => None,
+        };
+        let (workshop, software) = (self.workshop, self.software.to_owned());
+        let (url, builder) = (self.url.clone(), workshop.builder()?.clone());
+        let (run, now) = (workshop.run.clone(), (workshop.clock)());
+        blocking(move || {
+            built.keep(&software, &run)?;
+            let folder = directory(&software, &url);
+            buildout::prepare(&folder, &url, &builder, built.ids)?;
+            buildout::complete(&folder, now)
+        })
+        .await?;
+        Ok(())
     }
 }
 
@@ -247,46 +265,44 @@ async fn place_and_keys(cache: &Cache) -> Result<Option<(String, Vec<PublicKey>)
     Ok(place.map(|place| (place, keys)))
 }
 
-/// An archive that is what was signed.
+/// A release that is what was signed, unpacked into a tree of its own.
 struct Built {
-    url: SoftwareUrl,
-    builder: SoftwareUrl,
-    archive: Utf8PathBuf,
+    release: ReleaseId,
     tree: Utf8PathBuf,
-    software: Utf8PathBuf,
     ids: Ids,
 }
 
 impl Built {
-    /// Unpacks it into a tree of its own, as the software's user has it when it is built.
-    fn unpack(&self) -> Result<(), TakeError> {
+    /// Unpacks it as it is where it is built: the release is the software user's, shared parts are root's.
+    fn unpack(&self, archive: &Utf8Path) -> Result<(), TakeError> {
         let disk = |source| disk_error(&self.tree, source);
         fs::create_dir(&self.tree).map_err(disk)?;
         let mut budget = Budget::of_disk(&self.tree).map_err(disk)?;
-        let directories = directories(&self.url);
+        let owner = |path: &Path| {
+            let of_part = shared::is_in_part(path).then_some(Ids { uid: 0, ..self.ids });
+            let is_own = path.starts_with(self.release.as_str());
+            is_own.then_some(self.ids).or(of_part)
+        };
         let target = Target::open(&self.tree).map_err(TakeError::Unpack)?;
-        let target = target.for_user(self.ids, &directories);
-        let archive = File::open(&self.archive).map_err(disk)?;
+        let target = target.owned_as(&owner);
+        let archive = File::open(archive).map_err(disk)?;
         target
             .add(archive, &mut budget)
             .map_err(TakeError::Unpack)?;
-        let release = self.tree.join(ReleaseId::of(&self.url).as_str());
-        let is_there = |path: &str| release.join(path).symlink_metadata().is_ok();
-        if !is_there("bin/buildout") {
-            return Err(TakeError::NotBuilt);
-        }
-        buildout::prepare(&release, &self.url, &self.builder, self.ids)?;
-        Ok(())
+        let own = self.tree.join(self.release.as_str()).join("bin/buildout");
+        own.symlink_metadata()
+            .map(drop)
+            .map_err(|_| TakeError::NotBuilt)
     }
 
-    /// Puts each directory where a failed build may have left something.
-    fn keep(&self) -> Result<(), SoftwareError> {
+    /// Puts everything in its place, where a failed build may have left something.
+    fn keep(&self, software: &Utf8Path, run: &Utf8Path) -> Result<(), SoftwareError> {
         sync(&self.tree)?;
-        for directory in directories(&self.url) {
-            let (from, to) = (self.tree.join(&directory), self.software.join(&directory));
-            remove_all(&to)?;
-            fs::rename(&from, &to).map_err(|source| disk_error(&to, source))?;
-        }
-        sync(&self.software)
+        shared::adopt(software, run, self.ids, &self.tree)?;
+        let release = self.release.as_str();
+        let (from, to) = (self.tree.join(release), software.join(release));
+        remove_all(&to)?;
+        fs::rename(&from, &to).map_err(|source| disk_error(&to, source))?;
+        sync(software)
     }
 }

@@ -1,4 +1,4 @@
-//! What another node built, as an honest one offers it, and as an enemy does.
+//! What another node built, as an honest one offers it, and what is wrong with what is found.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -10,7 +10,6 @@ use axum::routing::get;
 use camino::{Utf8Path, Utf8PathBuf};
 use sha2::{Digest as _, Sha256};
 use slap::v1::{CacheEntry, CacheFile, CacheName, CacheSystem, Sha256Hex};
-use tar::{EntryType, Header};
 use tokio::net::TcpListener;
 
 use super::entry::{EntryError, believed};
@@ -19,8 +18,11 @@ use super::pack::pack;
 use super::*;
 use crate::identity::Key;
 use crate::software::buildout::Workshop;
+use crate::software::installer::Installer;
 use crate::software::tests::served::{fetcher, workshop};
-use crate::software::{COMPLETED, directory, is_installed};
+use crate::software::{COMPLETED, Turns, directory, is_installed};
+
+mod hostile;
 
 const URL: &str = "https://example.com/software.cfg";
 const BUILDER: &str = "https://example.com/builder.oci.tar";
@@ -63,8 +65,10 @@ impl Node {
             "slapsoft:x:900:900::/:/bin/false\n",
         );
         put(&folder.join("etc/group"), "slapsoft:x:900:slapuser0\n");
+        fs::create_dir(folder.join("run")).unwrap();
         let workshop = Workshop {
             etc: folder.join("etc"),
+            run: folder.join("run"),
             builder: Some(builder.clone()),
             cache: Cache {
                 url: Some(serve(cache.clone()).await),
@@ -88,7 +92,14 @@ impl Node {
 
     /// Takes the release; returns what is said of it.
     async fn takes(&self) -> (bool, Vec<String>) {
-        let taken = take(&fetcher(), &self.workshop, &self.software, &url()).await;
+        let taken = take(
+            &fetcher(),
+            &self.workshop,
+            &Turns::default(),
+            &self.software,
+            &url(),
+        )
+        .await;
         let notes = self.workshop.cache.notes.all();
         (taken, notes.into_iter().map(|(_, words)| words).collect())
     }
@@ -149,14 +160,15 @@ fn build(software: &Utf8Path) {
     fs::hard_link(release.join("lib/module.py"), release.join("lib/same.py")).unwrap();
     symlink("lib/module.py", release.join("link")).unwrap();
     symlink("/etc/passwd", release.join("elsewhere")).unwrap();
-    for own in [COMPLETED, ".builder", "buildout.cfg"] {
+    for own in [COMPLETED, ".builder", ".unoffered", "buildout.cfg"] {
         put(&release.join(own), "the builder's own");
     }
 }
 
 fn packed(software: &Utf8Path) -> Vec<u8> {
     let mut archive = Vec::new();
-    pack(software, &directories(&url()), &mut archive).unwrap();
+    let directories = directories(software, &url()).unwrap();
+    pack(software, &directories, &mut archive).unwrap();
     archive
 }
 
@@ -179,10 +191,10 @@ async fn what_one_node_built_another_takes_as_it_was() {
     let text = |path: &str| fs::read_to_string(release.join(path)).unwrap();
     assert_eq!(text("bin/buildout"), "#!/usr/bin/python3\n");
     assert_eq!(text(".builder"), BUILDER);
-    assert_eq!(
-        text("buildout.cfg"),
-        format!("[buildout]\nextends = {URL}\n")
-    );
+    let shared = node.software.join(".shared");
+    assert!(text("buildout.cfg").starts_with(&format!(
+        "[buildout]\nextends = {URL}\nshared-part-list = {shared}\n"
+    )));
     let long = format!("lib/{}/{}", "d".repeat(120), "f".repeat(120));
     assert_eq!(text(&long), "long");
     let found = |path: &str| fs::symlink_metadata(release.join(path)).unwrap();
@@ -208,6 +220,49 @@ async fn what_one_node_built_another_takes_as_it_was() {
     }
     // Nothing but the builder, the release and the cache's note of completion is there.
     assert_eq!(fs::read_dir(&node.software).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_release_brings_the_parts_that_it_shares() {
+    // Parts are root's.
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let key = Key::make().unwrap();
+    let (node, offers) = Node::believing(&key).await;
+    let (_keep, elsewhere) = temporary();
+    build(&elsewhere);
+    let part = |software: &Utf8Path, digit: &str| {
+        let part = software.join(".shared/zlib").join(digit.repeat(32));
+        put(&part.join(".buildout-shared.json"), "{}");
+        put(&part.join("lib/libz.so"), software.as_str());
+        part
+    };
+    let [named, here, _other] = ["a", "b", "c"].map(|digit| part(&elsewhere, digit));
+    let installed = directory(&elsewhere, &url()).join(".installed.cfg");
+    put(
+        &installed,
+        &format!("location = {named}\nlocation = {here}\n"),
+    );
+    // What is complete here is not altered, what an interrupted build has left is.
+    let (half, own) = (part(&node.software, "a"), part(&node.software, "b"));
+    std::os::unix::fs::chown(&half, Some(900), Some(900)).unwrap();
+    let archive = packed(&elsewhere);
+    node.laid(&offers, node.entry(&archive), &archive, &key);
+    assert_eq!(node.takes().await, (true, Vec::new()));
+    for (part, of) in [(&half, &elsewhere), (&own, &node.software)] {
+        let library = part.join("lib/libz.so");
+        assert_eq!(&fs::read_to_string(&library).unwrap(), of);
+        for path in [part, &library] {
+            assert_eq!(fs::metadata(path).unwrap().uid(), 0, "{path}");
+        }
+    }
+    let parts = node.software.join(".shared/zlib");
+    let count = fs::read_dir(&parts).unwrap().count();
+    assert_eq!(count, 2, "more came than it has");
+    let parts = fs::metadata(&parts).unwrap();
+    let whose = (parts.uid(), parts.gid(), parts.mode() & 0o7777);
+    assert_eq!(whose, (0, 900, 0o1775));
 }
 
 #[tokio::test]
@@ -333,96 +388,46 @@ fn an_entry_is_believed_only_for_what_was_asked() {
     assert!(matches!(refused, Err(EntryError::Stranger)));
 }
 
-/// Packs entries as they are given: a builder would refuse what matters here.
-fn archive_of(entries: &[(&str, EntryType, &str)]) -> Vec<u8> {
-    let mut tar = Vec::new();
-    for (path, kind, link) in entries {
-        let mut header = Header::new_ustar();
-        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
-        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
-        header.set_entry_type(*kind);
-        header.set_mode(0o6755);
-        header.set_size(0);
-        header.set_cksum();
-        tar.extend_from_slice(header.as_bytes());
+/// Waits until something is said of an offer.
+async fn said(installer: &Installer) -> String {
+    for _ in 0..500 {
+        if let Some((_, words)) = installer.notes().pop() {
+            return words;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    tar.resize(tar.len() + 1024, 0);
-    zstd::encode_all(tar.as_slice(), 3).unwrap()
+    panic!("nothing is said");
 }
 
 #[tokio::test]
-async fn an_archive_fills_its_own_directory_and_no_other() {
+async fn what_an_agent_before_could_not_offer_is_offered_again_a_few_times() {
     let key = Key::make().unwrap();
-    let own = CacheName::of(URL);
-    let own = own.as_str();
-    let here = |path: &str| format!("{own}/{path}");
-    let (beyond, inner, absolute) = (here("../x"), here("x"), format!("/{own}x"));
-    let outside = format!("{own}/../../x");
-    for (path, kind, link, said) in [
-        (beyond.as_str(), EntryType::Regular, "", "leaves the image"),
-        (&outside, EntryType::Regular, "", "leaves the image"),
-        (
-            "other/x",
-            EntryType::Regular,
-            "",
-            "`other/x`, which is nothing that it may have",
-        ),
-        (
-            &absolute,
-            EntryType::Directory,
-            "",
-            "which is nothing that it may have",
-        ),
-        (
-            "link",
-            EntryType::Symlink,
-            "/",
-            "`link`, which is nothing that it may have",
-        ),
-        (
-            &inner,
-            EntryType::Link,
-            "/etc/passwd",
-            "which the image does not have",
-        ),
-        (
-            &inner,
-            EntryType::Regular,
-            "",
-            "its archive has no `bin/buildout`",
-        ),
-    ] {
-        let (node, offers) = Node::believing(&key).await;
-        let archive = archive_of(&[(path, kind, link)]);
-        node.laid(&offers, node.entry(&archive), &archive, &key);
-        let (taken, notes) = node.takes().await;
-        assert!(!taken && notes[0].contains(said), "{said}: {notes:?}");
-        node.has_nothing_but_the_builder();
-    }
-}
-
-#[tokio::test]
-async fn what_an_archive_leads_elsewhere_stays_in_it() {
-    let key = Key::make().unwrap();
-    let own = CacheName::of(URL);
-    let here = |path: &str| format!("{}/{path}", own.as_str());
-    let (_keep, elsewhere) = temporary();
-    let through = here("way/escaped");
-    let archive = archive_of(&[
-        (&here("bin/buildout"), EntryType::Regular, ""),
-        (&here("device"), EntryType::Char, ""),
-        (&here("pipe"), EntryType::Fifo, ""),
-        (&here("way"), EntryType::Symlink, elsewhere.as_str()),
-        (&through, EntryType::Regular, ""),
-    ]);
-    let (node, offers) = Node::believing(&key).await;
-    node.laid(&offers, node.entry(&archive), &archive, &key);
-    let _ = node.takes().await;
-    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
-    let release = directory(&node.software, &url());
-    for made in ["device", "pipe"] {
-        assert!(fs::symlink_metadata(release.join(made)).is_err());
-    }
+    let (mut node, _) = Node::believing(&key).await;
+    let (_keep, state) = temporary();
+    // To a master of another make.
+    node.workshop.cache.offers = Offers {
+        to_master: true,
+        key: state.join("key"),
+        ..Offers::default()
+    };
+    build(&node.software);
+    let changes = tokio::sync::watch::Sender::new(0);
+    let installer = |node: &Node| {
+        let (workshop, software) = (node.workshop.clone(), node.software.clone());
+        Installer::new(fetcher(), workshop, software, changes.clone())
+    };
+    installer(&node).offer_again(&url());
+    let words = said(&installer(&node)).await;
+    let wanted = "what was built here is not offered to others: this box has no master that keeps a cache; it is tried again in 1 min";
+    assert_eq!(words, wanted);
+    // Its key is the box's own.
+    let kept = fs::metadata(state.join("key/key.pem")).unwrap();
+    assert_eq!(kept.mode() & 0o777, 0o600);
+    node.workshop.cache.notes.retain(|_| false);
+    node.workshop.cache.offers.to_master = false;
+    installer(&node).offer_again(&url());
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert!(installer(&node).notes().is_empty());
 }
 
 #[tokio::test]

@@ -25,6 +25,11 @@ impl Part {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// Returns the name of its folder in that of its section.
+    pub(super) fn digest(&self) -> &str {
+        &self.digest
+    }
 }
 
 impl fmt::Display for Part {
