@@ -20,6 +20,7 @@ use crate::desired::SoftwareUrl;
 use crate::disk;
 use crate::identity::{self, Key, KeyError};
 use crate::instances::confinement::{self, CONFIGURATION_SLICE, Site};
+use crate::software::budget::Budget;
 use crate::software::buildout::{self, Workshop};
 use crate::software::{
     ReleaseId, SoftwareError, blocking, directory, disk_error, is_installed, remove_all,
@@ -39,6 +40,8 @@ pub enum OfferError {
     NoMaster,
     #[error("failed to pack it")]
     Run(#[source] SystemdError),
+    #[error("there is not enough space on the disk to pack it")]
+    NoRoom,
     #[error("packing it failed ({result}): {output}")]
     Pack { result: String, output: String },
     #[error("failed to write to the cache's folder")]
@@ -217,12 +220,21 @@ impl Offering<'_> {
         let mut all = confinement::building(&site, command, LONGEST);
         all.push(property("Slice", CONFIGURATION_SLICE));
         all.push(property("PrivateNetwork", true));
+        let room = Budget::of_disk(packing).map_err(|source| disk_error(packing, source))?;
+        all.push(property("LimitFSIZE", room.bytes()));
         // It would be bound from where there is none, if the kernel does not count memory.
         all.push(property("MemoryPressureWatch", "off"));
         all.push(property("Description", format!("Pack {}", self.url)));
         let unit = format!("slapoffer-{}.service", ReleaseId::of(self.url));
         let ran = self.workshop.systemd.run(&unit, &all, LONGEST).await;
         let ran = ran.map_err(OfferError::Run)?;
+        let is_as_long_as_may_be = || {
+            let found = fs::metadata(&archive);
+            found.is_ok_and(|found| found.len() >= room.bytes())
+        };
+        if ran.result != "done" && is_as_long_as_may_be() {
+            return Err(OfferError::NoRoom);
+        }
         if ran.result != "done" {
             let (result, output) = (ran.result, ran.output);
             return Err(OfferError::Pack { result, output });
@@ -299,6 +311,7 @@ pub(super) fn lay(offers: &Offers, offered: &Offered, public_key: &str) -> Resul
     disk::replace(&top.join(PUBLIC_KEY), public_key.as_bytes())?;
     let archive = CacheFile::Archive(entry.sha256.clone()).to_string();
     disk::replace_by(&folder.join(archive), |file| {
+        Budget::of_disk(&folder)?.take_bytes(entry.size)?;
         io::copy(&mut File::open(&offered.archive)?, file).map(drop)
     })?;
     let signature = CacheFile::Signature(entry.name()).to_string();
