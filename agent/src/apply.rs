@@ -121,9 +121,10 @@ impl Hands<'_> {
         match step {
             Step::Forget => self.forget(),
             Step::MakeSlice => {
-                let properties = slice_properties(partition);
+                let properties = slice_properties(partition, &self.place.limits);
                 self.start(&slice(partition), &properties).await
             }
+            Step::Limit => self.limit().await,
             Step::Ask(subject) => self.ask(subject).await,
             Step::Instantiate(order) => self.instantiate(order).await,
             Step::Stop(program) => self.stop_program(program).await,
@@ -252,6 +253,7 @@ impl Hands<'_> {
         let unit = UnitName::Instantiate(partition).to_string();
         let mut all = properties(self.place, release, &program);
         all.push(property("Slice", CONFIGURATION_SLICE));
+        all.extend(self.place.limits.of_one());
         all.push(property("Description", format!("Instantiate {partition}")));
         let ran = self.systemd.run(&unit, &all, within).await;
         ran.map_err(ApplyError::Systemd)

@@ -3,6 +3,7 @@
 
 mod cache;
 mod document;
+mod limits;
 mod mistake;
 mod slap_master;
 pub(crate) mod storage;
@@ -14,6 +15,7 @@ use slap::join::JoinBlob;
 
 use crate::software::PublicKey;
 pub use cache::Cache;
+pub use limits::Ceiling;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
 pub use storage::Storage;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub builder: Option<String>,
     /// Who must have signed images of registries; nobody, if there is none.
     pub image_keys: Vec<PublicKey>,
+    /// What each partition may use at most.
+    pub limits: Ceiling,
     /// Where built releases are taken from, and offered.
     pub cache: Cache,
     /// What partitions may have of its disks.

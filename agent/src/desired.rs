@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use slap::{Occupant, RequestedState, SupplyState};
 
 use crate::instances::answers::Told;
+use crate::instances::limits::{self, Asked};
 use crate::instances::retention;
 use crate::software::ReleaseId;
 
@@ -165,6 +166,9 @@ pub struct Instance {
     pub shared: Vec<BTreeMap<String, String>>,
     /// Its addresses with the interface each is on.
     pub ip_list: Vec<(String, IpAddr)>,
+    /// What its request asks for of the node's means.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub asked: Asked,
     /// For how many days what it leaves is kept.
     pub retention_days: f64,
     /// What the master knows as published.
@@ -175,6 +179,8 @@ impl Instance {
     fn new(occupant: &Occupant, reference: &str) -> Self {
         let parameters = &occupant.parameters;
         let addresses = parameters.addresses.iter();
+        let mut user = parameters.user.clone();
+        let asked = limits::asked(&mut user, &occupant.filter);
         Self {
             state: occupant.requested_state,
             software: SoftwareUrl::new(&occupant.software.url),
@@ -183,11 +189,12 @@ impl Instance {
             root_title: parameters.root_instance_title.clone(),
             reference: reference.to_owned(),
             timestamp: parameters.timestamp.0.clone(),
-            parameters: parameters.user.clone(),
+            parameters: user,
             shared: parameters.shared.clone(),
             ip_list: addresses
                 .map(|one| (one.interface.clone(), one.address))
                 .collect(),
+            asked,
             retention_days: retention::days(
                 occupant
                     .filter
@@ -321,6 +328,7 @@ pub(crate) mod tests {
                 ("slaptap0".into(), "10.0.0.2".parse().unwrap()),
                 ("slaptap0".into(), "fd00::2".parse().unwrap()),
             ],
+            asked: Asked::new(),
             retention_days: 0.0,
             connection: BTreeMap::new(),
         }

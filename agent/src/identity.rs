@@ -12,7 +12,7 @@ use slap::join::CaPin;
 use crate::disk;
 
 pub use certificate::{Certificate, CertificateError, ca_pins};
-pub use inventory::inventory;
+pub use inventory::{inventory, memory};
 pub use key::{Key, KeyError, load_or_make_key};
 
 /// What an enrolled box is.

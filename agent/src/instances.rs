@@ -5,6 +5,7 @@ pub mod confinement;
 pub mod connection;
 pub mod container;
 pub mod credentials;
+pub mod limits;
 pub mod periodicity;
 pub mod profile;
 pub mod programs;

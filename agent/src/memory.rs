@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::instances::answers::Told;
-use crate::observed::ProgramName;
+use crate::observed::{Crashing, ProgramName};
 use crate::workload::Report;
 
 /// What is remembered.
@@ -27,6 +27,8 @@ pub struct Remembered {
     /// Whether somebody wants it processed again.
     again: bool,
     crashes: BTreeMap<ProgramName, Crashes>,
+    /// How often the kernel has killed something of it for want of memory, as its slice counts.
+    kills: u64,
 }
 
 /// How often a program has ended by itself.
@@ -37,6 +39,7 @@ struct Crashes {
     /// One soon after the other.
     in_a_row: u32,
     last: Instant,
+    lacks_memory: bool,
 }
 
 #[derive(Debug)]
@@ -119,8 +122,21 @@ impl Remembered {
         });
     }
 
-    /// Notes how often systemd has started a program again; says whether that is more often than before.
-    pub fn restarted(&mut self, program: ProgramName, restarts: u32, now: Instant) -> bool {
+    /// Notes how often the kernel has killed something for want of memory; says whether that is more often than before.
+    pub fn killed(&mut self, kills: u64) -> bool {
+        let is_more = kills > self.kills;
+        self.kills = kills;
+        is_more
+    }
+
+    /// Notes how often systemd has started a program again, and whether for want of memory; says whether that is more often than before.
+    pub fn restarted(
+        &mut self,
+        program: ProgramName,
+        restarts: u32,
+        lacks_memory: bool,
+        now: Instant,
+    ) -> bool {
         let before = self.crashes.get(&program).copied();
         if restarts <= before.map_or(0, |before| before.restarts) {
             return false;
@@ -135,6 +151,7 @@ impl Remembered {
             restarts,
             in_a_row,
             last: now,
+            lacks_memory,
         };
         self.crashes.insert(program, crashes);
         true
@@ -146,10 +163,13 @@ impl Remembered {
     }
 
     /// Returns the program that ends again and again, if one does.
-    pub fn crashing(&self, now: Instant) -> Option<ProgramName> {
+    pub fn crashing(&self, now: Instant) -> Option<Crashing> {
         let mut crashes = self.crashes.iter();
         let found = crashes.find(|(_, crashes)| crashes.lasts(now));
-        found.map(|(program, _)| program.clone())
+        found.map(|(program, crashes)| Crashing {
+            program: program.clone(),
+            lacks_memory: crashes.lacks_memory,
+        })
     }
 
     /// Returns how long until no program counts as one that ends again and again, if one does now.
@@ -247,21 +267,32 @@ mod tests {
         let start = Instant::now();
         let web = ProgramName::new("web").unwrap();
         let mut remembered = Remembered::default();
-        assert!(!remembered.restarted(web.clone(), 0, start));
+        assert!(!remembered.restarted(web.clone(), 0, false, start));
         for restarts in 1..=3 {
             assert_eq!(remembered.crashing(start), None);
-            assert!(remembered.restarted(web.clone(), restarts, start));
-            assert!(!remembered.restarted(web.clone(), restarts, start));
+            assert!(remembered.restarted(web.clone(), restarts, restarts == 3, start));
+            assert!(!remembered.restarted(web.clone(), restarts, restarts == 3, start));
         }
-        assert_eq!(remembered.crashing(start), Some(web.clone()));
+        let crashing = Crashing {
+            program: web.clone(),
+            lacks_memory: true,
+        };
+        assert_eq!(remembered.crashing(start), Some(crashing));
         assert_eq!(remembered.calm_in(start), Some(CRASHES_WITHIN));
         let later = start + CRASHES_WITHIN + Duration::from_secs(1);
         assert_eq!(remembered.crashing(later), None);
         // One that ends once an hour does not end again and again.
-        assert!(remembered.restarted(web.clone(), 4, later));
+        assert!(remembered.restarted(web.clone(), 4, false, later));
         assert_eq!(remembered.crashing(later), None);
         remembered.made_anew(&web);
-        assert!(remembered.restarted(web, 1, later));
+        assert!(remembered.restarted(web, 1, false, later));
+    }
+
+    #[test]
+    fn a_kill_is_noticed_once_and_a_new_slice_counts_anew() {
+        let mut remembered = Remembered::default();
+        let noticed = [0, 1, 1, 3, 0, 1].map(|kills| remembered.killed(kills));
+        assert_eq!(noticed, [false, true, false, true, false, true]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::instances::confinement::fingerprint_of;
 use crate::instances::connection::{self, ConnectionError};
 use crate::instances::container;
 use crate::instances::credentials;
+use crate::instances::limits::{Limits, LimitsError, Most};
 use crate::instances::programs::{self, Found, ProgramsError};
 use crate::instances::retention::{self, Retention};
 use crate::instances::units::UnitName;
@@ -34,6 +35,8 @@ use crate::workload::Paths;
 pub enum ObserveError {
     #[error("failed to look into the partition")]
     Inside(#[source] io::Error),
+    #[error(transparent)]
+    Limits(LimitsError),
     #[error("failed to find its programs")]
     Programs(#[source] ProgramsError),
     #[error("failed to find what it publishes")]
@@ -49,6 +52,7 @@ pub enum ObserveError {
 pub struct UnitsOf {
     pub programs: BTreeMap<ProgramName, Unit>,
     pub slice: bool,
+    pub held_to: Option<Fingerprint>,
     /// What makes it, and what watches its promises.
     pub others: Vec<UnitName>,
 }
@@ -78,7 +82,10 @@ pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
                 let fingerprint = fingerprint_of(&unit.description);
                 units.programs.insert(program, Unit { state, fingerprint });
             }
-            UnitName::Slice(_) => units.slice = true,
+            UnitName::Slice(_) => {
+                units.slice = true;
+                units.held_to = fingerprint_of(&unit.description);
+            }
             UnitName::Instantiate(_) | UnitName::Promises(_) => units.others.push(name),
         }
     }
@@ -99,6 +106,8 @@ pub struct Sight<'a> {
     pub date: SystemTime,
     /// Whether the master knows its instances by certificates.
     pub certifies: bool,
+    /// What a partition may use at most.
+    pub most: &'a Most,
 }
 
 impl Sight<'_> {
@@ -130,6 +139,10 @@ impl Sight<'_> {
         found.housed = housed.map_err(ObserveError::Homes)?;
         let folders = homes.folders(name).into_iter();
         found.given = folders.map(|folder| folder.on_node.into()).collect();
+        if instance.state == slap::RequestedState::Started {
+            let limits = Limits::understand(&instance.asked, self.most);
+            found.limits = limits.map_err(ObserveError::Limits)?;
+        }
         found.processed = note(&inside, TIMESTAMP);
         found.order = note(&inside, ORDER).map(Fingerprint::new);
         self.observe_asking(&inside, instance, release, &mut found)?;
@@ -198,6 +211,8 @@ impl Sight<'_> {
             programs: BTreeMap::new(),
             units: units.programs,
             slice: units.slice,
+            held_to: units.held_to,
+            limits: Limits::default(),
             loose_ends: !units.others.is_empty(),
             has_promises: false,
             watched: self.watches.and_then(|watches| watches.subject(name)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
 use crate::instances::answers::Told;
+use crate::instances::limits::Limits;
 use crate::instances::retention::Retention;
 use crate::software::ReleaseId;
 
@@ -73,6 +74,10 @@ pub struct Partition {
     pub units: BTreeMap<ProgramName, Unit>,
     /// Whether its slice is there.
     pub slice: bool,
+    /// What its slice holds it to, if that is known.
+    pub held_to: Option<Fingerprint>,
+    /// What it shall be held to.
+    pub limits: Limits,
     /// Whether something runs for it that is no program: what makes it, or what watches its promises.
     pub loose_ends: bool,
     /// Whether it makes any promise.
@@ -81,7 +86,7 @@ pub struct Partition {
     pub watched: Option<Fingerprint>,
     pub promises: Promises,
     /// The program that ends again and again, if one does.
-    pub crashing: Option<ProgramName>,
+    pub crashing: Option<Crashing>,
     /// What it requested of others when it was last instantiated.
     pub requested: Vec<String>,
     /// What it is told of them.
@@ -110,6 +115,14 @@ pub struct Partition {
     pub failure: Option<String>,
     /// Whether to wait before another attempt.
     pub resting: bool,
+}
+
+/// A program that ends again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crashing {
+    pub program: ProgramName,
+    /// Whether the kernel kills it for want of memory.
+    pub lacks_memory: bool,
 }
 
 /// The name of a program or promise: a file name that may be part of a unit's name.

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use tokio::time::Instant;
 
-use crate::config;
+use crate::config::Settings;
 use crate::desired::Desired;
 use crate::devices::Devices;
-use crate::disk;
+use crate::instances::limits::Most;
 use crate::instances::units::PATTERNS;
 use crate::memory::Memory;
 use crate::observe::{self, Sight};
@@ -21,6 +21,7 @@ use crate::reconcile::last_desired;
 use crate::software;
 use crate::systemd::Systemd;
 use crate::workload::{Paths, leftovers};
+use crate::{config, disk, identity};
 
 /// The plan in words, an action a line.
 pub async fn outlook(places: &Places) -> anyhow::Result<String> {
@@ -29,7 +30,10 @@ pub async fn outlook(places: &Places) -> anyhow::Result<String> {
     let bus = zbus::Connection::system()
         .await
         .context("the system bus does not answer")?;
-    let observed = look(&paths(places)?, &Systemd::new(bus), &desired).await?;
+    let settings = settings(places)?;
+    let most = settings.limits.of_node(identity::memory(places));
+    let paths = Paths::of(&settings);
+    let observed = look(&paths, &Systemd::new(bus), &desired, &most).await?;
     let mut actions = plan(&desired, &observed);
     // What is watched is the daemon's affair, and not to be seen from here.
     actions.retain(|action| !matches!(action, Action::Partition(_, Step::Watch(_))));
@@ -39,15 +43,19 @@ pub async fn outlook(places: &Places) -> anyhow::Result<String> {
     Ok(actions.iter().map(|action| format!("{action}\n")).collect())
 }
 
-/// Where things are, as the accepted document has it.
-fn paths(places: &Places) -> anyhow::Result<Paths> {
+/// What the accepted document says.
+fn settings(places: &Places) -> anyhow::Result<Settings> {
     let text = disk::read_text(&places.configuration())?;
     let text = text.context("this box has accepted no configuration yet")?;
-    let settings = config::parse_kept(&text).context("the accepted configuration is wrong")?;
-    Ok(Paths::of(&settings))
+    config::parse_kept(&text).context("the accepted configuration is wrong")
 }
 
-async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Result<Observed> {
+async fn look(
+    paths: &Paths,
+    systemd: &Systemd,
+    desired: &Desired,
+    most: &Most,
+) -> anyhow::Result<Observed> {
     let mut observed = Observed::default();
     for url in desired.software.keys() {
         let installed = software::is_installed(&paths.software, url);
@@ -72,6 +80,7 @@ async fn look(paths: &Paths, systemd: &Systemd, desired: &Desired) -> anyhow::Re
         now: Instant::now(),
         date: SystemTime::now(),
         certifies: false,
+        most,
     };
     let mut memory = Memory::default();
     for (name, instance) in &desired.partitions {

@@ -42,6 +42,8 @@ pub enum Step {
     TakeFolders,
     /// Give it the block devices that it asks for, and take others back.
     TakeDevices,
+    /// Hold what runs to other limits.
+    Limit,
     /// Fetch the certificate by which it is known to its master.
     Certify,
     /// Ask the master for what it requests of others.
@@ -184,6 +186,9 @@ pub fn plan_partition(
 
 fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition) -> Vec<Step> {
     let slice = (!found.slice).then_some(Step::MakeSlice);
+    if found.slice && found.held_to.as_ref() != Some(&found.limits.fingerprint()) {
+        return vec![Step::Limit];
+    }
     let certify = (!found.certified).then_some(Step::Certify);
     if let Some(subject) = &found.asks {
         // What it is made from says what came of it.
@@ -323,6 +328,7 @@ impl fmt::Display for Step {
             Self::MakeSlice => f.write_str("make its slice"),
             Self::TakeFolders => f.write_str("take its folders on other disks"),
             Self::TakeDevices => f.write_str("give it the block devices that it asks for"),
+            Self::Limit => f.write_str("hold it to other limits"),
             Self::Ask(_) => f.write_str("ask for what it requests"),
             Self::Certify => f.write_str("fetch its certificate"),
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),

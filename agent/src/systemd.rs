@@ -42,6 +42,12 @@ pub enum SystemdError {
         #[source]
         source: zbus::Error,
     },
+    #[error("failed to change `{unit}`")]
+    Set {
+        unit: String,
+        #[source]
+        source: zbus::Error,
+    },
     #[error("the start of `{unit}` ended as `{result}`")]
     NotStarted { unit: String, result: String },
     #[error("the stop of `{unit}` ended as `{result}`")]
@@ -218,6 +224,17 @@ impl Systemd {
                 result: result.to_owned(),
             }),
         }
+    }
+
+    /// Changes properties of a unit that lives, until it is gone.
+    pub async fn set(&self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
+        let manager = self.manager().await?;
+        let properties = variants(properties);
+        let set = manager.set_unit_properties(unit.to_owned(), true, properties);
+        set.await.map_err(|source| SystemdError::Set {
+            unit: unit.to_owned(),
+            source,
+        })
     }
 
     /// Returns how often systemd has started a service again by itself since it was made; nothing if it is gone.

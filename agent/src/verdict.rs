@@ -4,7 +4,7 @@ use slap::{RequestedState, SupplyState};
 
 use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
 use crate::instances::retention::Retention;
-use crate::observed::{Partition, Promises, Software, UnitState};
+use crate::observed::{Crashing, Partition, Promises, Software, UnitState};
 use crate::plan::wanted_units;
 use crate::workload::Report;
 
@@ -127,9 +127,8 @@ fn judge_started(
     if found.due || found.order != Some(instance.order(partition, &found.told)) {
         return Verdict::Pending;
     }
-    if let Some(program) = &found.crashing {
-        let message = format!("`{program}` ends again and again, see its journal");
-        return Verdict::Failed(message);
+    if let Some(crashing) = &found.crashing {
+        return Verdict::Failed(said_of(crashing, found));
     }
     if let Some(why) = &found.waits {
         return Verdict::Failed(why.clone());
@@ -150,4 +149,20 @@ fn judge_started(
         return Verdict::Started;
     }
     Verdict::Pending
+}
+
+fn said_of(
+    Crashing {
+        program,
+        lacks_memory,
+    }: &Crashing,
+    found: &Partition,
+) -> String {
+    if *lacks_memory {
+        let memory = found.limits.memory_in_words();
+        return format!(
+            "`{program}` ends again and again: the kernel kills it, since its instance uses more than the {memory} of memory that it may"
+        );
+    }
+    format!("`{program}` ends again and again, see its journal")
 }

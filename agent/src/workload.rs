@@ -19,6 +19,7 @@ use crate::config::Settings;
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
 use crate::instances::answers::Asker;
 use crate::instances::credentials::Issuer;
+use crate::instances::limits::Most;
 use crate::instances::profile::Origin;
 use crate::partitions::document;
 use crate::partitions::{self, PartitionsError};
@@ -58,6 +59,8 @@ pub struct Paths {
     pub devices: Vec<Utf8PathBuf>,
     /// `/var/lib/slapbox/devices.json`: who has which.
     pub claims: Utf8PathBuf,
+    /// `/sys/fs/cgroup`: what the kernel counts and holds.
+    pub cgroups: Utf8PathBuf,
 }
 
 impl Paths {
@@ -87,6 +90,7 @@ impl Default for Paths {
             homes: Vec::new(),
             devices: Vec::new(),
             claims: "/var/lib/slapbox/devices.json".into(),
+            cgroups: "/sys/fs/cgroup".into(),
         }
     }
 }
@@ -125,6 +129,16 @@ impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fetcher")
     }
+}
+
+/// On what terms instances are here: who their master is, and what the node gives to one.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub origin: Origin,
+    /// Who makes their certificates, if their master knows them by such.
+    pub issuer: Option<Issuer>,
+    pub asker: Asker,
+    pub most: Most,
 }
 
 /// Tells the time of day; used for dates in files only, never for waiting.
@@ -229,14 +243,7 @@ pub struct Workload {
 
 impl Workload {
     /// Takes what it works with; does nothing yet.
-    pub fn new(
-        paths: Paths,
-        fetcher: Fetcher,
-        workshop: Workshop,
-        origin: Origin,
-        issuer: Option<Issuer>,
-        asker: Asker,
-    ) -> Self {
+    pub fn new(paths: Paths, fetcher: Fetcher, workshop: Workshop, terms: Terms) -> Self {
         let changes = watch::Sender::new(0);
         let (systemd, clock) = (workshop.systemd.clone(), workshop.clock);
         let software = paths.software.clone();
@@ -246,9 +253,7 @@ impl Workload {
                 paths.clone(),
                 systemd.clone(),
                 clock,
-                origin,
-                issuer,
-                asker,
+                terms,
                 changes.clone(),
             ),
             leftovers: Leftovers::load(&paths),

@@ -7,7 +7,7 @@ use crate::clock::unix_seconds;
 use crate::desired::Fingerprint;
 use crate::inside::{Inside, Ownership};
 use crate::instances::answers::{Asking, Requested, Told};
-use crate::instances::confinement::PARAMETERS;
+use crate::instances::confinement::{PARAMETERS, limited, slice};
 use crate::instances::{credentials, wishes};
 use crate::software::Makes;
 
@@ -29,6 +29,14 @@ impl Hands<'_> {
         let answers = self.asker.ask(asking).await;
         requested.hear(subject.clone(), answers, unix_seconds((self.clock)()));
         requested.write(&inside).map_err(ApplyError::Inside)
+    }
+
+    /// Has what runs held to what it may use now, without stopping it.
+    pub(super) async fn limit(&self) -> Result<(), ApplyError> {
+        let partition = self.place.partition;
+        let limits = limited(partition, &self.place.limits);
+        let set = self.systemd.set(&slice(partition), &limits).await;
+        set.map_err(ApplyError::Systemd)
     }
 
     /// Takes up what its `instantiate` has just requested.

@@ -13,7 +13,8 @@ use crate::software::{Engine, PublicKey};
 
 use super::mistake::Mistake;
 use super::{
-    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, slap_master, storage,
+    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, limits, slap_master,
+    storage,
 };
 
 const MOST_PARTITIONS: i64 = 4000;
@@ -28,6 +29,7 @@ pub(super) struct Document {
     proxy: Option<Spanned<String>>,
     builder: Option<Spanned<String>>,
     image_keys: Option<Vec<Spanned<String>>>,
+    limits: Option<limits::Table>,
     overlay: Option<OverlayTable>,
     storage: Option<storage::Table>,
     master: Option<Spanned<MasterTable>>,
@@ -82,6 +84,7 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             .proxy
             .map(|proxy| proxy_of(text, proxy))
             .transpose()?,
+        limits: limits::check(text, document.limits)?,
         overlay: overlay(text, document.overlay)?,
         builder: document
             .builder

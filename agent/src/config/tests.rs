@@ -41,10 +41,18 @@ fn a_join_line_is_all_that_a_node_needs() {
 fn everything_that_can_be_said_is_understood() {
     let text = node(
         "role = \"node\"\nname = \"edge-1\"\npartitions = 20\nproxy = \"http://[2001:db8::1]:3128\"\n\
+         [limits]\nmemory = \"2G\"\ncpus = 1.5\ntasks = 500\n\
          [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n\
          [storage]\nhomes = [\"/mnt/disk1\"]\ndevices = [\"/dev/disk/by-id/ata-X\"]\n",
     );
     let settings = parse(&text).unwrap();
+    let ceiling = Ceiling {
+        memory: Some(2 << 30),
+        processors: Some(1_500_000),
+        tasks: Some(500),
+    };
+    assert_eq!(settings.limits, ceiling);
+    assert_eq!(settings.limits.of_node(1000).memory, 2 << 30);
     assert_eq!(settings.name.as_deref(), Some("edge-1"));
     assert_eq!(settings.partitions, 20);
     assert_eq!(settings.proxy.as_deref(), Some("http://[2001:db8::1]:3128"));
@@ -112,6 +120,9 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         node("name = 7\n"),
         node("proxy = \"socks5://192.0.2.1\"\n"),
         node("image_keys = [\"cosign.pub\"]\n"),
+        node("[limits]\nmemory = \"much\"\n"),
+        node("[limits]\ncpus = 0\n"),
+        node("[limits]\ntasks = 10\n"),
         node("cache = true\n"),
         node("[cache]\nurl = \"http://192.0.2.1/cache\"\n"),
         node("[cache]\nurl = \"https://192.0.2.1/cache?x=y\"\n"),

@@ -15,11 +15,16 @@ pub fn inventory(places: &Places, name: &str, version: &str) -> Inventory {
         smbios_uuid: line(&places.at("sys/class/dmi/id/product_uuid")),
         serial: serial(&line(&places.at("sys/class/dmi/id/product_serial"))),
         macs: macs(&places.at("sys/class/net")),
-        memory_bytes: memory_bytes(&line_of(&places.at("proc/meminfo"), "MemTotal:")),
+        memory_bytes: memory(places),
         cpus: std::thread::available_parallelism()
             .map_or(0, |count| u32::try_from(count.get()).unwrap_or(u32::MAX)),
         version: version.to_owned(),
     }
+}
+
+/// Returns how many bytes of memory the machine has; 0 if it does not say.
+pub fn memory(places: &Places) -> u64 {
+    memory_bytes(&line_of(&places.at("proc/meminfo"), "MemTotal:"))
 }
 
 /// Firmware that has no serial number says so in many ways.

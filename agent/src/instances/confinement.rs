@@ -11,6 +11,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::desired::{Fingerprint, PartitionName};
 use crate::devices::Device;
+use crate::instances::limits::{Limits, MOST_TASKS};
 use crate::partitions::homes::Folder;
 use crate::partitions::users::{Ids, SOFTWARE_USER};
 use crate::software::{Makes, Release, shared};
@@ -28,6 +29,7 @@ pub struct Place {
     pub folders: Vec<Folder>,
     /// The block devices that it has.
     pub devices: Vec<Device>,
+    pub limits: Limits,
 }
 
 /// How a program is run.
@@ -70,7 +72,6 @@ type Bind = (String, String, bool);
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 const RESTART_AFTER_AT_MOST: Duration = Duration::from_secs(60);
 pub(super) const STOP_WITHIN: Duration = Duration::from_secs(30);
-const MOST_TASKS: u64 = 4096;
 /// The last: promises of 200 partitions may begin at once, and each is one against what serves.
 const YIELDING: i32 = 19;
 pub(super) const MOST_FILES: u64 = 65_536;
@@ -82,16 +83,25 @@ pub fn slice(partition: PartitionName) -> String {
 }
 
 /// Returns the properties of a partition's slice.
-pub fn slice_properties(partition: PartitionName) -> Vec<Property> {
-    vec![
-        property("Description", format!("Partition {partition}")),
+pub fn slice_properties(partition: PartitionName, limits: &Limits) -> Vec<Property> {
+    let mut all = vec![
         property("CPUAccounting", true),
         property("IOAccounting", true),
         property("IPAccounting", true),
         property("MemoryAccounting", true),
         property("TasksAccounting", true),
-        property("TasksMax", MOST_TASKS),
-    ]
+    ];
+    all.extend(limited(partition, limits));
+    all
+}
+
+/// Returns those of them that may change while it lives.
+pub fn limited(partition: PartitionName, limits: &Limits) -> Vec<Property> {
+    let fingerprint = limits.fingerprint();
+    let description = format!("Partition {partition} [{}]", fingerprint.as_str());
+    let mut all = vec![property("Description", description)];
+    all.extend(limits.properties());
+    all
 }
 
 /// Returns the properties of the unit that runs a program of a partition.
@@ -110,7 +120,7 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
         property("UMask", 0o027_u32),
         property("LimitNOFILE", MOST_FILES),
         // Beside what the slice may have, where nothing counts the tasks of slices: the user is the partition's alone.
-        property("LimitNPROC", MOST_TASKS),
+        property("LimitNPROC", place.limits.most.tasks),
         property("KillMode", "control-group"),
         property("TimeoutStopUSec", micros(STOP_WITHIN)),
     ];

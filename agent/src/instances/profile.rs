@@ -106,6 +106,7 @@ mod tests {
             parameters: BTreeMap::new(),
             shared: Vec::new(),
             ip_list: Vec::new(),
+            asked: BTreeMap::new(),
             retention_days: 0.0,
             connection: BTreeMap::new(),
         };

@@ -28,7 +28,7 @@ use crate::software::cache::{Cache, CacheMaster, Notes, Offers};
 use crate::status::Enrolment;
 use crate::systemd::Systemd;
 use crate::usage::{Accounting, Troubles};
-use crate::workload::{Fetcher, Paths, Steward, Workload};
+use crate::workload::{Fetcher, Paths, Steward, Terms, Workload};
 
 const WAKES: usize = 16;
 const REPORTS: usize = 64;
@@ -140,8 +140,13 @@ fn workload(
         computer,
     };
     let issuer = origin.url.starts_with("https://").then(|| issuer(master));
-    let fetcher = fetcher(master, settings);
-    Workload::new(paths, fetcher, workshop, origin, issuer, asker(master))
+    let terms = Terms {
+        origin,
+        issuer,
+        asker: asker(master),
+        most: settings.limits.of_node(identity::memory(&life.places)),
+    };
+    Workload::new(paths, fetcher(master, settings), workshop, terms)
 }
 
 /// The builder that the document names, or the one that our own masters publish for all their nodes.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::instances::answers::{Answer, Told};
+use crate::instances::limits::Limits;
 use crate::verdict::{Verdict, judge};
 
 mod leftovers;
+mod releases;
 mod requests;
 mod world;
 
@@ -41,6 +43,7 @@ fn instance(state: RequestedState, timestamp: &str, greeting: &str) -> Instance 
         parameters: BTreeMap::from([("greeting".into(), greeting.into())]),
         shared: Vec::new(),
         ip_list: Vec::new(),
+        asked: BTreeMap::new(),
         retention_days: 0.0,
         connection: BTreeMap::new(),
     }
@@ -240,51 +243,4 @@ fn what_rests_after_a_failure_is_left_alone_and_what_runs_goes_on_running() {
     };
     world.observed.software.insert(url(), failed);
     assert_eq!(plan(&desired, &world.observed), []);
-}
-
-#[test]
-fn what_cannot_be_installed_is_removed_without_a_rest() {
-    let mut observed = Observed::default();
-    let mut desired = Desired::default();
-    for (wanted, removing, step) in [
-        (SupplyState::Destroyed, false, Some(ReleaseStep::Remove)),
-        (SupplyState::Destroyed, true, None),
-        (SupplyState::Available, true, Some(ReleaseStep::Install)),
-        (SupplyState::Available, false, None),
-    ] {
-        let failed = Software::Failed {
-            log: "no space".into(),
-            removing,
-            resting: true,
-        };
-        observed.software.insert(url(), failed);
-        desired.software.insert(url(), wanted);
-        let steps = plan_releases(&desired, &observed);
-        assert_eq!(steps.first().map(|(_, step)| *step), step, "{wanted:?}");
-    }
-}
-
-#[test]
-fn a_release_that_is_used_stays_until_its_last_instance_is_gone() {
-    let mut world = World::new();
-    let started = wishes().remove(2);
-    world.converge(&started);
-    let mut unsupplied = started.clone();
-    unsupplied.software.insert(url(), SupplyState::Destroyed);
-    assert_eq!(plan(&unsupplied, &world.observed), []);
-    let destroyed = instance(RequestedState::Destroyed, "9", "a");
-    unsupplied.partitions.insert(partition(), destroyed);
-    let first = plan(&unsupplied, &world.observed);
-    assert_eq!(
-        first,
-        [Step::Halt, Step::Wipe].map(|step| Action::Partition(partition(), step))
-    );
-    let found = world.observed.partitions.get_mut(&partition()).unwrap();
-    (found.units, found.slice) = (BTreeMap::new(), false);
-    found.loose_ends = false;
-    // Its programs have yet to say what it used.
-    let wipe = Action::Partition(partition(), Step::Wipe);
-    assert_eq!(plan(&unsupplied, &world.observed), [wipe]);
-    world.observed.partitions.clear();
-    assert_eq!(plan(&unsupplied, &world.observed), []);
 }

@@ -13,6 +13,7 @@ use crate::clock::image_time;
 use crate::desired::{Desired, Instance, PartitionName};
 use crate::inside::Inside;
 use crate::instances::confinement::Place;
+use crate::instances::limits::Limits;
 use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::reconcile::last_desired;
@@ -175,6 +176,7 @@ impl Accounting<'_> {
             ipv4,
             folders: Homes::open(&self.paths.homes).folders(partition),
             devices: Vec::new(),
+            limits: Limits::default(),
         }))
     }
 

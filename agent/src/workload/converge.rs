@@ -162,6 +162,7 @@ impl Pass<'_> {
             now: Instant::now(),
             date: self.crew.date(),
             certifies: self.crew.certifies(),
+            most: self.crew.most(),
         };
         for (partition, instance) in &self.desired.partitions {
             self.partition(&sight, *partition, instance).await;

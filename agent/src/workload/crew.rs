@@ -12,15 +12,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::{Clock, Paths};
+use super::{Clock, Paths, Terms};
 use crate::apply::Hands;
 use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
 use crate::devices::Devices;
-use crate::instances::answers::Asker;
 use crate::instances::confinement::Place;
-use crate::instances::credentials::Issuer;
-use crate::instances::profile::Origin;
+use crate::instances::limits::{Limits, Most};
 use crate::instances::units::UnitName;
 use crate::memory::{Goal, Memory, goal};
 use crate::observe::{self, Sight};
@@ -40,9 +38,7 @@ pub(super) struct Crew {
     pub(super) systemd: Systemd,
     pub(super) watches: Watches,
     clock: Clock,
-    issuer: Option<Issuer>,
-    asker: Asker,
-    origin: Arc<Origin>,
+    terms: Arc<Terms>,
     changes: watch::Sender<u64>,
     memory: Arc<Mutex<Memory>>,
     works: Arc<Mutex<BTreeMap<PartitionName, Work>>>,
@@ -82,9 +78,7 @@ impl Crew {
         paths: Paths,
         systemd: Systemd,
         clock: Clock,
-        origin: Origin,
-        issuer: Option<Issuer>,
-        asker: Asker,
+        terms: Terms,
         changes: watch::Sender<u64>,
     ) -> Self {
         Self {
@@ -92,11 +86,9 @@ impl Crew {
             devices: Arc::new(Devices::of(&paths)),
             paths,
             clock,
-            issuer,
-            asker,
             watches: Watches::new(systemd.clone(), changes.clone()),
             systemd,
-            origin: Arc::new(origin),
+            terms: Arc::new(terms),
             changes,
             memory: Arc::default(),
             works: Arc::default(),
@@ -121,7 +113,12 @@ impl Crew {
 
     /// Whether the master knows instances by certificates.
     pub(super) fn certifies(&self) -> bool {
-        self.issuer.is_some()
+        self.terms.issuer.is_some()
+    }
+
+    /// What a partition may use at most.
+    pub(super) fn most(&self) -> &Most {
+        &self.terms.most
     }
 
     pub(super) fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -224,7 +221,8 @@ impl Crew {
             watches: Some(&self.watches),
             now: Instant::now(),
             date: (self.clock)(),
-            certifies: self.issuer.is_some(),
+            certifies: self.certifies(),
+            most: self.most(),
         };
         let mut memory = self.memory();
         let remembered = memory.of(partition);
@@ -249,6 +247,8 @@ impl Crew {
             ipv4,
             folders: Homes::open(&self.paths.homes).folders(order.partition),
             devices: self.devices.given(order.partition)?,
+            // What shall not run may ask for what it likes.
+            limits: Limits::understand(&order.instance.asked, self.most()).unwrap_or_default(),
         };
         let resource = self.memory().resources.get(&order.partition).cloned();
         let hands = Hands {
@@ -256,13 +256,13 @@ impl Crew {
             place: &place,
             instance: &order.instance,
             release: order.release.as_deref(),
-            origin: &self.origin,
+            origin: &self.terms.origin,
             homes: &self.paths.homes,
             devices: &self.devices,
             resource: resource.as_deref(),
             watches: &self.watches,
-            issuer: self.issuer.as_ref(),
-            asker: &self.asker,
+            issuer: self.terms.issuer.as_ref(),
+            asker: &self.terms.asker,
             clock: self.clock,
             outbox: &self.outbox,
         };

@@ -9,6 +9,7 @@ use super::{Paths, Report};
 use crate::causes::in_one_line;
 use crate::desired::PartitionName;
 use crate::inside::{Inside, Ownership};
+use crate::instances::confinement::slice;
 use crate::instances::programs::is_task;
 use crate::instances::units::UnitName;
 use crate::observe::TIMESTAMP;
@@ -36,11 +37,14 @@ pub(super) async fn notice(paths: &Paths, crew: &Crew, unit: &str, reports: &mps
             return;
         }
     };
-    let now = Instant::now();
-    let is_news = crew
-        .memory()
-        .of(partition)
-        .restarted(program.clone(), restarts, now);
+    let (now, kills) = (Instant::now(), kills(paths, partition));
+    let (is_news, lacks_memory) = {
+        let mut memory = crew.memory();
+        let remembered = memory.of(partition);
+        let lacks_memory = remembered.killed(kills);
+        let is_news = remembered.restarted(program.clone(), restarts, lacks_memory, now);
+        (is_news, lacks_memory)
+    };
     if !is_news {
         return;
     }
@@ -48,13 +52,28 @@ pub(super) async fn notice(paths: &Paths, crew: &Crew, unit: &str, reports: &mps
     match may_bang(paths, partition, &program) {
         Ok(true) => {
             // In the peer's words.
-            let message =
+            let mut message =
                 format!("{program} process in partition {partition} encountered a problem");
+            if lacks_memory {
+                message.push_str(
+                    ": the kernel killed it, since its instance used more memory than it may",
+                );
+            }
             let _ = reports.send(Report::Bang { partition, message }).await;
         }
         Ok(false) => {}
         Err(error) => tracing::warn!(%partition, "whether to bang is not known: {error}"),
     }
+}
+
+/// Returns how often the kernel has killed something of a partition for want of memory since its slice was made; nothing is counted where
+/// nothing limits memory.
+fn kills(paths: &Paths, partition: PartitionName) -> u64 {
+    let events = paths.cgroups.join(slice(partition)).join("memory.events");
+    let text = std::fs::read_to_string(events).unwrap_or_default();
+    let mut lines = text.lines();
+    let count = lines.find_map(|line| line.strip_prefix("oom_kill "));
+    count.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// Says whether this is the first bang since the instance was processed, and notes it.
@@ -119,5 +138,23 @@ mod tests {
         put("etc/run/web", "");
         put(TIMESTAMP, "3");
         assert!(!bangs());
+    }
+
+    #[test]
+    fn kills_are_counted_where_memory_is() {
+        let keep = tempfile::tempdir().unwrap();
+        let cgroups = Utf8PathBuf::from_path_buf(keep.path().to_owned()).unwrap();
+        let paths = Paths {
+            cgroups: cgroups.clone(),
+            ..Paths::default()
+        };
+        let partition = PartitionName::new(0);
+        assert_eq!(kills(&paths, partition), 0);
+        let folder = cgroups.join("slappart0.slice");
+        std::fs::create_dir(&folder).unwrap();
+        let mut file = std::fs::File::create(folder.join("memory.events")).unwrap();
+        let text = "low 0\nhigh 0\nmax 31\noom 2\noom_kill 2\noom_group_kill 0\n";
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        assert_eq!(kills(&paths, partition), 2);
     }
 }

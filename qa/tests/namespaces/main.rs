@@ -6,6 +6,7 @@ mod cache;
 mod faults;
 mod images;
 mod isolation;
+mod limits;
 mod master;
 mod original;
 mod partitions;

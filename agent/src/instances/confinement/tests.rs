@@ -1,6 +1,7 @@
 //! The properties of units, as reviewed.
 
 use super::*;
+use crate::instances::limits::Limits;
 use crate::instances::periodicity::Periodicity;
 use crate::software::Runs;
 
@@ -22,6 +23,7 @@ fn place() -> Place {
             node: "/dev/sdb".into(),
             seen: "/dev/disk/by-id/ata-X".into(),
         }],
+        limits: Limits::default(),
     }
 }
 
@@ -76,7 +78,10 @@ fn a_task_and_a_promise_differ_only_in_how_they_run() {
 
 #[test]
 fn the_slice_accounts_for_everything() {
-    insta::assert_snapshot!(text(&slice_properties(PartitionName::new(7))));
+    insta::assert_snapshot!(text(&slice_properties(
+        PartitionName::new(7),
+        &Limits::default()
+    )));
 }
 
 #[test]
@@ -111,7 +116,7 @@ fn every_property_has_the_type_that_systemd_expects() {
     all.extend(properties(&place(), &release(&[]), &program(Run::Service)));
     let once = Run::Once(Duration::from_secs(20));
     all.extend(properties(&place(), &release(&[]), &program(once)));
-    all.extend(slice_properties(PartitionName::new(7)));
+    all.extend(slice_properties(PartitionName::new(7), &Limits::default()));
     let mut types: BTreeMap<&str, String> = BTreeMap::new();
     for property in &all {
         let variant = zbus::OwnedVariant::from(&property.value);

@@ -5,6 +5,7 @@ use super::user::Identity;
 use super::*;
 use crate::devices::Device;
 use crate::instances::confinement::Place;
+use crate::instances::limits::Limits;
 use crate::partitions::homes::Folder;
 
 fn place() -> Place {
@@ -25,6 +26,7 @@ fn place() -> Place {
             node: "/dev/sdb".into(),
             seen: "/dev/disk/by-id/ata-X".into(),
         }],
+        limits: Limits::default(),
     }
 }
 

@@ -18,6 +18,8 @@ impl World {
             programs: BTreeMap::new(),
             units: BTreeMap::new(),
             slice: false,
+            held_to: None,
+            limits: Limits::default(),
             loose_ends: false,
             promises: Promises::Unknown,
             has_promises: false,
@@ -97,6 +99,8 @@ impl World {
             // What it requested is another one now.
             |found| found.asks = Some(Fingerprint::new("asks")),
             |found| found.takes_leave = true,
+            // Its slice was made by a unit that is in it, or other limits count.
+            |found| found.held_to = None,
             |found| found.certified = false,
             // A disk was mounted, or went away.
             |found| found.housed = false,
@@ -161,7 +165,10 @@ fn carry_out(step: &Step, found: &mut Partition) {
             found.order = None;
             found.due = false;
         }
-        Step::MakeSlice => found.slice = true,
+        Step::MakeSlice | Step::Limit => {
+            assert_eq!(found.slice, *step == Step::Limit);
+            (found.slice, found.held_to) = (true, Some(found.limits.fingerprint()));
+        }
         Step::Certify => found.certified = true,
         Step::TakeFolders => found.housed = true,
         Step::TakeDevices => {
