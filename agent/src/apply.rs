@@ -12,8 +12,8 @@ use crate::devices::{DeviceError, Devices};
 use crate::inside::{Inside, Ownership};
 use crate::instances::answers::Asker;
 use crate::instances::confinement::{
-    CONFIGURATION_SLICE, CONNECTION, Place, Program, REQUESTS, Run, description, properties, slice,
-    slice_properties,
+    CONFIGURATION_SLICE, CONNECTION, Place, Program, REQUESTS, Run, SHARED_CONNECTION, description,
+    properties, slice, slice_properties,
 };
 use crate::instances::container;
 use crate::instances::container::environment::environment;
@@ -185,7 +185,7 @@ impl Hands<'_> {
             }
             Makes::Script => {
                 programs::clear(&inside).map_err(ApplyError::Programs)?;
-                for said in [CONNECTION, REQUESTS] {
+                for said in [CONNECTION, SHARED_CONNECTION, REQUESTS] {
                     inside.remove(said).map_err(ApplyError::Inside)?;
                 }
                 let command = vec![INSTANTIATE.to_owned()];

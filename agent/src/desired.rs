@@ -235,6 +235,23 @@ impl Instance {
         Fingerprint::of(format!("{document}\0{}", self.timestamp).as_bytes())
     }
 
+    /// Says whether a shared instance of this reference shares it.
+    pub fn is_shared_by(&self, reference: &str) -> bool {
+        let mut references = self.shared.iter().filter_map(|share| share.get(SHARE));
+        references.any(|it| it == reference)
+    }
+
+    /// Says whether the master knows this as published for one that shares it: some tell it with the rest.
+    pub fn knows(&self, reference: &str, published: &BTreeMap<String, String>) -> bool {
+        let mut shares = self.shared.iter();
+        let share = shares.find(|it| it.get(SHARE).is_some_and(|it| it == reference));
+        share.is_some_and(|it| {
+            published
+                .iter()
+                .all(|(name, text)| it.get(name) == Some(text))
+        })
+    }
+
     /// Returns its first address that is IPv6, and its first that is IPv4.
     pub fn addresses(&self) -> (Option<Ipv6Addr>, Option<Ipv4Addr>) {
         let mut found = (None, None);
@@ -247,6 +264,9 @@ impl Instance {
         found
     }
 }
+
+/// Where the reference of who shares an instance stands.
+const SHARE: &str = "slave_reference";
 
 #[derive(Serialize)]
 struct Document<'a> {

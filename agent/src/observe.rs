@@ -233,6 +233,7 @@ impl Sight<'_> {
             takes_leave: false,
             connection: None,
             due: false,
+            shared: BTreeMap::new(),
             failure: failure.map(|(message, _)| message.to_owned()),
             resting: failure.is_some_and(|(_, rest)| !rest.is_zero()),
         }
@@ -267,6 +268,10 @@ fn observe_made(
     let programs = programs_of(inside, release).map_err(ObserveError::Programs)?;
     found.programs = contents(programs);
     found.has_promises = programs::has_promises(inside).map_err(ObserveError::Programs)?;
+    if release.makes == Makes::Script {
+        let shared = connection::read_shared(inside, ids, |it| instance.is_shared_by(it));
+        found.shared = shared.map_err(ObserveError::Connection)?;
+    }
     if let Makes::Buildout(_) = release.makes {
         found.requested = requested(inside, name);
     }

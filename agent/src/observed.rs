@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
 use crate::instances::answers::Told;
+use crate::instances::connection::Shared;
 use crate::instances::limits::Limits;
 use crate::instances::retention::Retention;
 use crate::software::ReleaseId;
@@ -111,6 +112,8 @@ pub struct Partition {
     pub connection: Option<BTreeMap<String, String>>,
     /// Whether it shall be instantiated although nothing about it has changed: its time has come, or somebody asked.
     pub due: bool,
+    /// What it publishes for those who share it.
+    pub shared: Shared,
     /// Why the last attempt at this order failed.
     pub failure: Option<String>,
     /// Whether to wait before another attempt.

@@ -66,6 +66,15 @@ pub fn reports(
             parameters,
         });
     }
+    for (share, parameters) in &found.shared {
+        if !instance.knows(share, parameters) {
+            reports.push(Report::SharedConnection {
+                partition,
+                share: share.clone(),
+                parameters: parameters.clone(),
+            });
+        }
+    }
     match verdict {
         Verdict::Started => {
             reports.push(Report::Started { partition });

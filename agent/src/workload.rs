@@ -182,6 +182,12 @@ pub enum Report {
         partition: PartitionName,
         parameters: BTreeMap<String, String>,
     },
+    /// What it publishes for one that shares it, by the master's reference of that.
+    SharedConnection {
+        partition: PartitionName,
+        share: String,
+        parameters: BTreeMap<String, String>,
+    },
 }
 
 /// What became of `make_partitions`.
@@ -344,7 +350,8 @@ impl Report {
             | Self::InstanceError { partition, .. }
             | Self::Requested { partition, .. }
             | Self::Bang { partition, .. }
-            | Self::Connection { partition, .. } => Some(*partition),
+            | Self::Connection { partition, .. }
+            | Self::SharedConnection { partition, .. } => Some(*partition),
         }
     }
 
@@ -362,6 +369,9 @@ impl Report {
             Self::Requested { partition, .. } => format!("requests of {partition}"),
             Self::Bang { partition, .. } => format!("bang {partition}"),
             Self::Connection { partition, .. } => format!("connection {partition}"),
+            Self::SharedConnection {
+                partition, share, ..
+            } => format!("connection {partition} {share}"),
         }
     }
 }

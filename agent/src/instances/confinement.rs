@@ -63,6 +63,8 @@ pub const CONFIGURATION_SLICE: &str = "slapconfiguration.slice";
 pub const PARAMETERS: &str = ".slapgrid/parameters.json";
 /// Where a release's `instantiate` says what the instance publishes.
 pub const CONNECTION: &str = ".slapgrid/connection.json";
+/// Where it says what it publishes for those who share it.
+pub const SHARED_CONNECTION: &str = ".slapgrid/shared-connection.json";
 /// Where a release's `instantiate` says which other instances there shall be for it.
 pub const REQUESTS: &str = ".slapgrid/requests.json";
 
@@ -334,6 +336,10 @@ fn environment(place: &Place, release: &Release, program: &Program) -> Vec<Strin
         ("SLAPOS_IPV4", text_of(place.ipv4)),
         ("SLAPOS_PARAMETERS", directory.join(PARAMETERS).into()),
         ("SLAPOS_CONNECTION", directory.join(CONNECTION).into()),
+        (
+            "SLAPOS_SHARED_CONNECTION",
+            directory.join(SHARED_CONNECTION).into(),
+        ),
         ("SLAPOS_REQUESTS", directory.join(REQUESTS).into()),
     ]);
     let more = program.environment.iter();

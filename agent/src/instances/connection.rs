@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::confinement::CONNECTION;
+use super::confinement::{CONNECTION, SHARED_CONNECTION};
 use crate::inside::Inside;
 use crate::partitions::users::Ids;
 
@@ -16,6 +16,12 @@ pub enum ConnectionError {
     NotItsOwn,
     #[error("the connection parameters are not a JSON object of texts")]
     Malformed(#[source] serde_json::Error),
+    #[error(
+        "the connection parameters of those who share it are not a JSON object of objects of texts"
+    )]
+    MalformedShared(#[source] serde_json::Error),
+    #[error("it publishes for `{0}`, which does not share it")]
+    NotShared(String),
 }
 
 const LONGEST: u64 = 256 * 1024;
@@ -25,16 +31,42 @@ pub fn read(
     inside: &Inside,
     ids: Ids,
 ) -> Result<Option<BTreeMap<String, String>>, ConnectionError> {
-    let file = inside.read_owned(CONNECTION, LONGEST);
+    let Some(text) = own_text(inside, ids, CONNECTION)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(ConnectionError::Malformed)
+}
+
+/// What is published for those who share an instance, by their references.
+pub type Shared = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Returns what the instance publishes for those who share it, who are these.
+pub fn read_shared(
+    inside: &Inside,
+    ids: Ids,
+    is_share: impl Fn(&str) -> bool,
+) -> Result<Shared, ConnectionError> {
+    let Some(text) = own_text(inside, ids, SHARED_CONNECTION)? else {
+        return Ok(Shared::new());
+    };
+    let shared: Shared = serde_json::from_slice(&text).map_err(ConnectionError::MalformedShared)?;
+    match shared.keys().find(|share| !is_share(share)) {
+        Some(stranger) => Err(ConnectionError::NotShared(stranger.clone())),
+        None => Ok(shared),
+    }
+}
+
+fn own_text(inside: &Inside, ids: Ids, path: &str) -> Result<Option<Vec<u8>>, ConnectionError> {
+    let file = inside.read_owned(path, LONGEST);
     let Some((text, owner)) = file.map_err(ConnectionError::Read)? else {
         return Ok(None);
     };
     if owner.uid != ids.uid {
         return Err(ConnectionError::NotItsOwn);
     }
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(ConnectionError::Malformed)
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -83,6 +115,28 @@ mod tests {
             read(&inside, ids).unwrap_err(),
             ConnectionError::Read(_)
         ));
+    }
+
+    #[test]
+    fn what_is_published_for_others_is_for_those_who_share() {
+        let (keep, inside, ids) = published("{}");
+        let put = |text: &str| {
+            let mut file = File::create(keep.path().join(SHARED_CONNECTION)).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        let read = || read_shared(&inside, ids, |share| share == "SOFTINST-2");
+        assert_eq!(read().unwrap(), Shared::new());
+        put(r#"{"SOFTINST-2": {"url": "http://[::1]/two"}}"#);
+        assert_eq!(read().unwrap()["SOFTINST-2"]["url"], "http://[::1]/two");
+        put(r#"{"SOFTINST-3": {}}"#);
+        let said = read().unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "it publishes for `SOFTINST-3`, which does not share it"
+        );
+        put(r#"{"SOFTINST-2": "url"}"#);
+        let error = read().unwrap_err();
+        assert!(matches!(error, ConnectionError::MalformedShared(_)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The master as the loop knows it: our types in, SLAP's verbs out.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use slap::client::{CallError, Client, InstanceCertificate};
@@ -72,14 +73,12 @@ impl Upstream for Master {
             Report::Connection {
                 partition,
                 parameters,
-            } => {
-                let call = |client: Arc<Client>| async move {
-                    client
-                        .publish_connection(self.form(*partition), parameters.clone())
-                        .await
-                };
-                self.call(call).await.map_err(said)
-            }
+            } => self.publish(*partition, None, parameters).await,
+            Report::SharedConnection {
+                partition,
+                share,
+                parameters,
+            } => self.publish(*partition, Some(share), parameters).await,
         }
     }
 
@@ -202,6 +201,21 @@ impl Master {
             Err(CallError::NotFound(_)) => Ok(()),
             other => other.map_err(said),
         }
+    }
+
+    async fn publish(
+        &self,
+        partition: PartitionName,
+        share: Option<&str>,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<(), UpstreamError> {
+        let call = |client: Arc<Client>| async move {
+            let (instance, share) = (self.form(partition), share.map(str::to_owned));
+            client
+                .publish_for(instance, share, parameters.clone())
+                .await
+        };
+        self.call(call).await.map_err(said)
     }
 
     async fn bang(&self, partition: PartitionName, message: &str) -> Result<(), UpstreamError> {

@@ -80,6 +80,7 @@ fn word(report: &Report) -> Option<(&str, &'static str)> {
         | Report::InstanceError { .. }
         | Report::Requested { .. }
         | Report::Bang { .. }
-        | Report::Connection { .. } => None,
+        | Report::Connection { .. }
+        | Report::SharedConnection { .. } => None,
     }
 }

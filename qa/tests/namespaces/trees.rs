@@ -21,6 +21,8 @@ const DEMO: &str = include_str!("../../../image/demo/mkosi.extra/slapos/instanti
 const REQUESTS: &str = include_str!("trees/requests.sh");
 const RELEASE: &str = "tree.oci.tar";
 const PARTITIONS: u16 = 10;
+/// Who requests whom.
+const TITLES: [&str; 3] = ["root", "branch", "leaf"];
 
 /// Who is asked for the tree.
 enum Master<'a> {
@@ -69,41 +71,48 @@ async fn lay_out(
 
 async fn play(cell: &Cell, master: &Master<'_>) -> Result<()> {
     master.supply().await?;
-    let tree = |children: &str| {
-        let parameters = [("greeting", "the root"), ("children", children)];
-        Wish::started("root", &Shelf::address(RELEASE), &parameters)
-    };
-    let (wish, partition) = (tree("branch leaf"), |number| place(number));
+    let parameters = [("greeting", "the root"), ("children", "branch leaf")];
+    let wish = Wish::started("root", &Shelf::address(RELEASE), &parameters);
     act("request an instance that requests another, that requests another");
-    let connection = master
-        .publishes(cell, &wish, "child", &partition(1))
-        .await?;
-    ensure!(connection["url"] == partition(0), "{connection:?}");
+    let connection = master.publishes(cell, &wish, "child", &place(1)).await?;
+    ensure!(connection["url"] == place(0), "{connection:?}");
     is_as_wanted(cell, 3).await?;
-    let titles = ["root", "branch", "leaf"];
-    for (number, title) in titles.iter().enumerate() {
+    eventually("each is told of the next one", async || each_is_told(cell))
+        .within(minutes(1))
+        .await?;
+    act("destroy it: all that it requested goes with it");
+    let end = wish.that_is(RequestedState::Destroyed);
+    master.request(&end).await?;
+    is_as_wanted(cell, 0).await?;
+    for number in 0..TITLES.len() {
+        let directory = format!("/srv/slapgrid/slappart{number}");
+        cell.holds_only(&directory, &[".slapos-resource"])?;
+    }
+    Ok(())
+}
+
+/// Refuses unless each instance knows where the next one is, and what its own share was given.
+fn each_is_told(cell: &Cell) -> Result<()> {
+    for (number, title) in TITLES.iter().enumerate() {
         let file = format!("/srv/slapgrid/slappart{number}/.slapgrid/parameters.json");
         let told: serde_json::Value = serde_json::from_str(&cell.text(&file)?)?;
         ensure!(
             told["instance_title"] == *title && told["root_instance_title"] == "root",
             "{told}"
         );
-        let next = titles.get(number + 1).map(|next| &told["requested"][next]);
-        let knows = next.is_none_or(|next| {
-            next["ready"] == true
-                && next["state"] == "started"
-                && next["partition"] == format!("slappart{}", number + 1)
-                && next["connection"]["url"] == partition(number + 1)
-        });
+        let Some(next) = TITLES.get(number + 1) else {
+            continue;
+        };
+        let next = &told["requested"][next];
+        let knows = next["ready"] == true
+            && next["state"] == "started"
+            && next["partition"] == format!("slappart{}", number + 1)
+            && next["connection"]["url"] == place(number + 1);
         ensure!(knows, "{title} is told {told}");
-    }
-    act("destroy it: all that it requested goes with it");
-    let end = wish.that_is(RequestedState::Destroyed);
-    master.request(&end).await?;
-    is_as_wanted(cell, 0).await?;
-    for number in 0..titles.len() {
-        let directory = format!("/srv/slapgrid/slappart{number}");
-        cell.holds_only(&directory, &[".slapos-resource"])?;
+        let share = &told["requested"][format!("share of {title}")]["connection"]["url"];
+        let page = format!("page-of-{title}");
+        let shares = share.as_str().is_some_and(|it| it.ends_with(&page));
+        ensure!(shares, "{title} shares what it is told {told}");
     }
     Ok(())
 }

@@ -36,6 +36,7 @@ impl World {
             asks: None,
             waits: None,
             connection: None,
+            shared: BTreeMap::new(),
             failure: None,
             due: false,
             resting: false,

@@ -205,10 +205,20 @@ impl Client {
         instance: InstanceForm,
         connection: BTreeMap<String, String>,
     ) -> Result<(), CallError> {
+        self.publish_for(instance, None, connection).await
+    }
+
+    /// The same for one that shares the instance, by its reference, or for the instance itself.
+    pub async fn publish_for(
+        &self,
+        instance: InstanceForm,
+        shared: Option<String>,
+        connection: BTreeMap<String, String>,
+    ) -> Result<(), CallError> {
         let form = ConnectionForm {
             instance,
             connection,
-            shared: None,
+            shared,
         };
         self.post_as(
             "setComputerPartitionConnectionXml",
