@@ -78,6 +78,11 @@ async fn play(cell: &Cell, master: &OpenMaster<'_>) -> Result<()> {
     has_come_to(cell, "Started", 1).await?;
     let before = running(cell)?;
     ensure!(before["LimitNPROC"] == "512", "{before:?}");
+    let configures = properties(cell, "slapconfiguration.slice", "MemoryMax")?;
+    ensure!(
+        configures["MemoryMax"].parse::<u64>().is_ok(),
+        "what configures has {configures:?}"
+    );
     let serves_on = || {
         let after = running(cell)?;
         ensure!(after == before, "it was started anew: {after:?}");
