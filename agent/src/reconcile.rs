@@ -289,15 +289,12 @@ impl<N: Node, U: Upstream> Loop<'_, N, U> {
             .map(|(url, message)| failure(Some(url.to_string()), message));
         let notes = converged.notes.iter();
         let notes = notes.map(|(url, message)| failure(Some(url.to_string()), message));
+        self.note(Part::Cache, notes.collect());
         let whole = converged
             .failure
             .iter()
             .map(|message| failure(None, message));
-        let failures = whole
-            .chain(partitions)
-            .chain(software)
-            .chain(notes)
-            .collect();
+        let failures = whole.chain(partitions).chain(software).collect();
         self.note(Part::Converge, failures);
         let used = self
             .desired

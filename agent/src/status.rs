@@ -167,6 +167,8 @@ pub enum Part {
     Announce,
     /// Releases and instances.
     Converge,
+    /// Taking what others built, and offering what was built here: the releases are there all the same.
+    Cache,
     /// What partitions used.
     Usage,
 }

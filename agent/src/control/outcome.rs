@@ -62,7 +62,7 @@ fn software(now: &Status) -> Option<Outcome> {
     }
     let of_release = |it: &Failure| {
         let subject = it.subject.as_deref().unwrap_or_default();
-        now.software.contains_key(subject)
+        it.part == Part::Converge && now.software.contains_key(subject)
     };
     match said(now, of_release) {
         Some(words) => Some(Outcome::new(status::FAILED, words)),
@@ -200,6 +200,9 @@ mod tests {
         assert_eq!(ends(&partition), statuses([0, 1, 0, 1, 0]));
         let release = failing(Part::Converge, Some("https://m/a"), "404");
         assert_eq!(ends(&release), statuses([1, 1, 0, 1, 0]));
+        let built = "it was not taken from the cache, but built here: x";
+        let cache = failing(Part::Cache, Some("https://m/a"), built);
+        assert_eq!(ends(&cache), statuses([0, 0, 0, 0, 0]));
         let users = failing(Part::Partitions, None, "no users");
         assert_eq!(ends(&users), statuses([0, 0, 0, 0, 1]));
         let untold = failing(Part::Announce, None, "time out");
