@@ -21,6 +21,7 @@ use crate::instances::container::prepare::{ContainerError, clear, prepare};
 use crate::instances::credentials::{self, Issuer};
 use crate::instances::profile::{Origin, Surroundings, profile};
 use crate::instances::programs::{self, Ending, ProgramsError};
+use crate::instances::redirect::RedirectError;
 use crate::instances::retention;
 use crate::instances::units::UnitName;
 use crate::instances::wishes::WishesError;
@@ -36,6 +37,7 @@ use crate::workload::Clock;
 
 mod ask;
 mod belongings;
+mod redirects;
 
 /// A step failed.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,8 @@ pub enum ApplyError {
     Wipe(#[source] io::Error),
     #[error(transparent)]
     Devices(DeviceError),
+    #[error(transparent)]
+    Redirect(RedirectError),
     #[error("its folders on other disks cannot be had")]
     Folders(#[source] HomeError),
     #[error("its folders on other disks cannot be emptied")]
@@ -130,6 +134,8 @@ impl Hands<'_> {
             Step::Stop(program) => self.stop_program(program).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
             Step::TakeFolders => self.take_folders().await,
+            Step::Redirect(name) => self.redirect(name).await,
+            Step::EndRedirect(name) => self.end_redirect(name).await,
             Step::TakeDevices => self.take_devices(),
             Step::Certify => self.certify().await,
             Step::Retain => self.retain(),
@@ -439,6 +445,7 @@ impl Hands<'_> {
             UnitName::Instantiate(partition).to_string(),
             UnitName::Promises(partition).to_string(),
             format!("slapreport-{partition}-*.service"),
+            format!("slapredirect-{partition}-*.*"),
         ];
         let patterns = patterns.each_ref().map(String::as_str);
         let others = self.systemd.list(&patterns).await;

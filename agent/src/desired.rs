@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use slap::partition::FullAddress;
 use slap::{Occupant, RequestedState, SupplyState};
 
 use crate::instances::answers::Told;
@@ -148,6 +149,17 @@ impl fmt::Display for SoftwareUrl {
     }
 }
 
+/// An address that the node routes to a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routed {
+    /// `route_slaptap0`.
+    pub interface: String,
+    pub address: IpAddr,
+    pub gateway: String,
+    pub netmask: String,
+    pub network: String,
+}
+
 /// One configured run of a release in a partition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
@@ -169,6 +181,12 @@ pub struct Instance {
     /// What its request asks for of the node's means.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub asked: Asked,
+    /// The addresses that the node routes to it, with the way there.
+    #[serde(default)]
+    pub routed: Vec<Routed>,
+    /// Who may reach it, as its requester says.
+    #[serde(default)]
+    pub firewall: BTreeMap<String, String>,
     /// For how many days what it leaves is kept.
     pub retention_days: f64,
     /// What the master knows as published.
@@ -195,6 +213,17 @@ impl Instance {
                 .map(|one| (one.interface.clone(), one.address))
                 .collect(),
             asked,
+            routed: parameters
+                .full_addresses
+                .iter()
+                .filter_map(routed)
+                .collect(),
+            firewall: occupant
+                .filter
+                .iter()
+                .filter(|(name, _)| name.starts_with(FIREWALL))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             retention_days: retention::days(
                 occupant
                     .filter
@@ -212,6 +241,7 @@ impl Instance {
         let document = Document {
             instance_title: &self.title,
             ip_list: &self.ip_list,
+            full_ip_list: &self.routed,
             parameters: &self.parameters,
             partition,
             reference: &self.reference,
@@ -252,6 +282,12 @@ impl Instance {
         })
     }
 
+    /// Returns all its addresses.
+    pub fn own_addresses(&self) -> Vec<IpAddr> {
+        let own = self.ip_list.iter().map(|(_, address)| *address);
+        own.chain(self.routed.iter().map(|it| it.address)).collect()
+    }
+
     /// Returns its first address that is IPv6, and its first that is IPv4.
     pub fn addresses(&self) -> (Option<Ipv6Addr>, Option<Ipv4Addr>) {
         let mut found = (None, None);
@@ -267,11 +303,26 @@ impl Instance {
 
 /// Where the reference of who shares an instance stands.
 const SHARE: &str = "slave_reference";
+/// How the conditions of a request begin that are about who may reach the instance.
+const FIREWALL: &str = "fw_";
+
+/// What is no address is nobody's way.
+fn routed(full: &FullAddress) -> Option<Routed> {
+    Some(Routed {
+        interface: full.interface.clone(),
+        address: full.address.parse().ok()?,
+        gateway: full.gateway.clone(),
+        netmask: full.netmask.clone(),
+        network: full.network.clone(),
+    })
+}
 
 #[derive(Serialize)]
 struct Document<'a> {
     instance_title: &'a str,
     ip_list: &'a [(String, IpAddr)],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    full_ip_list: &'a [Routed],
     parameters: &'a BTreeMap<String, String>,
     partition: PartitionName,
     reference: &'a str,
@@ -349,6 +400,8 @@ pub(crate) mod tests {
                 ("slaptap0".into(), "fd00::2".parse().unwrap()),
             ],
             asked: Asked::new(),
+            routed: Vec::new(),
+            firewall: BTreeMap::new(),
             retention_days: 0.0,
             connection: BTreeMap::new(),
         }

@@ -9,6 +9,7 @@ pub mod limits;
 pub mod periodicity;
 pub mod profile;
 pub mod programs;
+pub mod redirect;
 pub mod retention;
 pub mod units;
 pub mod wishes;

@@ -1,6 +1,6 @@
 //! Fills `Observed` from systemd, the disk and what is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::SystemTime;
 
@@ -18,6 +18,7 @@ use crate::instances::container;
 use crate::instances::credentials;
 use crate::instances::limits::{Limits, LimitsError, Most};
 use crate::instances::programs::{self, Found, ProgramsError};
+use crate::instances::redirect::{self, RedirectError};
 use crate::instances::retention::{self, Retention};
 use crate::instances::units::UnitName;
 use crate::memory::{Remembered, goal};
@@ -41,6 +42,8 @@ pub enum ObserveError {
     Programs(#[source] ProgramsError),
     #[error("failed to find what it publishes")]
     Connection(#[source] ConnectionError),
+    #[error("failed to find the redirections that it asks for")]
+    Redirects(#[source] RedirectError),
     #[error("failed to find the block devices that it asks for")]
     Devices(#[source] DeviceError),
     #[error("failed to look at its folders on other disks")]
@@ -51,6 +54,7 @@ pub enum ObserveError {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitsOf {
     pub programs: BTreeMap<ProgramName, Unit>,
+    pub redirects: BTreeMap<ProgramName, UnitState>,
     pub slice: bool,
     pub held_to: Option<Fingerprint>,
     /// What makes it, and what watches its promises.
@@ -86,6 +90,14 @@ pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
                 units.slice = true;
                 units.held_to = fingerprint_of(&unit.description);
             }
+            UnitName::RedirectSocket(_, redirect) => {
+                units.redirects.insert(redirect, state);
+            }
+            // What carries TCP comes and goes with connections.
+            UnitName::Redirect(_, redirect) if redirect.as_str().starts_with("udp-") => {
+                units.redirects.insert(redirect, state);
+            }
+            UnitName::Redirect(..) => {}
             UnitName::Instantiate(_) | UnitName::Promises(_) => units.others.push(name),
         }
     }
@@ -158,6 +170,9 @@ impl Sight<'_> {
             found.equipped = has.map_err(ObserveError::Devices)?;
             let devices = asked.into_iter().map(Utf8PathBuf::into_string);
             found.given.extend(devices);
+            let redirects = redirect::asked(&inside, instance);
+            let redirects = redirects.map_err(ObserveError::Redirects)?;
+            found.redirects = redirects.into_keys().collect();
             observe_made(name, ids, &inside, instance, release, &mut found)?;
         }
         Ok(found)
@@ -210,6 +225,8 @@ impl Sight<'_> {
             order: None,
             programs: BTreeMap::new(),
             units: units.programs,
+            redirects: BTreeSet::new(),
+            redirected: units.redirects,
             slice: units.slice,
             held_to: units.held_to,
             limits: Limits::default(),

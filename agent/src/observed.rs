@@ -1,6 +1,6 @@
 //! What the node is at a moment, as plain data. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::desired::{Fingerprint, PartitionName, SoftwareUrl};
@@ -73,6 +73,10 @@ pub struct Partition {
     pub programs: BTreeMap<ProgramName, Fingerprint>,
     /// The programs that run.
     pub units: BTreeMap<ProgramName, Unit>,
+    /// The redirections that it shall have, by names that say all of them.
+    pub redirects: BTreeSet<ProgramName>,
+    /// The ones that are there.
+    pub redirected: BTreeMap<ProgramName, UnitState>,
     /// Whether its slice is there.
     pub slice: bool,
     /// What its slice holds it to, if that is known.

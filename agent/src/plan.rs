@@ -2,7 +2,7 @@
 //!
 //! A plan goes as far as can be known; what a step brings about is observed before the next plan is made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -54,6 +54,10 @@ pub enum Step {
     Stop(ProgramName),
     /// Start a program, as what its fingerprint says.
     Start(ProgramName, Fingerprint),
+    /// Make a redirection.
+    Redirect(ProgramName),
+    /// End a redirection.
+    EndRedirect(ProgramName),
     /// Watch the promises of what this stands for, none of which is known to be kept.
     Watch(Fingerprint),
     /// Watch no promises while the partition changes.
@@ -218,6 +222,10 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
         let slice = slice.filter(|_| !starts.is_empty());
         return stops.into_iter().chain(slice).chain(starts).collect();
     }
+    let (ends, redirects) = redirect_steps(found);
+    if !ends.is_empty() || !redirects.is_empty() {
+        return ends.into_iter().chain(slice).chain(redirects).collect();
+    }
     if !found.has_promises {
         let rest = remember_all(instance, found);
         return unwatch.into_iter().chain(rest).collect();
@@ -285,6 +293,24 @@ fn remember_all(instance: &Instance, found: &Partition) -> Vec<Step> {
     }
 }
 
+fn redirect_steps(found: &Partition) -> (Vec<Step>, Vec<Step>) {
+    let fits = |(name, state): &(&ProgramName, &UnitState)| {
+        found.redirects.contains(*name) && **state != UnitState::Ending
+    };
+    let good: BTreeSet<_> = found
+        .redirected
+        .iter()
+        .filter(fits)
+        .map(|it| it.0)
+        .collect();
+    let ends = found.redirected.keys().filter(|name| !good.contains(name));
+    let begins = found.redirects.iter().filter(|name| !good.contains(name));
+    (
+        ends.cloned().map(Step::EndRedirect).collect(),
+        begins.cloned().map(Step::Redirect).collect(),
+    )
+}
+
 fn remember(instance: &Instance, found: &Partition) -> Vec<Step> {
     if found.processed.as_ref() == Some(&instance.timestamp) {
         return Vec::new();
@@ -293,7 +319,7 @@ fn remember(instance: &Instance, found: &Partition) -> Vec<Step> {
 }
 
 fn runs_anything(found: &Partition) -> bool {
-    !found.units.is_empty() || found.loose_ends
+    !found.units.is_empty() || !found.redirected.is_empty() || found.loose_ends
 }
 
 /// Returns whether an instance needs the release, still runs from it, or has yet to say by its programs what it used.
@@ -334,6 +360,8 @@ impl fmt::Display for Step {
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
             Self::Stop(program) => write!(f, "stop {program}"),
             Self::Start(program, _) => write!(f, "start {program}"),
+            Self::Redirect(name) => write!(f, "make the redirection {name}"),
+            Self::EndRedirect(name) => write!(f, "end the redirection {name}"),
             Self::Watch(subject) => write!(f, "watch its promises as {}", subject.as_str()),
             Self::Unwatch => f.write_str("watch its promises no more"),
             Self::Remember(timestamp) => write!(f, "remember order {timestamp}"),

@@ -133,13 +133,20 @@ impl Systemd {
     pub async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), SystemdError> {
         let properties = variants(properties);
         let result = self.start_unit(unit, properties, Duration::ZERO).await?;
-        match result.as_str() {
-            "done" => Ok(()),
-            _ => Err(SystemdError::NotStarted {
-                unit: unit.to_owned(),
-                result,
-            }),
-        }
+        started(unit, result)
+    }
+
+    /// Makes a socket with the service that the first connection starts, and waits until it listens.
+    pub async fn start_socket(
+        &self,
+        unit: &str,
+        properties: &[Property],
+        service: (&str, &[Property]),
+    ) -> Result<(), SystemdError> {
+        let properties = variants(properties);
+        let beside = vec![(service.0.to_owned(), variants(service.1))];
+        let result = self.start_units(unit, properties, beside, Duration::ZERO);
+        started(unit, result.await?)
     }
 
     /// Makes a unit that runs to its end, which its properties make come `within` that time, and returns what it wrote. One
@@ -311,7 +318,7 @@ impl Systemd {
                 Err(RecvError::Closed) => return Err(SystemdError::Ended),
             };
             // What makes instances and checks promises is waited for by whoever runs it.
-            if unit.starts_with("slappart") {
+            if unit.starts_with("slappart") || unit.starts_with("slapredirect-") {
                 notice(unit).await;
             }
         }
@@ -323,16 +330,22 @@ impl Systemd {
         properties: Vec<(String, OwnedVariant)>,
         within: Duration,
     ) -> Result<String, SystemdError> {
+        self.start_units(unit, properties, Vec::new(), within).await
+    }
+
+    /// Starts a unit; those beside it are made only.
+    async fn start_units(
+        &self,
+        unit: &str,
+        properties: Vec<(String, OwnedVariant)>,
+        beside: Vec<(String, Vec<(String, OwnedVariant)>)>,
+        within: Duration,
+    ) -> Result<String, SystemdError> {
         let manager = self.manager().await?;
         // Before the call, or a short job's end would be missed.
         let mut events = self.events().await?;
         let job = manager
-            .start_transient_unit(
-                unit.to_owned(),
-                "replace".to_owned(),
-                properties,
-                Vec::new(),
-            )
+            .start_transient_unit(unit.to_owned(), "replace".to_owned(), properties, beside)
             .await
             .map_err(|source| SystemdError::Start {
                 unit: unit.to_owned(),
@@ -357,6 +370,16 @@ impl Systemd {
             .build()
             .await
             .map_err(SystemdError::Reach)
+    }
+}
+
+fn started(unit: &str, result: String) -> Result<(), SystemdError> {
+    match result.as_str() {
+        "done" => Ok(()),
+        _ => Err(SystemdError::NotStarted {
+            unit: unit.to_owned(),
+            result,
+        }),
     }
 }
 

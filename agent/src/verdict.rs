@@ -34,7 +34,7 @@ pub fn judge(
         return Verdict::Failed(failure.clone());
     }
     let processed = found.processed.as_ref() == Some(&instance.timestamp);
-    let runs_nothing = found.units.is_empty() && !found.loose_ends;
+    let runs_nothing = found.units.is_empty() && found.redirected.is_empty() && !found.loose_ends;
     match instance.state {
         RequestedState::Started => judge_started(partition, instance, desired, software, found),
         RequestedState::Stopped if runs_nothing && processed => Verdict::Stopped,
@@ -154,7 +154,8 @@ fn judge_started(
         });
     let processed = found.processed.as_ref() == Some(&instance.timestamp);
     let promises_kept = !found.has_promises || found.promises == Promises::Kept;
-    if all_run && processed && promises_kept {
+    let redirects = found.redirected.keys().eq(&found.redirects);
+    if all_run && redirects && processed && promises_kept {
         return Verdict::Started;
     }
     Verdict::Pending

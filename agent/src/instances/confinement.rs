@@ -299,7 +299,7 @@ fn view(rootfs: &Utf8Path, own: Vec<Bind>, sees: Vec<Bind>) -> Vec<Property> {
     ]
 }
 
-fn privileges() -> Vec<Property> {
+pub(super) fn privileges() -> Vec<Property> {
     let families = ["AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"];
     let allowed = |names: &[&str]| {
         let names = names.iter().map(|name| (*name).to_owned());

@@ -107,6 +107,8 @@ mod tests {
             shared: Vec::new(),
             ip_list: Vec::new(),
             asked: BTreeMap::new(),
+            routed: Vec::new(),
+            firewall: BTreeMap::new(),
             retention_days: 0.0,
             connection: BTreeMap::new(),
         };

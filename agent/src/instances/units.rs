@@ -4,11 +4,13 @@ use crate::desired::PartitionName;
 use crate::observed::ProgramName;
 
 /// Patterns of all units that belong to partitions.
-pub const PATTERNS: [&str; 4] = [
+pub const PATTERNS: [&str; 6] = [
     "slappart*-*.service",
     "slappart*.slice",
     "slapinstantiate-slappart*.service",
     "slappromises-slappart*.service",
+    "slapredirect-slappart*.service",
+    "slapredirect-slappart*.socket",
 ];
 
 /// A unit of a partition.
@@ -19,6 +21,9 @@ pub enum UnitName {
     Instantiate(PartitionName),
     /// What checks its promises.
     Promises(PartitionName),
+    /// What carries a redirection, and the socket before it where there is one.
+    Redirect(PartitionName, ProgramName),
+    RedirectSocket(PartitionName, ProgramName),
 }
 
 impl UnitName {
@@ -28,7 +33,9 @@ impl UnitName {
             Self::Program(partition, _)
             | Self::Slice(partition)
             | Self::Instantiate(partition)
-            | Self::Promises(partition) => *partition,
+            | Self::Promises(partition)
+            | Self::Redirect(partition, _)
+            | Self::RedirectSocket(partition, _) => *partition,
         }
     }
 
@@ -37,17 +44,30 @@ impl UnitName {
         if let Some(partition) = name.strip_suffix(".slice") {
             return Some(Self::Slice(partition.parse().ok()?));
         }
+        if let Some(socket) = name.strip_suffix(".socket") {
+            let (partition, name) = named(socket.strip_prefix("slapredirect-")?)?;
+            return Some(Self::RedirectSocket(partition, name));
+        }
         let service = name.strip_suffix(".service")?;
+        if let Some(redirect) = service.strip_prefix("slapredirect-") {
+            let (partition, name) = named(redirect)?;
+            return Some(Self::Redirect(partition, name));
+        }
         if let Some(partition) = service.strip_prefix("slapinstantiate-") {
             return Some(Self::Instantiate(partition.parse().ok()?));
         }
         if let Some(partition) = service.strip_prefix("slappromises-") {
             return Some(Self::Promises(partition.parse().ok()?));
         }
-        let (partition, program) = service.split_once('-')?;
-        let (partition, program) = (partition.parse().ok()?, ProgramName::new(program).ok()?);
+        let (partition, program) = named(service)?;
         Some(Self::Program(partition, program))
     }
+}
+
+/// Reads `PARTITION-NAME`.
+fn named(text: &str) -> Option<(PartitionName, ProgramName)> {
+    let (partition, name) = text.split_once('-')?;
+    Some((partition.parse().ok()?, ProgramName::new(name).ok()?))
 }
 
 impl std::fmt::Display for UnitName {
@@ -57,6 +77,10 @@ impl std::fmt::Display for UnitName {
             Self::Slice(partition) => write!(f, "{partition}.slice"),
             Self::Instantiate(partition) => write!(f, "slapinstantiate-{partition}.service"),
             Self::Promises(partition) => write!(f, "slappromises-{partition}.service"),
+            Self::Redirect(partition, name) => write!(f, "slapredirect-{partition}-{name}.service"),
+            Self::RedirectSocket(partition, name) => {
+                write!(f, "slapredirect-{partition}-{name}.socket")
+            }
         }
     }
 }
@@ -73,6 +97,8 @@ mod tests {
             "slappart3.slice",
             "slapinstantiate-slappart3.service",
             "slappromises-slappart3.service",
+            "slapredirect-slappart3-tcp-80-00.socket",
+            "slapredirect-slappart3-udp-53-00.service",
         ] {
             let unit = UnitName::parse(name).unwrap();
             assert_eq!(unit.to_string(), name);
@@ -85,6 +111,8 @@ mod tests {
             "slappart.slice",
             "slapbox-agent.service",
             "slappart0-x@y.service",
+            "slappart0-x.socket",
+            "slapredirect-tcp.socket",
         ] {
             assert_eq!(UnitName::parse(name), None, "{name}");
         }

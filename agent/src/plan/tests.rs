@@ -44,6 +44,8 @@ fn instance(state: RequestedState, timestamp: &str, greeting: &str) -> Instance 
         shared: Vec::new(),
         ip_list: Vec::new(),
         asked: BTreeMap::new(),
+        routed: Vec::new(),
+        firewall: BTreeMap::new(),
         retention_days: 0.0,
         connection: BTreeMap::new(),
     }

@@ -33,6 +33,8 @@ pub enum Value {
     TemporaryFolders(Vec<(String, String)>),
     /// A program with its arguments, its own name first.
     Command(Vec<String>),
+    /// How a socket listens, and where.
+    Listens(Vec<(String, String)>),
 }
 
 /// Builds a property.
@@ -102,7 +104,9 @@ impl From<&Value> for OwnedVariant {
                 let binds = binds.map(|(from, to, optional)| (from, to, optional, RECURSIVE));
                 binds.collect::<Vec<_>>().into()
             }
-            Value::TemporaryFolders(pairs) | Value::DeviceRules(pairs) => pairs.clone().into(),
+            Value::TemporaryFolders(pairs) | Value::DeviceRules(pairs) | Value::Listens(pairs) => {
+                pairs.clone().into()
+            }
             Value::Command(arguments) => {
                 let program = arguments.first().cloned().unwrap_or_default();
                 vec![(program, arguments.clone(), false)].into()
@@ -143,6 +147,10 @@ impl fmt::Display for Value {
             Self::DeviceRules(rules) => {
                 let rules = rules.iter().map(|(node, how)| format!("{node} {how}"));
                 f.write_str(&rules.collect::<Vec<_>>().join(", "))
+            }
+            Self::Listens(listens) => {
+                let listens = listens.iter().map(|(how, at)| format!("{how} {at}"));
+                f.write_str(&listens.collect::<Vec<_>>().join(" "))
             }
             Self::TemporaryFolders(folders) => {
                 let folders = folders

@@ -206,6 +206,7 @@ impl Crew {
             UnitName::Slice(partition).to_string(),
             UnitName::Instantiate(partition).to_string(),
             UnitName::Promises(partition).to_string(),
+            format!("slapredirect-{partition}-*.*"),
         ];
         let listed = self
             .systemd

@@ -40,8 +40,8 @@ fn a_release_that_is_used_stays_until_its_last_instance_is_gone() {
         [Step::Halt, Step::Wipe].map(|step| Action::Partition(partition(), step))
     );
     let found = world.observed.partitions.get_mut(&partition()).unwrap();
-    (found.units, found.slice) = (BTreeMap::new(), false);
-    found.loose_ends = false;
+    (found.units, found.redirected) = (BTreeMap::new(), BTreeMap::new());
+    (found.slice, found.loose_ends) = (false, false);
     // Its programs have yet to say what it used.
     let wipe = Action::Partition(partition(), Step::Wipe);
     assert_eq!(plan(&unsupplied, &world.observed), [wipe]);

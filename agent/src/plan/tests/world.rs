@@ -17,6 +17,8 @@ impl World {
             order: None,
             programs: BTreeMap::new(),
             units: BTreeMap::new(),
+            redirects: BTreeSet::from([program("udp-53-00")]),
+            redirected: BTreeMap::new(),
             slice: false,
             held_to: None,
             limits: Limits::default(),
@@ -56,10 +58,9 @@ impl World {
             |_| {},
             // A boot.
             |found| {
-                found.units.clear();
-                found.slice = false;
+                (found.units, found.redirected) = (BTreeMap::new(), BTreeMap::new());
+                (found.slice, found.watched) = (false, None);
                 found.promises = Promises::Unknown;
-                found.watched = None;
             },
             // The agent was restarted.
             |found| {
@@ -104,8 +105,13 @@ impl World {
             |found| found.held_to = None,
             |found| found.certified = false,
             // A disk was mounted, or went away.
-            |found| found.housed = false,
-            |found| found.equipped = false,
+            |found| (found.housed, found.equipped) = (false, false),
+            // Redirections of another time, and one that failed.
+            |found| {
+                let other = (program("tcp-80-00"), UnitState::Running);
+                let failed = (program("udp-53-00"), UnitState::Ending);
+                found.redirected = BTreeMap::from([other, failed]);
+            },
             |found| found.given.push("/mnt/disk1/slappart7".into()),
             |found| found.processed = Some("garbage".into()),
             // Its time has come.
@@ -172,6 +178,11 @@ fn carry_out(step: &Step, found: &mut Partition) {
         }
         Step::Certify => found.certified = true,
         Step::TakeFolders => found.housed = true,
+        Step::Redirect(name) => {
+            assert!(found.slice);
+            found.redirected.insert(name.clone(), UnitState::Running);
+        }
+        Step::EndRedirect(name) => drop(found.redirected.remove(name)),
         Step::TakeDevices => {
             assert!(found.order.is_some());
             found.equipped = true;
@@ -182,9 +193,7 @@ fn carry_out(step: &Step, found: &mut Partition) {
             found.told.insert("child".into(), Answer::default());
         }
         Step::Instantiate(order) => instantiate(order, found),
-        Step::Stop(program) => {
-            assert!(found.units.remove(program).is_some());
-        }
+        Step::Stop(program) => assert!(found.units.remove(program).is_some()),
         Step::Start(program, fingerprint) => {
             assert!(found.slice && !found.units.contains_key(program));
             let unit = Unit {
@@ -208,11 +217,9 @@ fn carry_out(step: &Step, found: &mut Partition) {
             found.empty = false;
         }
         Step::Halt => {
-            found.units.clear();
-            found.slice = false;
-            found.loose_ends = false;
-            found.watched = None;
-            found.promises = Promises::Unknown;
+            (found.units, found.redirected) = (BTreeMap::new(), BTreeMap::new());
+            (found.slice, found.loose_ends) = (false, false);
+            (found.watched, found.promises) = (None, Promises::Unknown);
         }
         Step::Retain => found.retention = Retention::Lasts,
         Step::TakeLeave => assert!(found.takes_leave && found.units.is_empty()),
