@@ -5,10 +5,12 @@ use std::io;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use ipnet::Ipv6Net;
 use slapbox_promises::words::Settings;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::devices::{DeviceError, Devices};
+use crate::firewall::{Firewall, FirewallError, Kin, WishError};
 use crate::inside::{Inside, Ownership};
 use crate::instances::answers::Asker;
 use crate::instances::confinement::{
@@ -20,7 +22,7 @@ use crate::instances::container::environment::environment;
 use crate::instances::container::prepare::{ContainerError, clear, prepare};
 use crate::instances::credentials::{self, Issuer};
 use crate::instances::profile::{Origin, Surroundings, profile};
-use crate::instances::programs::{self, Ending, ProgramsError};
+use crate::instances::programs::{self, ProgramsError};
 use crate::instances::redirect::RedirectError;
 use crate::instances::retention;
 use crate::instances::units::UnitName;
@@ -28,15 +30,17 @@ use crate::instances::wishes::WishesError;
 use crate::observe::{MAIN, ORDER, Programs, TIMESTAMP, programs_of, request_list};
 use crate::observed::ProgramName;
 use crate::partitions::homes::{self, HomeError};
+use crate::partitions::users::Accounts;
 use crate::plan::Step;
 use crate::promises::Watches;
 use crate::software::{INSTANTIATE, Makes, Release, shared};
 use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
-use crate::usage::{self, Farewell, FarewellError, Outbox};
+use crate::usage::{FarewellError, Outbox};
 use crate::workload::Clock;
 
 mod ask;
 mod belongings;
+mod leaving;
 mod redirects;
 
 /// A step failed.
@@ -78,6 +82,12 @@ pub enum ApplyError {
     Devices(DeviceError),
     #[error(transparent)]
     Redirect(RedirectError),
+    #[error("the addresses of its tree cannot be had: {0}")]
+    Kin(String),
+    #[error(transparent)]
+    Wish(WishError),
+    #[error(transparent)]
+    Firewall(FirewallError),
     #[error("its folders on other disks cannot be had")]
     Folders(#[source] HomeError),
     #[error("its folders on other disks cannot be emptied")]
@@ -95,6 +105,12 @@ pub struct Hands<'a> {
     /// Where other disks are mounted.
     pub homes: &'a [Utf8PathBuf],
     pub devices: &'a Devices,
+    pub firewall: &'a Firewall,
+    /// Who knows the addresses of its tree.
+    pub kin: &'a Kin,
+    pub accounts: &'a Accounts,
+    /// What all addresses of the node begin with, once it is known.
+    pub prefix: Option<Ipv6Net>,
     /// The text of `.slapos-resource`.
     pub resource: Option<&'a str>,
     pub watches: &'a Watches,
@@ -136,6 +152,7 @@ impl Hands<'_> {
             Step::TakeFolders => self.take_folders().await,
             Step::Redirect(name) => self.redirect(name).await,
             Step::EndRedirect(name) => self.end_redirect(name).await,
+            Step::Guard => self.guard().await,
             Step::TakeDevices => self.take_devices(),
             Step::Certify => self.certify().await,
             Step::Retain => self.retain(),
@@ -374,38 +391,6 @@ impl Hands<'_> {
         clear(self.place).await.map_err(ApplyError::Container)
     }
 
-    /// Runs what the partition wants to run at its end, one after the other.
-    async fn take_leave(&self) -> Result<(), ApplyError> {
-        let release = self.release()?;
-        self.keep_what_it_used().await?;
-        let inside = self.inside()?;
-        for ending in programs::endings(&inside).map_err(ApplyError::Programs)? {
-            let (path, within) = match &ending {
-                Ending::Script(path) => (path, FAREWELL_WITHIN),
-                Ending::Removal(path) => (path, INSTANTIATE_WITHIN),
-            };
-            let command = vec![self.place.directory.join(path).into_string()];
-            let ran = self.run(release, command, BTreeMap::new(), within).await?;
-            let Ran { result, output } = ran;
-            let output = tail(&output, LONGEST_OUTPUT);
-            match ending {
-                _ if result == "done" => {}
-                Ending::Script(path) => {
-                    let partition = self.place.partition;
-                    tracing::warn!(%partition, "its own `{path}` failed ({result}): {output}");
-                }
-                Ending::Removal(path) => {
-                    return Err(ApplyError::NotRemoved {
-                        path,
-                        result,
-                        output,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Has what checks promises run in the partition, and tells it what is new to watch.
     fn watch(&self, subject: &Fingerprint) -> Result<(), ApplyError> {
         let release = self.release()?;
@@ -454,20 +439,6 @@ impl Hands<'_> {
         }
         self.stop(&slice(partition)).await?;
         self.leave_container().await
-    }
-
-    /// What it used is safe before anything of it goes; repeated it tells nothing twice.
-    async fn keep_what_it_used(&self) -> Result<(), ApplyError> {
-        let farewell = Farewell {
-            systemd: self.systemd,
-            place: self.place,
-            release: self.release,
-            computer: &self.origin.computer,
-            outbox: self.outbox,
-            clock: self.clock,
-        };
-        let collected = usage::collect_before_destroy(&farewell).await;
-        collected.map_err(ApplyError::Farewell)
     }
 
     async fn start(&self, unit: &str, properties: &[Property]) -> Result<(), ApplyError> {

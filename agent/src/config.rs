@@ -3,6 +3,7 @@
 
 mod cache;
 mod document;
+mod firewall;
 mod limits;
 mod mistake;
 mod slap_master;
@@ -15,6 +16,7 @@ use slap::join::JoinBlob;
 
 use crate::software::PublicKey;
 pub use cache::Cache;
+pub use firewall::Firewall;
 pub use limits::Ceiling;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub cache: Cache,
     /// What partitions may have of its disks.
     pub storage: Storage,
+    /// Whether addresses that are routed to partitions are protected, and from whom not.
+    pub firewall: Option<Firewall>,
 }
 
 /// What a box is.

@@ -15,6 +15,7 @@ pub mod desired;
 pub mod devices;
 pub mod disk;
 pub mod enrol;
+pub mod firewall;
 pub mod format;
 pub mod identity;
 pub mod inside;

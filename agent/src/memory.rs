@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use tokio::time::Instant;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
@@ -18,6 +19,8 @@ pub struct Memory {
     said: BTreeMap<String, Said>,
     /// The text of each partition's `.slapos-resource`, to put back after wiping.
     pub resources: BTreeMap<PartitionName, String>,
+    /// What all addresses of the node begin with.
+    pub prefix: Option<Ipv6Net>,
 }
 
 /// What is remembered of a partition.

@@ -5,11 +5,13 @@ use std::io;
 use std::time::SystemTime;
 
 use camino::Utf8PathBuf;
+use ipnet::Ipv6Net;
 use tokio::time::Instant;
 
 use crate::clock::unix_seconds;
 use crate::desired::{Fingerprint, Instance, PartitionName};
 use crate::devices::{self, DeviceError, Devices};
+use crate::firewall::{self, Wishes};
 use crate::inside::Inside;
 use crate::instances::answers::{Requested, Told};
 use crate::instances::confinement::fingerprint_of;
@@ -111,6 +113,10 @@ pub struct Sight<'a> {
     pub accounts: &'a Accounts,
     pub homes: Homes,
     pub devices: &'a Devices,
+    /// What the guards that hold were made for, if that can be seen from here.
+    pub guards: Option<BTreeMap<PartitionName, Fingerprint>>,
+    /// What all addresses of the node begin with, once it is known.
+    pub prefix: Option<Ipv6Net>,
     pub units: BTreeMap<PartitionName, UnitsOf>,
     pub watches: Option<&'a Watches>,
     pub now: Instant,
@@ -165,14 +171,7 @@ impl Sight<'_> {
             && let Some(release) = release
         {
             found.due = remembered.is_asked_again() || self.is_over(&inside, release);
-            let asked = devices::asked(&inside).map_err(ObserveError::Devices)?;
-            let has = self.devices.has(name, ids, &asked);
-            found.equipped = has.map_err(ObserveError::Devices)?;
-            let devices = asked.into_iter().map(Utf8PathBuf::into_string);
-            found.given.extend(devices);
-            let redirects = redirect::asked(&inside, instance);
-            let redirects = redirects.map_err(ObserveError::Redirects)?;
-            found.redirects = redirects.into_keys().collect();
+            self.asked_of_node(&inside, ids, name, instance, &mut found)?;
             observe_made(name, ids, &inside, instance, release, &mut found)?;
         }
         Ok(found)
@@ -210,6 +209,39 @@ impl Sight<'_> {
             && since.is_some_and(|mark| release.periodicity.is_over(mark.modified(), self.date))
     }
 
+    /// Looks whether it has what it asks the node for.
+    fn asked_of_node(
+        &self,
+        inside: &Inside,
+        ids: Ids,
+        name: PartitionName,
+        instance: &Instance,
+        found: &mut Partition,
+    ) -> Result<(), ObserveError> {
+        let asked = devices::asked(inside).map_err(ObserveError::Devices)?;
+        let has = self.devices.has(name, ids, &asked);
+        found.equipped = has.map_err(ObserveError::Devices)?;
+        let devices = asked.into_iter().map(Utf8PathBuf::into_string);
+        found.given.extend(devices);
+        if let (Some(guards), Some(prefix)) = (&self.guards, self.prefix) {
+            let whitelist = firewall::whitelist(inside).map_err(ObserveError::Inside)?;
+            let ranges = firewall::ranges(prefix, name, ids);
+            let wishes = Wishes {
+                partition: name,
+                ids,
+                instance,
+                whitelist: whitelist.as_deref(),
+                ranges: &ranges,
+                settings: self.paths.firewall.as_ref(),
+            };
+            found.guarded = guards.get(&name) == wishes.fingerprint().as_ref();
+        }
+        let redirects = redirect::asked(inside, instance);
+        let redirects = redirects.map_err(ObserveError::Redirects)?;
+        found.redirects = redirects.into_keys().collect();
+        Ok(())
+    }
+
     fn outside(
         &self,
         name: PartitionName,
@@ -245,6 +277,7 @@ impl Sight<'_> {
             certified: true,
             housed: true,
             equipped: true,
+            guarded: true,
             given: Vec::new(),
             retention: Retention::Over,
             takes_leave: false,

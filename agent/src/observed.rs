@@ -106,6 +106,8 @@ pub struct Partition {
     pub housed: bool,
     /// Whether it has the block devices that it asks for, and no others.
     pub equipped: bool,
+    /// Whether who may reach it, and whom it may reach, is as it shall be.
+    pub guarded: bool,
     /// What its programs are given beside its directory: they start anew when it is something else.
     pub given: Vec<String>,
     /// What is to be kept of it when its end has come.

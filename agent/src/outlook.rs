@@ -75,6 +75,9 @@ async fn look(
         accounts: &accounts,
         homes: Homes::open(&paths.homes),
         devices: &Devices::of(paths),
+        // The firewall is the daemon's affair, too.
+        guards: None,
+        prefix: None,
         units,
         watches: None,
         now: Instant::now(),

@@ -44,6 +44,8 @@ pub enum Step {
     TakeDevices,
     /// Hold what runs to other limits.
     Limit,
+    /// Have the firewall let those reach it, and it reach those, that shall.
+    Guard,
     /// Fetch the certificate by which it is known to its master.
     Certify,
     /// Ask the master for what it requests of others.
@@ -213,8 +215,10 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
     if !equip.is_empty() {
         return equip;
     }
-    if !found.equipped {
-        return vec![Step::TakeDevices];
+    if !found.equipped || !found.guarded {
+        let devices = (!found.equipped).then_some(Step::TakeDevices);
+        let guard = (!found.guarded).then_some(Step::Guard);
+        return devices.into_iter().chain(guard).collect();
     }
     let wanted = wanted_units(partition, instance, found);
     let (stops, starts) = unit_steps(&wanted, &found.units);
@@ -356,6 +360,7 @@ impl fmt::Display for Step {
             Self::TakeDevices => f.write_str("give it the block devices that it asks for"),
             Self::Limit => f.write_str("hold it to other limits"),
             Self::Ask(_) => f.write_str("ask for what it requests"),
+            Self::Guard => f.write_str("set the firewall for it"),
             Self::Certify => f.write_str("fetch its certificate"),
             Self::Instantiate(order) => write!(f, "instantiate order {}", order.as_str()),
             Self::Stop(program) => write!(f, "stop {program}"),

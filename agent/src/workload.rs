@@ -15,8 +15,9 @@ use slap::{ComputerConfiguration, ComputerId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::desired::{Desired, PartitionName, SoftwareUrl};
+use crate::firewall::Kin;
 use crate::instances::answers::Asker;
 use crate::instances::credentials::Issuer;
 use crate::instances::limits::Most;
@@ -40,7 +41,7 @@ pub use leftovers::Heard;
 use leftovers::Leftovers;
 pub use steward::Steward;
 
-/// Where things are on the node.
+/// Where things are on the node, and what its document lets partitions have of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Paths {
     /// `/srv/slapgrid`: the partitions' directories.
@@ -61,6 +62,10 @@ pub struct Paths {
     pub claims: Utf8PathBuf,
     /// `/sys/fs/cgroup`: what the kernel counts and holds.
     pub cgroups: Utf8PathBuf,
+    /// Whether addresses that are routed to partitions are protected, and from whom not.
+    pub firewall: Option<config::Firewall>,
+    /// `/var/lib/slapbox/firewall.json`: who may reach which partition.
+    pub guards: Utf8PathBuf,
 }
 
 impl Paths {
@@ -69,6 +74,7 @@ impl Paths {
         Self {
             homes: settings.storage.homes.clone(),
             devices: settings.storage.devices.clone(),
+            firewall: settings.firewall.clone(),
             ..Self::default()
         }
     }
@@ -91,6 +97,8 @@ impl Default for Paths {
             devices: Vec::new(),
             claims: "/var/lib/slapbox/devices.json".into(),
             cgroups: "/sys/fs/cgroup".into(),
+            firewall: None,
+            guards: "/var/lib/slapbox/firewall.json".into(),
         }
     }
 }
@@ -138,6 +146,8 @@ pub struct Terms {
     /// Who makes their certificates, if their master knows them by such.
     pub issuer: Option<Issuer>,
     pub asker: Asker,
+    /// Who says which addresses a tree has.
+    pub kin: Kin,
     pub most: Most,
 }
 
@@ -310,7 +320,7 @@ impl Workload {
     ) -> Result<PartitionsMade, PartitionsError> {
         let begin = Instant::now();
         let made = partitions::make(&self.paths, count, prefix).await?;
-        self.crew.keep_resources(&made.partitions);
+        self.crew.keep_resources(&made.partitions, prefix);
         Ok(PartitionsMade {
             partitions: made.partitions,
             paths: self.paths.clone(),

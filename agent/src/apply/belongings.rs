@@ -4,6 +4,7 @@ use std::io;
 
 use super::{ApplyError, Hands};
 use crate::devices;
+use crate::firewall::{self, Wishes};
 use crate::inside::{Inside, Ownership};
 use crate::instances::confinement::Place;
 use crate::instances::container::environment::{WISHES, wishes};
@@ -36,6 +37,34 @@ impl Hands<'_> {
         acted.map_err(|error| ApplyError::Inside(io::Error::other(error)))
     }
 
+    /// Asks the master where its tree is, if that matters, and has the firewall be as it is wanted.
+    pub(super) async fn guard(&self) -> Result<(), ApplyError> {
+        let Place { partition, ids, .. } = *self.place;
+        let Some(prefix) = self.prefix else {
+            return Ok(());
+        };
+        let whitelist = firewall::whitelist(&self.inside()?).map_err(ApplyError::Inside)?;
+        let ranges = firewall::ranges(prefix, partition, ids);
+        let wishes = Wishes {
+            partition,
+            ids,
+            instance: self.instance,
+            whitelist: whitelist.as_deref(),
+            ranges: &ranges,
+            settings: self.firewall.settings(),
+        };
+        let tree = if wishes.asks_for_its_tree() {
+            let tree = self.kin.addresses(partition).await;
+            tree.map_err(ApplyError::Kin)?
+        } else {
+            Vec::new()
+        };
+        let users_in = |nets: &_| firewall::users_in(prefix, nets, self.accounts);
+        let guard = wishes.guard(&tree, users_in).map_err(ApplyError::Wish)?;
+        let set = self.firewall.set(partition, guard).await;
+        set.map_err(ApplyError::Firewall)
+    }
+
     /// What a stock image cannot ask for in files of its own, its requester does in parameters of their names.
     pub(super) fn write_wishes(&self, inside: &Inside) -> Result<(), ApplyError> {
         let wishes = wishes(&self.instance.parameters);
@@ -59,6 +88,8 @@ impl Hands<'_> {
         emptied.map_err(ApplyError::Empty)?;
         let released = self.devices.release(partition);
         released.map_err(ApplyError::Devices)?;
+        let unguarded = self.firewall.set(partition, None).await;
+        unguarded.map_err(ApplyError::Firewall)?;
         let inside = self.inside()?;
         let resource = self.resource.map(str::to_owned);
         let wipe = move || {

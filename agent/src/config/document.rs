@@ -13,8 +13,8 @@ use crate::software::{Engine, PublicKey};
 
 use super::mistake::Mistake;
 use super::{
-    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, limits, slap_master,
-    storage,
+    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, firewall, limits,
+    slap_master, storage,
 };
 
 const MOST_PARTITIONS: i64 = 4000;
@@ -32,6 +32,7 @@ pub(super) struct Document {
     limits: Option<limits::Table>,
     overlay: Option<OverlayTable>,
     storage: Option<storage::Table>,
+    firewall: Option<firewall::Table>,
     master: Option<Spanned<MasterTable>>,
     slap: Option<Spanned<slap_master::Table>>,
     cache: Option<cache::Table>,
@@ -101,6 +102,7 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             Some(table) => cache::check(text, table)?,
             None => cache::Cache::default(),
         },
+        firewall: firewall::check(text, document.firewall)?,
     })
 }
 

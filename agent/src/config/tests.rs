@@ -43,6 +43,7 @@ fn everything_that_can_be_said_is_understood() {
         "role = \"node\"\nname = \"edge-1\"\npartitions = 20\nproxy = \"http://[2001:db8::1]:3128\"\n\
          [limits]\nmemory = \"2G\"\ncpus = 1.5\ntasks = 500\n\
          [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n\
+         [firewall]\nauthorized_sources = [\"192.0.2.7\", \"2001:db8::1/32\"]\n\
          [storage]\nhomes = [\"/mnt/disk1\"]\ndevices = [\"/dev/disk/by-id/ata-X\"]\n",
     );
     let settings = parse(&text).unwrap();
@@ -64,6 +65,9 @@ fn everything_that_can_be_said_is_understood() {
             endpoint
         }
     );
+    let sources = settings.firewall.unwrap().authorized_sources;
+    let sources: Vec<_> = sources.iter().map(ToString::to_string).collect();
+    assert_eq!(sources, ["192.0.2.7/32", "2001:db8::/32"]);
     assert_eq!(settings.storage.homes, ["/mnt/disk1"]);
     assert_eq!(settings.storage.devices, ["/dev/disk/by-id/ata-X"]);
 }
@@ -143,6 +147,8 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         node("[storage]\nhomes = [\"/mnt/disk1\", \"/mnt/disk1\"]\n"),
         node("[storage]\ndevices = [\"/mnt/disk1\"]\n"),
         node("[storage]\ndisks = []\n"),
+        node("[firewall]\nauthorized_sources = \"192.0.2.7\"\n"),
+        node("[firewall]\nauthorized_sources = [\"192.0.2.7/33\"]\n"),
         node("[master]\nurls = [\"https://203.0.113.7\"]\n"),
         node("name = \"a\"\nname = \"b\"\n"),
         "join = slapbox1.abc\n".into(),

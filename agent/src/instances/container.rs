@@ -96,6 +96,12 @@ impl Mapping {
         uid == self.root.uid || (1..USERS).contains(&uid.wrapping_sub(self.others))
     }
 
+    /// Returns the users of the node that are the partition's: first and last.
+    pub fn users(self) -> [(u32, u32); 2] {
+        let root = self.root.uid;
+        [(root, root), (self.others + 1, self.others + USERS - 1)]
+    }
+
     /// Returns the ranges, image's first, then node's, then how many: of users, of groups.
     fn ranges(self) -> [[(u32, u32, u32); 2]; 2] {
         let rest = (1, self.others + 1, USERS - 1);

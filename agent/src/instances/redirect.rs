@@ -238,7 +238,8 @@ impl Redirect {
             Transport::Tcp => vec![
                 text(CARRIES_TCP),
                 format!("--exit-idle-time={IDLE}"),
-                self.to.to_string(),
+                // It takes what is before the last colon as it is.
+                format!("{}:{}", self.to.ip(), self.to.port()),
             ],
             Transport::Udp => vec![
                 text(CARRIES_UDP),

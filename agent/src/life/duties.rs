@@ -14,6 +14,7 @@ use crate::config::{Role, Settings};
 use crate::control;
 use crate::desired::SoftwareUrl;
 use crate::enrol::{self, Renewal, Retry, renewal};
+use crate::firewall::Kin;
 use crate::identity::{self, Identity};
 use crate::instances::answers::Asker;
 use crate::instances::credentials::Issuer;
@@ -144,6 +145,7 @@ fn workload(
         origin,
         issuer,
         asker: asker(master),
+        kin: kin(master),
         most: settings.limits.of_node(identity::memory(&life.places)),
     };
     Workload::new(paths, fetcher(master, settings), workshop, terms)
@@ -193,6 +195,14 @@ fn asker(master: &Arc<Master>) -> Asker {
     Asker::new(move |asking| {
         let master = Arc::clone(&master);
         async move { master.request_all(asking).await }
+    })
+}
+
+fn kin(master: &Arc<Master>) -> Kin {
+    let master = Arc::clone(master);
+    Kin::new(move |partition| {
+        let master = Arc::clone(&master);
+        async move { master.addresses_of_tree(partition).await }
     })
 }
 

@@ -1,6 +1,7 @@
 //! The master as the loop knows it: our types in, SLAP's verbs out.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use slap::client::{CallError, Client, InstanceCertificate};
@@ -186,6 +187,19 @@ impl Master {
             return Err("the master gives none".to_owned());
         }
         Ok(issued)
+    }
+
+    /// Returns the addresses of all instances of the tree that the one in a partition belongs to.
+    pub async fn addresses_of_tree(&self, partition: PartitionName) -> Result<Vec<IpAddr>, String> {
+        let call = |client: Arc<Client>| async move {
+            client.addresses_of_tree(&self.form(partition)).await
+        };
+        match self.call(call).await {
+            Ok(addresses) => Ok(addresses.into_iter().map(|it| it.address).collect()),
+            // slapproxy does not tell.
+            Err(CallError::NotFound(_)) => Ok(Vec::new()),
+            Err(error) => Err(words::reason(&error)),
+        }
     }
 
     async fn requested(

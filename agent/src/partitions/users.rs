@@ -13,6 +13,8 @@ use crate::workload::Paths;
 
 /// The user who owns the software releases, and a group of every partition's user.
 pub const SOFTWARE_USER: &str = "slapsoft";
+/// How the name of a partition's user begins.
+const PARTITION_USER: &str = "slapuser";
 /// Nobody logs in as a partition.
 pub const SHELL: &str = "/usr/sbin/nologin";
 /// The number of `slapuser0`. Numbers are fixed, so that files outlive a lost `/etc`; nobody else uses this range on
@@ -83,6 +85,18 @@ impl Accounts {
         let ids = self.users.get(&name)?;
         let own_group = self.groups.get(&name) == Some(&ids.gid);
         (own_group && self.software.contains(&name)).then_some(*ids)
+    }
+
+    /// Returns all partitions that have a user as it shall be.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionName, Ids)> {
+        let numbers = self.users.keys().filter_map(|name| {
+            let number = name.strip_prefix(PARTITION_USER)?;
+            number.parse().ok()
+        });
+        numbers.filter_map(|number| {
+            let partition = PartitionName::new(number);
+            Some((partition, self.of(partition)?))
+        })
     }
 
     /// Returns the numbers of the software's user.

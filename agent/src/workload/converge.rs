@@ -150,6 +150,9 @@ impl Pass<'_> {
     }
 
     async fn partitions(&mut self) -> anyhow::Result<()> {
+        if let Err(error) = self.crew.firewall.restore().await {
+            self.outcome.failure = Some(in_one_line(&error));
+        }
         let listed = self.crew.systemd.list(&PATTERNS).await?;
         let accounts = users::observe(&self.paths.etc)?;
         let sight = Sight {
@@ -157,6 +160,8 @@ impl Pass<'_> {
             accounts: &accounts,
             homes: Homes::open(&self.paths.homes),
             devices: &self.crew.devices,
+            guards: Some(self.crew.firewall.made_for().await),
+            prefix: self.crew.memory().prefix,
             units: observe::units(&listed),
             watches: Some(&self.crew.watches),
             now: Instant::now(),

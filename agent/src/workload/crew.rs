@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
+use ipnet::Ipv6Net;
 use slap::configuration::PartitionConfiguration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use crate::apply::Hands;
 use crate::causes::in_one_line;
 use crate::desired::{Instance, PartitionName};
 use crate::devices::Devices;
+use crate::firewall::Firewall;
 use crate::instances::confinement::Place;
 use crate::instances::limits::{Limits, Most};
 use crate::instances::units::UnitName;
@@ -48,6 +50,7 @@ pub(super) struct Crew {
     asking: Arc<Semaphore>,
     pub(super) outbox: Outbox,
     pub(super) devices: Arc<Devices>,
+    pub(super) firewall: Arc<Firewall>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,7 @@ impl Crew {
         Self {
             outbox: Outbox::new(paths.usage.join("outbox"), paths.clone()),
             devices: Arc::new(Devices::of(&paths)),
+            firewall: Arc::new(Firewall::of(&paths)),
             paths,
             clock,
             watches: Watches::new(systemd.clone(), changes.clone()),
@@ -98,13 +102,15 @@ impl Crew {
         }
     }
 
-    /// Remembers what to put back into a wiped partition.
-    pub(super) fn keep_resources(&self, partitions: &[PartitionConfiguration]) {
+    /// Remembers what to put back into a wiped partition, and what all addresses begin with.
+    pub(super) fn keep_resources(&self, partitions: &[PartitionConfiguration], prefix: Ipv6Net) {
         let named = partitions.iter().filter_map(|configuration| {
             let index = configuration.reference.index()?;
             Some((PartitionName::new(index), configuration.resource_file()))
         });
-        self.memory().resources = named.collect();
+        let mut memory = self.memory();
+        memory.resources = named.collect();
+        memory.prefix = Some(prefix);
     }
 
     pub(super) fn date(&self) -> SystemTime {
@@ -218,6 +224,8 @@ impl Crew {
             accounts: &accounts,
             homes: Homes::open(&self.paths.homes),
             devices: &self.devices,
+            guards: Some(self.firewall.made_for().await),
+            prefix: self.memory().prefix,
             units: observe::units(&listed),
             watches: Some(&self.watches),
             now: Instant::now(),
@@ -260,6 +268,10 @@ impl Crew {
             origin: &self.terms.origin,
             homes: &self.paths.homes,
             devices: &self.devices,
+            firewall: &self.firewall,
+            kin: &self.terms.kin,
+            accounts: &accounts,
+            prefix: self.memory().prefix,
             resource: resource.as_deref(),
             watches: &self.watches,
             issuer: self.terms.issuer.as_ref(),

@@ -1,5 +1,5 @@
-//! What a node gives its partitions beside a folder and addresses: folders on other disks and block devices. Each once, only while its disk is
-//! there, and nothing of it is left; what cannot be given is said in words at the master and on the box.
+//! What a node gives its partitions beside a folder and addresses: folders on other disks, block devices and redirected ports. Each once,
+//! only while its disk is there, and nothing of it is left; what cannot be given is said in words at the master and on the box.
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -20,6 +20,20 @@ use slapbox_qa::stock::{self, StartsAs};
 const INSTANTIATE: &str = include_str!("resources/instantiate");
 /// The demo's own, which ours begins with.
 const WEB: &str = include_str!("../../../image/demo/mkosi.extra/slapos/instantiate");
+const FETCH: &str = "import sys, urllib.request as it; it.urlopen(sys.argv[1], timeout=5).read()";
+/// Serves at the first address, and asks at the other one.
+const ECHO: &str = "import socket, sys, threading
+here = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+here.bind((sys.argv[1], 5353))
+here.settimeout(5)
+def answer():
+    asked, who = here.recvfrom(99)
+    here.sendto(asked[::-1], who)
+threading.Thread(target=answer).start()
+there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+there.settimeout(5)
+there.sendto(b'live', (sys.argv[2], 53))
+assert there.recv(99) == b'evil'";
 const HOME: &str = "/mnt/disk1";
 const RESOURCES: &str = "[storage]
 homes = [\"/mnt/disk1\"]
@@ -30,6 +44,7 @@ devices = [\"/dev/disk/by-id/qa-one\", \"/dev/disk/by-id/qa-two\", \"/dev/disk/b
 struct Stage<'a> {
     cell: &'a Cell,
     master: OpenMaster<'a>,
+    python: &'a Utf8Path,
     release: String,
     stock: String,
 }
@@ -60,15 +75,21 @@ async fn a_partition_has_what_its_node_may_give() -> Result<()> {
     let cell = Cell::boot(&product.usr, &document(4, RESOURCES), &folder.join("box")).await?;
     let log = folder.join("shelf.log");
     let _shelf = Shelf::open(&cell, &python, &things, &log).await?;
-    let played = play(&cell, &folder, &disks).await;
+    let played = play(&cell, &python, &folder, &disks).await;
     let journal = cell.journal()?;
     played.map_err(|error| error.context(journal))
 }
 
-async fn play(cell: &Cell, folder: &Utf8Path, disks: &[LoopDevice; 3]) -> Result<()> {
+async fn play(
+    cell: &Cell,
+    python: &Utf8Path,
+    folder: &Utf8Path,
+    disks: &[LoopDevice; 3],
+) -> Result<()> {
     let stage = Stage {
         cell,
         master: OpenMaster::start(cell, folder).await?,
+        python,
         release: Shelf::address("user.oci.tar"),
         stock: Shelf::address("stock.oci.tar"),
     };
@@ -84,6 +105,7 @@ async fn play(cell: &Cell, folder: &Utf8Path, disks: &[LoopDevice; 3]) -> Result
     stage.gives_a_device_once(&first, one).await?;
     stage.says_what_cannot_be_given(&third, mounted).await?;
     stage.gives_a_container_the_same(&second, two).await?;
+    stage.redirects_ports().await?;
     stage.leaves_nothing(&first, one).await?;
     stage.removes_nothing_while_a_disk_is_away().await
 }
@@ -275,6 +297,66 @@ impl Stage<'_> {
         self.destroy("stock", &self.stock, &partition).await?;
         let owner = self.run(&format!("stat -c '%U %G' {}", disk.node()))?;
         ensure!(owner == "root disk\n", "the device is {owner}");
+        Ok(())
+    }
+
+    /// Who connects to the IPv4 of a partition reaches its IPv6, by TCP and UDP; nobody is reached at an address that is not the partition's.
+    async fn redirects_ports(&self) -> Result<()> {
+        let ports = |wish: &str| [("port-redirect", wish.to_owned())];
+        let both = r#"[{"srcPort": 80, "destPort": "8080"}, {"srcPort": 53, "destPort": 5353, "type": "udp"}]"#;
+        let ask = async |wish: &str| {
+            let asks = ports(wish);
+            let asks = asks.each_ref().map(|(name, text)| (*name, text.as_str()));
+            self.request("two", &asks).await
+        };
+        let two = ask(both).await?;
+        self.starts(&two).await?;
+        self.beside(FETCH, &["http://10.0.0.3/"])?;
+        self.beside(ECHO, &["fd12:3456:789a:1::3", "10.0.0.3"])?;
+        let units =
+            self.run("systemctl list-units --plain --no-legend 'slapredirect-slappart1-*'")?;
+        for part in ["tcp-80-", "udp-53-", ".socket", ".service"] {
+            ensure!(units.contains(part), "{part} is none of {units}");
+        }
+        let slice = self.run("systemctl status slappart1.slice")?;
+        ensure!(slice.contains("socat -T 60 UDP4-LISTEN:53"), "{slice}");
+
+        for (wish, words) in [
+            (
+                r#"[{"srcPort": 80, "destPort": 8080, "srcAddress": "10.0.0.2"}]"#,
+                "names 10.0.0.2, which is not an address of this partition",
+            ),
+            (
+                r#"[{"srcPort": 5000, "destPort": 8080, "srcAddress": "0.0.0.0"}]"#,
+                "names 0.0.0.0, which is not an address of this partition",
+            ),
+            (
+                "80",
+                "`.slapos-port-redirect` is not what the original reads",
+            ),
+            (
+                r#"[{"srcPort": 8080, "destPort": 8080, "srcAddress": "fd12:3456:789a:1::3"}]"#,
+                "cannot be made: is something else at that port?",
+            ),
+        ] {
+            let two = ask(wish).await?;
+            self.hears(&two, words).await?;
+        }
+        self.request("two", &[]).await?;
+        self.starts(&two).await?;
+        let units = self.run("systemctl list-units --plain --no-legend 'slapredirect-*'")?;
+        ensure!(units.is_empty(), "left of redirections: {units}");
+        let fetched = self.beside(FETCH, &["http://10.0.0.3/"]);
+        ensure!(fetched.is_err(), "what is not redirected any more answers");
+        Ok(())
+    }
+
+    /// Runs a program of this machine in the box's network.
+    fn beside(&self, program: &str, words: &[&str]) -> Result<()> {
+        let mut run = self.cell.namespace().command_beside(self.python.as_str())?;
+        let ran = run.args(["-c", program]).args(words).output()?;
+        let complaint = String::from_utf8_lossy(&ran.stderr);
+        ensure!(ran.status.success(), "{}", complaint.trim());
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::instances::redirect;
+use crate::{devices, firewall};
 
 /// The instance's parameters cannot be an image's environment.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ const RESERVED: &str = "SLAPOS_";
 
 /// Files in which releases ask the node for more. What a stock image should have of it, its requester asks for in
 /// parameters of these names.
-pub const WISHES: [&str; 2] = [crate::devices::FILE, redirect::FILE];
+pub const WISHES: [&str; 3] = [devices::FILE, firewall::FILE, redirect::FILE];
 
 /// Returns what is asked for, by the file that it belongs into.
 pub fn wishes(

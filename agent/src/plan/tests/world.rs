@@ -30,6 +30,7 @@ impl World {
             certified: false,
             housed: false,
             equipped: false,
+            guarded: false,
             given: Vec::new(),
             retention: Retention::Over,
             takes_leave: false,
@@ -105,7 +106,7 @@ impl World {
             |found| found.held_to = None,
             |found| found.certified = false,
             // A disk was mounted, or went away.
-            |found| (found.housed, found.equipped) = (false, false),
+            |found| (found.housed, found.equipped, found.guarded) = (false, false, false),
             // Redirections of another time, and one that failed.
             |found| {
                 let other = (program("tcp-80-00"), UnitState::Running);
@@ -183,6 +184,7 @@ fn carry_out(step: &Step, found: &mut Partition) {
             found.redirected.insert(name.clone(), UnitState::Running);
         }
         Step::EndRedirect(name) => drop(found.redirected.remove(name)),
+        Step::Guard => found.guarded = true,
         Step::TakeDevices => {
             assert!(found.order.is_some());
             found.equipped = true;

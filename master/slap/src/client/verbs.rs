@@ -15,7 +15,7 @@ use crate::forms::{
 };
 use crate::id::{ComputerId, PartitionId};
 use crate::instance::SoftwareInstance;
-use crate::partition::ComputerPartition;
+use crate::partition::{ComputerPartition, NetworkAddress};
 use crate::state::{InstanceReport, SoftwareReport};
 use crate::value::Value;
 use crate::xml::{self, DocumentError};
@@ -238,6 +238,18 @@ impl Client {
             .query("computer_partition_id", &instance.partition);
         let text = self.text(&call).await?;
         InstanceCertificate::from_xml(&text).map_err(|err| bad_answer(&call, err))
+    }
+
+    /// `getHostingSubscriptionIpList`: the addresses of all instances of an instance's tree.
+    pub async fn addresses_of_tree(
+        &self,
+        instance: &InstanceForm,
+    ) -> Result<Vec<NetworkAddress>, CallError> {
+        let call = Call::get(["getHostingSubscriptionIpList"])
+            .query("computer_id", &instance.computer)
+            .query("computer_partition_id", &instance.partition);
+        let text = self.text(&call).await?;
+        NetworkAddress::list_from_xml(&text).map_err(|err| bad_answer(&call, err))
     }
 
     /// `updateComputerPartitionRelatedInstanceList`: what an instance requested of others when it was last processed, by title.

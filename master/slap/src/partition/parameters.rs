@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::shape::{self, Fields, ShapeError, expected, items};
 use crate::value::{Value, entries};
+use crate::xml::{self, DocumentError};
 
 /// What an instance is configured with. Masters let their own keys win over the user's, so those never appear in `user`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,12 @@ impl NetworkAddress {
             Value::from(self.interface.as_str()),
             Value::from(self.address.to_string()),
         ])
+    }
+
+    /// Reads a document that is a list of pairs.
+    pub fn list_from_xml(document: &str) -> Result<Vec<Self>, DocumentError> {
+        let pairs = items(xml::read(document)?, "addresses")?.into_iter();
+        Ok(pairs.map(Self::from_value).collect::<Result<_, _>>()?)
     }
 
     /// Reads the pair.
