@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use slapbox_promises::words::Settings;
 
 use crate::desired::{Fingerprint, Instance, PartitionName};
@@ -105,6 +105,8 @@ pub struct Hands<'a> {
     /// Where other disks are mounted.
     pub homes: &'a [Utf8PathBuf],
     pub devices: &'a Devices,
+    /// The network outside of which partitions have addresses.
+    pub ipv4_network: Option<Ipv4Net>,
     pub firewall: &'a Firewall,
     /// Who knows the addresses of its tree.
     pub kin: &'a Kin,
@@ -296,6 +298,7 @@ impl Hands<'_> {
             &Surroundings {
                 shared_parts: &shared,
                 storage_home: homes::storage_home(self.homes),
+                ipv4_network: self.ipv4_network,
             },
         );
         let readable = Ownership::readable_by(self.place.ids, 0o640);

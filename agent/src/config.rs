@@ -4,6 +4,7 @@
 mod cache;
 mod document;
 mod firewall;
+mod ipv4;
 mod limits;
 mod mistake;
 mod slap_master;
@@ -17,6 +18,7 @@ use slap::join::JoinBlob;
 use crate::software::PublicKey;
 pub use cache::Cache;
 pub use firewall::Firewall;
+pub use ipv4::Ipv4;
 pub use limits::Ceiling;
 pub use mistake::{Mistake, Place};
 pub use slap_master::SlapMaster;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub storage: Storage,
     /// Whether addresses that are routed to partitions are protected, and from whom not.
     pub firewall: Option<Firewall>,
+    /// The network outside of which partitions have addresses.
+    pub ipv4: Option<Ipv4>,
 }
 
 /// What a box is.

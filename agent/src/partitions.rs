@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use slap::configuration::PartitionConfiguration;
-use slapbox_overlay::partitions::{self as network, MAX_PARTITIONS, PartitionNetwork};
+use slapbox_overlay::partitions::{self as network, MAX_PARTITIONS, PartitionNetwork, Uplink};
 
 use crate::causes::in_one_line;
+use crate::config::Ipv4;
 use crate::desired::PartitionName;
 use crate::workload::Paths;
 
@@ -64,7 +65,7 @@ pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, Pa
     let (accounts, users_made) = users::make(paths, count)
         .await
         .map_err(PartitionsError::Users)?;
-    let networks = networks(&accounts, count, prefix);
+    let networks = networks(&accounts, count, prefix, paths.ipv4.as_ref());
     let partitions: Vec<_> = networks
         .iter()
         .map(|network| document::partition(paths, prefix, network))
@@ -80,7 +81,8 @@ pub async fn make(paths: &Paths, count: u16, prefix: Ipv6Net) -> Result<Made, Pa
         directories::remove(paths, partition).map_err(PartitionsError::Directories)?;
         homes.remove(partition).map_err(PartitionsError::Homes)?;
     }
-    let outcome = network::reconcile(&networks)
+    let uplink = paths.ipv4.as_ref().and_then(uplink);
+    let outcome = network::reconcile(&networks, uplink.as_ref())
         .await
         .map_err(PartitionsError::Network)?;
     made.changed += outcome.changed;
@@ -102,12 +104,32 @@ fn left_over(paths: &Paths, count: u16) -> Result<Vec<PartitionName>, Partitions
     }
 }
 
-fn networks(accounts: &Accounts, count: u16, prefix: Ipv6Net) -> Vec<PartitionNetwork> {
+fn networks(
+    accounts: &Accounts,
+    count: u16,
+    prefix: Ipv6Net,
+    outside: Option<&Ipv4>,
+) -> Vec<PartitionNetwork> {
     let partitions = (0..count).map(PartitionName::new);
-    let with_user = partitions.filter_map(|partition| Some((partition, accounts.of(partition)?)));
+    // As many as there are: the last partitions have none.
+    let addresses = outside.into_iter().flat_map(Ipv4::addresses).map(Some);
+    let each = partitions.zip(addresses.chain(std::iter::repeat(None)));
+    let with_user =
+        each.filter_map(|(partition, ipv4)| Some((partition, accounts.of(partition)?, ipv4)));
     with_user
-        .map(|(partition, ids)| network::network_of(prefix, partition.index(), ids.uid))
+        .map(|(partition, ids, ipv4)| {
+            let mut network = network::network_of(prefix, partition.index(), ids.uid);
+            network.tap.ipv4 = ipv4;
+            network
+        })
         .collect()
+}
+
+fn uplink(outside: &Ipv4) -> Option<Uplink> {
+    Some(Uplink {
+        interface: outside.interface.clone(),
+        address: Ipv4Net::new(outside.address, outside.network.prefix_len()).ok()?,
+    })
 }
 
 fn make_directories(

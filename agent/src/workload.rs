@@ -64,6 +64,8 @@ pub struct Paths {
     pub cgroups: Utf8PathBuf,
     /// Whether addresses that are routed to partitions are protected, and from whom not.
     pub firewall: Option<config::Firewall>,
+    /// The network outside of which partitions have addresses.
+    pub ipv4: Option<config::Ipv4>,
     /// `/var/lib/slapbox/firewall.json`: who may reach which partition.
     pub guards: Utf8PathBuf,
 }
@@ -75,6 +77,7 @@ impl Paths {
             homes: settings.storage.homes.clone(),
             devices: settings.storage.devices.clone(),
             firewall: settings.firewall.clone(),
+            ipv4: settings.ipv4.clone(),
             ..Self::default()
         }
     }
@@ -98,6 +101,7 @@ impl Default for Paths {
             claims: "/var/lib/slapbox/devices.json".into(),
             cgroups: "/sys/fs/cgroup".into(),
             firewall: None,
+            ipv4: None,
             guards: "/var/lib/slapbox/firewall.json".into(),
         }
     }

@@ -20,9 +20,9 @@ use rtnetlink::packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol};
 
 pub(crate) use messages::{
-    Host, Owner, Via, add_address, add_pair, add_route, add_tunnel, add_wireguard, address_of,
-    is_up, keep_bare, kind_of, mtu_of, name_of, raise, remove_address, remove_link, remove_route,
-    route_of, set_mtu, tap_owner, tunnel_ends,
+    Host, Owner, Via, add_address, add_pair, add_route, add_tunnel, add_way, add_wireguard,
+    address_of, is_up, keep_bare, kind_of, mtu_of, name_of, raise, remove_address, remove_link,
+    remove_route, remove_way, route_of, set_mtu, tap_owner, tunnel_ends, way_of,
 };
 
 /// How many requests may wait for their answer: more would overflow the socket's receive buffer.
@@ -104,7 +104,16 @@ impl Netlink {
 
     /// Returns the IPv6 routes of every table that `protocol` put there.
     pub(crate) async fn routes(&self, protocol: RouteProtocol) -> Result<Vec<RouteMessage>, Error> {
-        let query = RouteNetlinkMessage::GetRoute(messages::routes_by(protocol));
+        self.routes_like(messages::routes_by(protocol)).await
+    }
+
+    /// Returns the IPv4 routes of every table that `protocol` put there.
+    pub(crate) async fn ways(&self, protocol: RouteProtocol) -> Result<Vec<RouteMessage>, Error> {
+        self.routes_like(messages::ways_by(protocol)).await
+    }
+
+    async fn routes_like(&self, query: RouteMessage) -> Result<Vec<RouteMessage>, Error> {
+        let query = RouteNetlinkMessage::GetRoute(query);
         self.dump("routes", query, |message| match message {
             RouteNetlinkMessage::NewRoute(route) => Some(route),
             _ => None,

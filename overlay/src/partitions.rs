@@ -9,7 +9,7 @@ mod plan;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use crate::netlink::{self, Netlink};
 
@@ -36,6 +36,18 @@ pub struct Tap {
     pub gateway: Ipv6Addr,
     /// The last address of the range: our end.
     pub address: Ipv6Addr,
+    /// What is routed to it of the uplink's network, for the machine behind it.
+    pub ipv4: Option<Ipv4Addr>,
+}
+
+/// The interface from whose IPv4 network taps have addresses: we answer there for the machines behind taps, and are
+/// their gateway.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uplink {
+    /// The interface.
+    pub interface: String,
+    /// Our own address there, with the length of the network.
+    pub address: Ipv4Net,
 }
 
 /// Everything of the network that belongs to one partition.
@@ -72,11 +84,18 @@ pub enum Error {
 
 /// Makes the kernel have the desired partitions' network and no other partition's.
 ///
-/// A second run dumps three tables and changes nothing. Interfaces, addresses and routes of others stay.
-pub async fn reconcile(desired: &[PartitionNetwork]) -> Result<Outcome, Error> {
+/// A second run dumps four tables and changes nothing. Interfaces, addresses and routes of others stay.
+pub async fn reconcile(
+    desired: &[PartitionNetwork],
+    uplink: Option<&Uplink>,
+) -> Result<Outcome, Error> {
     let netlink = Netlink::open().map_err(Error::Observe)?;
     let (observed, mut indexes) = observe::observe(&netlink).await.map_err(Error::Observe)?;
-    let actions = plan(&Desired::from(desired), &observed);
+    let desired = Desired {
+        uplink: uplink.cloned(),
+        ..Desired::from(desired)
+    };
+    let actions = plan(&desired, &observed);
     Ok(apply::apply(&netlink, &mut indexes, actions).await)
 }
 
@@ -98,6 +117,7 @@ pub fn network_of(prefix: Ipv6Net, index: u16, owner_uid: u32) -> PartitionNetwo
             range: tap_range,
             gateway: Ipv6Addr::from(u128::from(tap_range.network()) + 1),
             address: tap_range.broadcast(),
+            ipv4: None,
         },
     }
 }

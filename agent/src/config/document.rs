@@ -13,8 +13,8 @@ use crate::software::{Engine, PublicKey};
 
 use super::mistake::Mistake;
 use super::{
-    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, firewall, limits,
-    slap_master, storage,
+    LISTEN, Master, OVERLAY_PORT, Overlay, PARTITIONS, Role, Settings, cache, firewall, ipv4,
+    limits, slap_master, storage,
 };
 
 const MOST_PARTITIONS: i64 = 4000;
@@ -33,6 +33,7 @@ pub(super) struct Document {
     overlay: Option<OverlayTable>,
     storage: Option<storage::Table>,
     firewall: Option<firewall::Table>,
+    ipv4: Option<Spanned<ipv4::Table>>,
     master: Option<Spanned<MasterTable>>,
     slap: Option<Spanned<slap_master::Table>>,
     cache: Option<cache::Table>,
@@ -103,6 +104,7 @@ pub(super) fn check(text: &str, document: Document) -> Result<Settings, Mistake>
             None => cache::Cache::default(),
         },
         firewall: firewall::check(text, document.firewall)?,
+        ipv4: ipv4::check(text, document.ipv4)?,
     })
 }
 

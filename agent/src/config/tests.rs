@@ -43,6 +43,7 @@ fn everything_that_can_be_said_is_understood() {
         "role = \"node\"\nname = \"edge-1\"\npartitions = 20\nproxy = \"http://[2001:db8::1]:3128\"\n\
          [limits]\nmemory = \"2G\"\ncpus = 1.5\ntasks = 500\n\
          [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n\
+         [ipv4]\nnetwork = \"203.0.113.0/29\"\ninterface = \"eth1\"\naddress = \"203.0.113.3\"\n\
          [firewall]\nauthorized_sources = [\"192.0.2.7\", \"2001:db8::1/32\"]\n\
          [storage]\nhomes = [\"/mnt/disk1\"]\ndevices = [\"/dev/disk/by-id/ata-X\"]\n",
     );
@@ -65,6 +66,9 @@ fn everything_that_can_be_said_is_understood() {
             endpoint
         }
     );
+    let addresses: Vec<_> = settings.ipv4.unwrap().addresses().collect();
+    let numbers = addresses.iter().map(|address| address.octets()[3]);
+    assert_eq!(numbers.collect::<Vec<_>>(), [1, 2, 4, 5, 6]);
     let sources = settings.firewall.unwrap().authorized_sources;
     let sources: Vec<_> = sources.iter().map(ToString::to_string).collect();
     assert_eq!(sources, ["192.0.2.7/32", "2001:db8::/32"]);
@@ -110,6 +114,36 @@ fn a_master_needs_to_know_how_it_is_reached() {
     assert_eq!(master.listen, "[::]:443".parse().unwrap());
 }
 
+/// Mistakes in tables that any box may have.
+const TABLES: [&str; 26] = [
+    "[limits]\nmemory = \"much\"\n",
+    "[limits]\ncpus = 0\n",
+    "[limits]\ntasks = 10\n",
+    "[cache]\nurl = \"http://192.0.2.1/cache\"\n",
+    "[cache]\nurl = \"https://192.0.2.1/cache?x=y\"\n",
+    "[cache]\nkeys = [\"key.pub\"]\n",
+    "[cache]\noffer = \"yes\"\n",
+    "[cache]\nfolder = \"/etc/cache\"\n",
+    "[cache]\nfolder = \"/srv/../etc\"\n",
+    "[storage]\nhomes = \"/mnt/disk1\"\n",
+    "[storage]\nhomes = [\"mnt/disk1\"]\n",
+    "[storage]\nhomes = [\"/\"]\n",
+    "[storage]\nhomes = [\"/mnt/../srv\"]\n",
+    "[storage]\nhomes = [\"/mnt/disk1/\"]\n",
+    "[storage]\nhomes = [\"/mnt/disk1\", \"/mnt/disk1\"]\n",
+    "[storage]\ndevices = [\"/mnt/disk1\"]\n",
+    "[storage]\ndisks = []\n",
+    "[ipv4]\nnetwork = \"203.0.113.0/28\"\n",
+    "[ipv4]\ninterface = \"eth0\"\n",
+    "[ipv4]\nnetwork = \"203.0.113.1/28\"\ninterface = \"eth0\"\n",
+    "[ipv4]\nnetwork = \"203.0.113.0/31\"\ninterface = \"eth0\"\n",
+    "[ipv4]\nnetwork = \"10.0.0.0/24\"\ninterface = \"eth0\"\n",
+    "[ipv4]\nnetwork = \"203.0.113.0/28\"\ninterface = \"../eth0\"\n",
+    "[ipv4]\nnetwork = \"203.0.113.0/28\"\ninterface = \"eth0\"\naddress = \"203.0.113.15\"\n",
+    "[firewall]\nauthorized_sources = \"192.0.2.7\"\n",
+    "[firewall]\nauthorized_sources = [\"192.0.2.7/33\"]\n",
+];
+
 #[test]
 fn each_mistake_is_said_with_its_place_and_what_to_do() {
     let master = |rest: &str| format!("role = \"master\"\n[master]\n{rest}");
@@ -124,31 +158,12 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         node("name = 7\n"),
         node("proxy = \"socks5://192.0.2.1\"\n"),
         node("image_keys = [\"cosign.pub\"]\n"),
-        node("[limits]\nmemory = \"much\"\n"),
-        node("[limits]\ncpus = 0\n"),
-        node("[limits]\ntasks = 10\n"),
         node("cache = true\n"),
-        node("[cache]\nurl = \"http://192.0.2.1/cache\"\n"),
-        node("[cache]\nurl = \"https://192.0.2.1/cache?x=y\"\n"),
-        node("[cache]\nkeys = [\"key.pub\"]\n"),
-        node("[cache]\noffer = \"yes\"\n"),
-        node("[cache]\nfolder = \"/etc/cache\"\n"),
-        node("[cache]\nfolder = \"/srv/../etc\"\n"),
         node("role = \"king\"\n"),
         node("overlay = 7\n"),
         node("[overlay]\nport = 0\n"),
         node("[overlay]\nendpoint = \"203.0.113.7\"\n"),
         node("[overlay]\nprot = 7\n"),
-        node("[storage]\nhomes = \"/mnt/disk1\"\n"),
-        node("[storage]\nhomes = [\"mnt/disk1\"]\n"),
-        node("[storage]\nhomes = [\"/\"]\n"),
-        node("[storage]\nhomes = [\"/mnt/../srv\"]\n"),
-        node("[storage]\nhomes = [\"/mnt/disk1/\"]\n"),
-        node("[storage]\nhomes = [\"/mnt/disk1\", \"/mnt/disk1\"]\n"),
-        node("[storage]\ndevices = [\"/mnt/disk1\"]\n"),
-        node("[storage]\ndisks = []\n"),
-        node("[firewall]\nauthorized_sources = \"192.0.2.7\"\n"),
-        node("[firewall]\nauthorized_sources = [\"192.0.2.7/33\"]\n"),
         node("[master]\nurls = [\"https://203.0.113.7\"]\n"),
         node("name = \"a\"\nname = \"b\"\n"),
         "join = slapbox1.abc\n".into(),
@@ -168,7 +183,8 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         master("urls = [\"https://203.0.113.7\"]\nnetwork = \"fd12:3456:789a:1::/48\"\n"),
     ];
     let mut table = String::new();
-    for text in cases {
+    let tables = TABLES.map(node);
+    for text in cases.into_iter().chain(tables) {
         let shown = text.replace(&blob(), "slapbox1.…").replace('\n', "⏎");
         table.push_str(&format!("{shown}\n    {}\n", mistake(&text)));
     }

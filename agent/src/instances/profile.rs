@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use ipnet::Ipv4Net;
 use slap::ComputerId;
 
 use crate::desired::{Instance, PartitionName};
@@ -23,6 +24,8 @@ pub struct Surroundings<'a> {
     pub shared_parts: &'a Utf8Path,
     /// Where partitions find their folders on other disks, if they have some.
     pub storage_home: Option<&'static str>,
+    /// The network outside of which partitions have addresses.
+    pub ipv4_network: Option<Ipv4Net>,
 }
 
 /// Returns the text for a partition.
@@ -58,6 +61,8 @@ pub fn profile(
     // As recipes of long ago spell it.
     let old = first.map(|(name, value)| (name.replace('-', "_"), value));
     section(&mut text, "slap_connection", &old);
+    let network = surroundings.ipv4_network;
+    let network = network.map_or(String::new(), |network| network.to_string());
     let home = surroundings.storage_home.unwrap_or_default();
     section(
         &mut text,
@@ -67,7 +72,7 @@ pub fn profile(
     section(
         &mut text,
         "network-information",
-        &[("global-ipv4-network", "")],
+        &[("global-ipv4-network", network)],
     );
     text
 }
@@ -122,6 +127,7 @@ mod tests {
         let surroundings = Surroundings {
             shared_parts: Utf8Path::new("/s/.shared"),
             storage_home: Some("/srv/storage"),
+            ipv4_network: Some("203.0.113.0/28".parse().unwrap()),
         };
         insta::assert_snapshot!(profile(template, &origin, partition, &instance, Some(&credentials), &surroundings), @r"
         [buildout]
@@ -155,7 +161,7 @@ mod tests {
         storage-home = /srv/storage
 
         [network-information]
-        global-ipv4-network =
+        global-ipv4-network = 203.0.113.0/28
         ");
     }
 }

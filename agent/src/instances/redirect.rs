@@ -69,7 +69,7 @@ pub enum RedirectError {
     Port(String),
     #[error("`{FILE}` names the address `{0}`, which is none")]
     Address(String),
-    #[error("`{FILE}` names {0}, which is not an address of this partition: it has {1}")]
+    #[error("`{FILE}` names {0}, which is not an address of this partition here: it has {1}")]
     NotItsOwn(IpAddr, String),
     #[error("`{FILE}` names no {0}, and this partition has no address to take")]
     NoAddress(&'static str),
@@ -109,19 +109,28 @@ pub fn asked(
     instance: &Instance,
 ) -> Result<BTreeMap<ProgramName, Redirect>, RedirectError> {
     match inside.read(FILE, LONGEST).map_err(RedirectError::Read)? {
-        Some(text) => parse(&text, &instance.own_addresses()),
+        Some(text) => {
+            let here = instance.ip_list.iter().map(|(_, address)| *address);
+            let here: Vec<IpAddr> = here.collect();
+            parse(&text, &here, &instance.own_addresses())
+        }
         None => Ok(BTreeMap::new()),
     }
 }
 
-fn parse(text: &[u8], own: &[IpAddr]) -> Result<BTreeMap<ProgramName, Redirect>, RedirectError> {
+/// From those of its addresses that are on the node, to any of its addresses: what is routed to its tap a machine has.
+fn parse(
+    text: &[u8],
+    here: &[IpAddr],
+    own: &[IpAddr],
+) -> Result<BTreeMap<ProgramName, Redirect>, RedirectError> {
     let wishes: Vec<Wish> = serde_json::from_slice(text).map_err(RedirectError::Form)?;
     if wishes.len() > MOST {
         return Err(RedirectError::TooMany);
     }
     let mut all: BTreeMap<ProgramName, Redirect> = BTreeMap::new();
     for wish in wishes {
-        let redirect = wish.redirect(own)?;
+        let redirect = wish.redirect(here, own)?;
         let same = |it: &Redirect| it.transport == redirect.transport && it.from == redirect.from;
         if all.values().any(same) {
             return Err(RedirectError::Twice(redirect));
@@ -132,13 +141,13 @@ fn parse(text: &[u8], own: &[IpAddr]) -> Result<BTreeMap<ProgramName, Redirect>,
 }
 
 impl Wish {
-    fn redirect(self, own: &[IpAddr]) -> Result<Redirect, RedirectError> {
+    fn redirect(self, here: &[IpAddr], own: &[IpAddr]) -> Result<Redirect, RedirectError> {
         let transport = match self.r#type.as_deref().unwrap_or("tcp") {
             text if text.eq_ignore_ascii_case("tcp") => Transport::Tcp,
             text if text.eq_ignore_ascii_case("udp") => Transport::Udp,
             text => return Err(RedirectError::Transport(text.to_owned())),
         };
-        let from = address(self.src_address, own, IpAddr::is_ipv4, "srcAddress")?;
+        let from = address(self.src_address, here, IpAddr::is_ipv4, "srcAddress")?;
         let to = address(self.dest_address, own, IpAddr::is_ipv6, "destAddress")?;
         Ok(Redirect {
             transport,

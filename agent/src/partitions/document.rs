@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use slap::configuration::{
-    Ipv6Range, PartitionAddress, PartitionConfiguration, PartitionUser, Tap, TapIpv6,
+    Ipv6Range, PartitionAddress, PartitionConfiguration, PartitionUser, Tap, TapIpv4, TapIpv6,
 };
 use slap::{ComputerConfiguration, ComputerId, PartitionId};
 use slapbox_overlay::partitions::PartitionNetwork;
@@ -33,6 +33,7 @@ pub fn computer(
         os_type: r#"["Linux", "debian", "13", "Slapbox"]"#.to_owned(),
         version: concat!("slapbox ", env!("CARGO_PKG_VERSION")).to_owned(),
         interface: None,
+        tap_gateway_interface: paths.ipv4.as_ref().map(|it| it.interface.clone()),
         partitions,
     }
 }
@@ -70,7 +71,14 @@ pub fn partition(
         }),
         tap: Tap {
             name: network.tap.name.clone(),
-            ipv4: None,
+            ipv4: network.tap.ipv4.and_then(|address| {
+                let outside = paths.ipv4.as_ref()?;
+                Some(TapIpv4 {
+                    address,
+                    gateway: outside.address,
+                    prefix_length: outside.network.prefix_len(),
+                })
+            }),
             ipv6: Some(TapIpv6 {
                 address: network.tap.address,
                 gateway: network.tap.gateway,

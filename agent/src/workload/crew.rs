@@ -268,6 +268,7 @@ impl Crew {
             origin: &self.terms.origin,
             homes: &self.paths.homes,
             devices: &self.devices,
+            ipv4_network: self.paths.ipv4.as_ref().map(|it| it.network),
             firewall: &self.firewall,
             kin: &self.terms.kin,
             accounts: &accounts,

@@ -29,6 +29,8 @@ pub struct ComputerConfiguration {
     pub version: String,
     /// The interface that the addresses are called by.
     pub interface: Option<String>,
+    /// The interface from whose network taps have IPv4 addresses, if they have.
+    pub tap_gateway_interface: Option<String>,
     /// All partitions: one that is not listed is gone, with what is in it.
     pub partitions: Vec<PartitionConfiguration>,
 }

@@ -382,6 +382,7 @@ pub(crate) fn configuration(id: &ComputerId, count: u16) -> ComputerConfiguratio
         software_root: "/srv/slapgrid/software".into(),
         software_user: "root".into(),
         storage_home: None,
+        tap_gateway_interface: None,
         os_type: "[]".into(),
         version: "1".into(),
         interface: None,

@@ -2,7 +2,7 @@
 //!
 //! Pure: it names no socket.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use rtnetlink::packet_core::Nla as _;
@@ -177,6 +177,50 @@ pub(crate) fn route_of(message: &RouteMessage) -> Option<(Ipv6Net, Via)> {
     };
     let length = message.header.destination_prefix_length;
     Some((Ipv6Net::new(destination, length).ok()?, via))
+}
+
+/// Asks for a direct way to one IPv4 address.
+pub(crate) fn add_way(to: Ipv4Addr, link: u32, owner: Owner) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::NewRoute(way_message(to, link, owner))
+}
+
+/// Asks for a direct way to an IPv4 address to be removed.
+pub(crate) fn remove_way(to: Ipv4Addr, link: u32, owner: Owner) -> RouteNetlinkMessage {
+    RouteNetlinkMessage::DelRoute(way_message(to, link, owner))
+}
+
+/// Returns the query for all IPv4 routes of a protocol.
+pub(super) fn ways_by(protocol: RouteProtocol) -> RouteMessage {
+    let mut message = routes_by(protocol);
+    message.header.address_family = AddressFamily::Inet;
+    message
+}
+
+fn way_message(to: Ipv4Addr, link: u32, owner: Owner) -> RouteMessage {
+    let mut message = ways_by(owner.protocol());
+    message.header.destination_prefix_length = 32;
+    message.header.scope = RouteScope::Link;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.kind = RouteType::Unicast;
+    let to = RouteAttribute::Destination(RouteAddress::Inet(to));
+    message.attributes.extend([to, RouteAttribute::Oif(link)]);
+    message
+}
+
+/// Returns to which IPv4 address a route of the kernel's leads, and by which interface, where it is a direct way to one.
+pub(crate) fn way_of(message: &RouteMessage) -> Option<(Ipv4Addr, u32)> {
+    let (mut to, mut link) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = Some(*address),
+            RouteAttribute::Oif(index) => link = Some(*index),
+            RouteAttribute::Gateway(_) => return None,
+            _ => {}
+        }
+    }
+    let is_direct =
+        message.header.kind == RouteType::Unicast && message.header.destination_prefix_length == 32;
+    to.zip(link).filter(|_| is_direct)
 }
 
 /// Asks for an interface to be removed, with all that is on it.

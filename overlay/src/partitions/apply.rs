@@ -1,14 +1,15 @@
 //! Carries out the steps of a plan: taps by their device, everything else in bulk over netlink. Decides nothing.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 
 use ipnet::Ipv6Net;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 
-use super::observe::LOOPBACK;
-use super::{Action, Outcome};
+use super::observe::{LOOPBACK, settings};
+use super::{Action, Outcome, Uplink};
 use crate::netlink::{self, Answer, Host, Netlink, Owner, Via};
 use crate::tap;
 
@@ -30,15 +31,33 @@ pub(super) async fn apply(
     actions: Vec<Action>,
 ) -> Outcome {
     let mut outcome = Outcome::default();
+    let is_setting = |action: &Action| matches!(action, Action::Forward(_));
+    let (settings, actions): (Vec<_>, Vec<_>) = actions.into_iter().partition(is_setting);
     let is_tap = |action: &Action| matches!(action, Action::MakeTap { .. });
     let first = actions.iter().position(is_tap).unwrap_or(actions.len());
     let (removals, rest) = actions.split_at(first);
     let (taps, others): (Vec<_>, Vec<_>) = rest.iter().cloned().partition(is_tap);
-
     request_all(netlink, indexes, removals.to_vec(), &mut outcome).await;
     make_taps(taps, indexes, &mut outcome).await;
     request_all(netlink, indexes, others, &mut outcome).await;
+    for action in settings {
+        match set(&action) {
+            Ok(()) => outcome.changed += 1,
+            Err(source) => outcome.failures.push(Failure { action, source }),
+        }
+    }
     outcome
+}
+
+/// There is no request for these settings; a file of the kernel's is not a file that can be left half-written.
+fn set(action: &Action) -> io::Result<()> {
+    let Action::Forward(interface) = action else {
+        return Ok(());
+    };
+    for path in settings(interface) {
+        OpenOptions::new().write(true).open(path)?.write_all(b"1")?;
+    }
+    Ok(())
 }
 
 async fn make_taps(
@@ -111,6 +130,13 @@ fn request_for(action: &Action, indexes: &BTreeMap<String, u32>) -> Option<Route
             length,
         })
     };
+    let on_uplink = |uplink: &Uplink| {
+        Some(Host {
+            link: index(&uplink.interface)?,
+            address: uplink.address.addr().into(),
+            length: uplink.address.prefix_len(),
+        })
+    };
     let on_tap = |tap: &str, address: &Ipv6Net| {
         Some(Host {
             link: index(tap)?,
@@ -124,7 +150,11 @@ fn request_for(action: &Action, indexes: &BTreeMap<String, u32>) -> Option<Route
         Action::RemoveRange(range) => {
             netlink::remove_route(*range, Via::Local(index(LOOPBACK)?), owner)
         }
-        Action::MakeTap { .. } => return None,
+        Action::MakeTap { .. } | Action::Forward(_) => return None,
+        Action::RemoveTapWay { tap, to } => netlink::remove_way(*to, index(tap)?, owner),
+        Action::AddTapWay { tap, to } => netlink::add_way(*to, index(tap)?, owner),
+        Action::RemoveUplink(uplink) => netlink::remove_address(on_uplink(uplink)?),
+        Action::AddUplink(uplink) => netlink::add_address(on_uplink(uplink)?, owner),
         Action::AddAddress(address) => netlink::add_address(on_loopback(*address)?, owner),
         Action::AddRange(range) => netlink::add_route(*range, Via::Local(index(LOOPBACK)?), owner),
         Action::RaiseTap(name) => netlink::raise(index(name)?),

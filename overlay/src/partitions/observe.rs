@@ -1,11 +1,12 @@
-//! Reads from the kernel what partitions have: three dumps, no change.
+//! Reads from the kernel what partitions have: four dumps and a few settings, no change.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnet::Ipv6Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use rtnetlink::packet_route::link::InfoKind;
 
+use super::Uplink;
 use super::plan::{Observed, ObservedTap};
 use crate::apart;
 use crate::netlink::{self, Netlink, Owner, Via};
@@ -34,8 +35,9 @@ pub(super) async fn observe(
         } else if name.starts_with(apart::LINK_PREFIX) {
             observed.apart.insert(name.to_owned());
             continue;
-        } else if name != LOOPBACK {
-            continue;
+        }
+        if name != LOOPBACK && forwards(name) {
+            observed.forwarding.insert(name.to_owned());
         }
         names.insert(link.header.index, name.to_owned());
     }
@@ -64,8 +66,16 @@ async fn add_addresses(
             (Some(tap), IpAddr::V6(address)) if ours => {
                 tap.addresses.extend(Ipv6Net::new(address, host.length));
             }
-            (None, address) if host.length == full_length(address) => {
+            (None, address) if name == LOOPBACK && host.length == full_length(address) => {
                 observed.addresses.insert(address, ours);
+            }
+            (None, IpAddr::V4(address)) if name != LOOPBACK => {
+                let address = Ipv4Net::new(address, host.length).ok();
+                let uplink = address.map(|address| Uplink {
+                    interface: name.clone(),
+                    address,
+                });
+                observed.uplinks.extend(uplink.map(|uplink| (uplink, ours)));
             }
             _ => {}
         }
@@ -78,6 +88,14 @@ async fn add_routes(
     names: &BTreeMap<u32, String>,
     netlink: &Netlink,
 ) -> Result<(), netlink::Error> {
+    for message in netlink.ways(Owner::Partitions.protocol()).await? {
+        if let Some((to, link)) = netlink::way_of(&message)
+            && let Some(name) = names.get(&link)
+            && let Some(tap) = observed.taps.get_mut(name)
+        {
+            tap.ways.insert(to);
+        }
+    }
     for message in netlink.routes(Owner::Partitions.protocol()).await? {
         let (link, route) = match netlink::route_of(&message) {
             Some((to, Via::Local(_))) => {
@@ -96,6 +114,16 @@ async fn add_routes(
         }
     }
     Ok(())
+}
+
+/// The settings of an interface that let IPv4 through, and let us answer for it.
+pub(super) fn settings(interface: &str) -> [String; 2] {
+    ["forwarding", "proxy_arp"].map(|name| format!("/proc/sys/net/ipv4/conf/{interface}/{name}"))
+}
+
+fn forwards(interface: &str) -> bool {
+    let is_on = |path: String| std::fs::read(path).is_ok_and(|text| text.starts_with(b"1"));
+    settings(interface).into_iter().all(is_on)
 }
 
 fn is_tap_name(name: &str) -> bool {

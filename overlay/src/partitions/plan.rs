@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 
-use super::{PartitionNetwork, Tap};
+use super::{PartitionNetwork, Tap, Uplink};
 use crate::apart;
 
 /// What the partitions shall have.
@@ -22,6 +22,8 @@ pub struct Desired {
     pub ranges: BTreeSet<Ipv6Net>,
     /// Taps by name.
     pub taps: BTreeMap<String, Tap>,
+    /// Where taps have their IPv4 from.
+    pub uplink: Option<Uplink>,
 }
 
 impl From<&[PartitionNetwork]> for Desired {
@@ -51,6 +53,10 @@ pub struct Observed {
     pub ranges: BTreeSet<Ipv6Net>,
     /// Interfaces with a name of ours.
     pub taps: BTreeMap<String, ObservedTap>,
+    /// IPv4 addresses of other interfaces, and whether we put them there.
+    pub uplinks: BTreeMap<Uplink, bool>,
+    /// Interfaces that forward IPv4, and answer there for what is behind us.
+    pub forwarding: BTreeSet<String>,
 }
 
 /// An interface named `slaptapN`.
@@ -66,6 +72,8 @@ pub struct ObservedTap {
     pub addresses: BTreeSet<Ipv6Net>,
     /// Routes that we put there: destination and, if not direct, the gateway.
     pub routes: BTreeSet<(Ipv6Net, Option<Ipv6Addr>)>,
+    /// IPv4 addresses that we route there.
+    pub ways: BTreeSet<Ipv4Addr>,
 }
 
 /// One step.
@@ -105,6 +113,22 @@ pub enum Action {
         to: Ipv6Net,
         via: Ipv6Addr,
     },
+    /// Routes an IPv4 address no more to a tap.
+    RemoveTapWay { tap: String, to: Ipv4Addr },
+    /// Routes an IPv4 address to a tap.
+    AddTapWay { tap: String, to: Ipv4Addr },
+    /// Removes our address from where taps had their IPv4 from.
+    RemoveUplink(Uplink),
+    /// Adds our address where taps have their IPv4 from.
+    AddUplink(Uplink),
+    /// Has an interface forward IPv4, and answer there for what is behind us.
+    Forward(String),
+}
+
+impl fmt::Display for Uplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.address, self.interface)
+    }
 }
 
 impl fmt::Display for Action {
@@ -129,6 +153,11 @@ impl fmt::Display for Action {
             Self::AddTapRoute { tap, to, via } => {
                 write!(f, "add route to {to} by {via} through {tap}")
             }
+            Self::RemoveTapWay { tap, to } => write!(f, "remove route to {to} through {tap}"),
+            Self::AddTapWay { tap, to } => write!(f, "add route to {to} through {tap}"),
+            Self::RemoveUplink(uplink) => write!(f, "remove address {uplink}"),
+            Self::AddUplink(uplink) => write!(f, "add address {uplink}"),
+            Self::Forward(interface) => write!(f, "forward IPv4 from {interface}"),
         }
     }
 }
@@ -167,7 +196,25 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Vec<Action> {
             .map(|range| Action::AddRange(*range)),
     );
     actions.extend(late);
+    actions.extend(uplink_steps(desired, observed));
     actions
+}
+
+/// The steps for where taps have their IPv4 from: the machines behind them find the world there, and it finds them.
+fn uplink_steps(desired: &Desired, observed: &Observed) -> Vec<Action> {
+    let mut steps = Vec::new();
+    let missing = |uplink: &&Uplink| !observed.uplinks.contains_key(uplink);
+    let uplink = desired.uplink.iter();
+    steps.extend(uplink.filter(missing).cloned().map(Action::AddUplink));
+    let taps = desired.taps.values().filter(|tap| tap.ipv4.is_some());
+    let forward = desired
+        .uplink
+        .iter()
+        .map(|it| &it.interface)
+        .chain(taps.map(|tap| &tap.name));
+    let forward = forward.filter(|name| !observed.forwarding.contains(*name));
+    steps.extend(forward.cloned().map(Action::Forward));
+    steps
 }
 
 /// Returns the addresses that shall be on `lo`: not those that are in a network of their own.
@@ -196,7 +243,11 @@ fn removals(desired: &Desired, on_node: &BTreeSet<IpAddr>, observed: &Observed) 
         .ranges
         .difference(&desired.ranges)
         .map(|range| Action::RemoveRange(*range));
-    taps.chain(addresses).chain(ranges).collect()
+    let is_over =
+        |(uplink, ours): &(&Uplink, &bool)| **ours && desired.uplink.as_ref() != Some(*uplink);
+    let uplinks = observed.uplinks.iter().filter(is_over);
+    let uplinks = uplinks.map(|(uplink, _)| Action::RemoveUplink(uplink.clone()));
+    taps.chain(addresses).chain(ranges).chain(uplinks).collect()
 }
 
 /// The steps for what is on a tap; its gateway must be reachable before the range is routed to it.
@@ -256,7 +307,25 @@ fn tap_steps(tap: &Tap, found: &ObservedTap) -> Vec<Action> {
             via: tap.gateway,
         });
     }
+    steps.extend(way_steps(tap, found));
     steps
+}
+
+/// The steps for the IPv4 address that is routed to a tap.
+fn way_steps(tap: &Tap, found: &ObservedTap) -> Vec<Action> {
+    let ways: BTreeSet<Ipv4Addr> = tap.ipv4.into_iter().collect();
+    let tap = || tap.name.clone();
+    let stale = found.ways.difference(&ways);
+    let missing = ways.difference(&found.ways);
+    let removals = stale.map(|to| Action::RemoveTapWay {
+        tap: tap(),
+        to: *to,
+    });
+    let additions = missing.map(|to| Action::AddTapWay {
+        tap: tap(),
+        to: *to,
+    });
+    removals.chain(additions).collect()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn says(namespace: &Namespace, ipv6: Ipv6Addr) -> Vec<u8> {
 
 fn changes(namespace: &Namespace, desired: &[PartitionNetwork]) -> usize {
     let desired = desired.to_vec();
-    let outcome = namespace.run_async(async move || reconcile(&desired).await.unwrap());
+    let outcome = namespace.run_async(async move || reconcile(&desired, None).await.unwrap());
     assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
     outcome.changed
 }

@@ -1,6 +1,6 @@
 //! Two hundred partitions' network, the first time, again, and after somebody meddled.
 
-use slapbox_overlay::partitions::{Outcome, PartitionNetwork, network_of, reconcile};
+use slapbox_overlay::partitions::{Outcome, PartitionNetwork, Uplink, network_of, reconcile};
 
 use crate::lab::Namespace;
 
@@ -13,7 +13,16 @@ fn partitions(count: u16) -> Vec<PartitionNetwork> {
 
 /// Reconciles without a failure; returns how many things were changed.
 fn reconciled(namespace: &Namespace, desired: Vec<PartitionNetwork>) -> usize {
-    let outcome: Outcome = namespace.run_async(async move || reconcile(&desired).await.unwrap());
+    reconciled_with(namespace, desired, None)
+}
+
+fn reconciled_with(
+    namespace: &Namespace,
+    desired: Vec<PartitionNetwork>,
+    uplink: Option<Uplink>,
+) -> usize {
+    let outcome: Outcome =
+        namespace.run_async(async move || reconcile(&desired, uplink.as_ref()).await.unwrap());
     assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
     outcome.changed
 }
@@ -137,4 +146,83 @@ fn a_new_prefix_replaces_the_old_one() {
     assert_eq!(reconciled(&namespace, moved), 0);
     let all = namespace.ip("-6 address show") + &namespace.ip("-6 route show table all");
     assert!(!all.contains("fd12:3456:789a"), "{all}");
+}
+
+fn uplink() -> Uplink {
+    Uplink {
+        interface: "outside".to_owned(),
+        address: "203.0.113.1/28".parse().unwrap(),
+    }
+}
+
+/// Partitions of which each has an address of the uplink's network.
+fn routed(count: u16) -> Vec<PartitionNetwork> {
+    let mut all = partitions(count);
+    for (number, partition) in (2_u8..).zip(&mut all) {
+        partition.tap.ipv4 = Some([203, 0, 113, number].into());
+    }
+    all
+}
+
+#[test]
+fn a_tap_has_an_address_of_the_network_outside() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    namespace.ip("tuntap add outside mode tap");
+    namespace.ip("link set outside up");
+    reconciled(&namespace, partitions(2));
+    // A route and the settings of each tap; the address of the interface and its settings.
+    assert_eq!(
+        reconciled_with(&namespace, routed(2), Some(uplink())),
+        2 * 2 + 2
+    );
+    assert_eq!(reconciled_with(&namespace, routed(2), Some(uplink())), 0);
+    let routes = namespace.ip("-4 route show dev slaptap1");
+    assert!(
+        routes.starts_with("203.0.113.3 proto 115 scope link"),
+        "{routes}"
+    );
+    let outside = namespace.ip("address show dev outside");
+    assert!(outside.contains("inet 203.0.113.1/28"), "{outside}");
+    // What somebody deleted comes back.
+    namespace.ip("-4 route delete 203.0.113.2 dev slaptap0");
+    namespace.ip("address delete 203.0.113.1/28 dev outside");
+    assert_eq!(reconciled_with(&namespace, routed(2), Some(uplink())), 2);
+    // What is no longer desired goes.
+    reconciled(&namespace, partitions(2));
+    let left = namespace.ip("-4 route show") + &namespace.ip("address show dev outside");
+    assert!(!left.contains("203.0.113"), "{left}");
+}
+
+#[test]
+fn an_address_that_the_interface_has_is_used_and_left() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    namespace.ip("tuntap add outside mode tap");
+    namespace.ip("address add 203.0.113.1/28 dev outside");
+    reconciled_with(&namespace, routed(1), Some(uplink()));
+    reconciled(&namespace, partitions(1));
+    let outside = namespace.ip("address show dev outside");
+    assert!(outside.contains("inet 203.0.113.1/28"), "{outside}");
+}
+
+#[test]
+fn an_interface_that_is_missing_is_said_and_stops_nothing_else() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    let outcome: Outcome =
+        namespace.run_async(async || reconcile(&routed(1), Some(&uplink())).await.unwrap());
+    let said: Vec<_> = outcome.failures.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "failed to add address 203.0.113.1/28 on outside",
+            "failed to forward IPv4 from outside"
+        ]
+    );
+    let routes = namespace.ip("-4 route show dev slaptap0");
+    assert!(routes.starts_with("203.0.113.2 "), "{routes}");
 }

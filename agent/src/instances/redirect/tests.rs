@@ -13,19 +13,19 @@ fn own() -> Vec<IpAddr> {
 }
 
 fn all(text: &str) -> Result<Vec<String>, String> {
-    let all = parse(text.as_bytes(), &own()).map_err(|error| in_one_line(&error))?;
+    let all = parse(text.as_bytes(), &own()[..2], &own()).map_err(|error| in_one_line(&error))?;
     Ok(all.values().map(ToString::to_string).collect())
 }
 
 #[test]
 fn redirections_are_read_as_the_original_writes_them() {
     let text = r#"[{"srcPort": 80, "destPort": "8080"},
-        {"srcPort": 53, "destPort": 5353, "srcAddress": "203.0.113.9", "destAddress": "10.0.0.9", "type": "UDP"}]"#;
+        {"srcPort": 53, "destPort": 5353, "srcAddress": "10.0.0.9", "destAddress": "203.0.113.9", "type": "UDP"}]"#;
     assert_eq!(
         all(text).unwrap(),
         [
             "tcp 10.0.0.9:80 → [fd12:3456:789a:1::9]:8080",
-            "udp 203.0.113.9:53 → 10.0.0.9:5353"
+            "udp 10.0.0.9:53 → 203.0.113.9:5353"
         ]
     );
     assert_eq!(all("[]").unwrap(), Vec::<String>::new());
@@ -45,13 +45,14 @@ fn what_is_wrong_with_a_redirection_is_said() {
         r#"[{"srcPort": 80, "destPort": 80, "type": "sctp"}]"#,
         r#"[{"srcPort": 80, "destPort": 80, "srcAddress": "0.0.0.0"}]"#,
         r#"[{"srcPort": 80, "destPort": 80, "srcAddress": "10.0.0.8"}]"#,
+        r#"[{"srcPort": 80, "destPort": 80, "srcAddress": "203.0.113.9"}]"#,
         r#"[{"srcPort": 80, "destPort": 80, "destAddress": "localhost"}]"#,
         r#"[{"srcPort": 80, "destPort": 80, "destAddress": "::1"}]"#,
         r#"[{"srcPort": 80, "destPort": 80}, {"srcPort": 80, "destPort": 81}]"#,
     ] {
         table.push_str(&format!("{text}\n    {}\n", all(text).unwrap_err()));
     }
-    let nothing = parse(br#"[{"srcPort": 80, "destPort": 80}]"#, &[]).unwrap_err();
+    let nothing = parse(br#"[{"srcPort": 80, "destPort": 80}]"#, &[], &[]).unwrap_err();
     table.push_str(&in_one_line(&nothing));
     insta::assert_snapshot!(table);
 }
@@ -59,7 +60,7 @@ fn what_is_wrong_with_a_redirection_is_said() {
 #[test]
 fn another_redirection_has_another_name() {
     let names = |text: &str| {
-        let all = parse(text.as_bytes(), &own()).unwrap();
+        let all = parse(text.as_bytes(), &own()[..2], &own()).unwrap();
         all.into_keys()
             .map(|name| name.to_string())
             .collect::<Vec<_>>()

@@ -183,6 +183,7 @@ pub(super) fn configuration(reference: &ComputerId, prefix: Ipv6Net) -> Computer
         software_root: "/srv/slapgrid/software".into(),
         software_user: "slapsoft".into(),
         storage_home: None,
+        tap_gateway_interface: None,
         os_type: "[]".into(),
         version: "test".into(),
         interface: None,

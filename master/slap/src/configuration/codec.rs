@@ -46,7 +46,12 @@ impl ComputerConfiguration {
             ("slapos_version", Value::from(self.version.as_str())),
             ("software_root", Value::from(self.software_root.as_str())),
             ("software_user", Value::from(self.software_user.as_str())),
-            ("tap_gateway_interface", Value::None),
+            (
+                "tap_gateway_interface",
+                self.tap_gateway_interface
+                    .as_deref()
+                    .map_or(Value::None, Value::from),
+            ),
             ("tap_ipv6", Value::Bool(true)),
         ]))
     }
@@ -62,7 +67,9 @@ impl ComputerConfiguration {
         let partitions = fields.items("partition_list")?;
         let address = parsed_or_empty(&mut fields, "address")?;
         let netmask = fields.netmask("netmask", address)?;
-        let storage_home = fields.text("instance_storage_home")?;
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let storage_home = given(fields.text("instance_storage_home")?);
+        let tap_gateway_interface = given(fields.text("tap_gateway_interface")?);
         let mut text = |key: &str| Ok(fields.text(key)?.unwrap_or_default());
         Ok(Self {
             instance_root: text("instance_root")?,
@@ -74,7 +81,8 @@ impl ComputerConfiguration {
             address,
             netmask,
             interface,
-            storage_home: storage_home.filter(|home| !home.is_empty()),
+            storage_home,
+            tap_gateway_interface,
             partitions: partitions
                 .into_iter()
                 .map(PartitionConfiguration::from_value)

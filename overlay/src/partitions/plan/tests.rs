@@ -1,5 +1,6 @@
 //! The plan leads from any state to any other, and a converged node needs no action.
 
+use ipnet::Ipv4Net;
 use proptest::prelude::*;
 
 use super::*;
@@ -12,6 +13,21 @@ fn desired(partitions: &BTreeSet<u16>, owner: u32) -> Desired {
         .map(|index| network_of(prefix, *index, owner))
         .collect();
     Desired::from(partitions.as_slice())
+}
+
+/// The same, with IPv4 of one of several networks for each tap, or without.
+fn routed(mut desired: Desired, network: u8) -> Desired {
+    if network > 0 {
+        for (number, tap) in (2..).zip(desired.taps.values_mut()) {
+            tap.ipv4 = Some([203, 0, network, number].into());
+        }
+        let address = Ipv4Net::new([203, 0, network, 1].into(), 28).unwrap();
+        desired.uplink = Some(Uplink {
+            interface: "outside".to_owned(),
+            address,
+        });
+    }
+    desired
 }
 
 /// What the kernel would have after a step; like the kernel, it refuses what cannot be.
@@ -57,6 +73,17 @@ fn after(mut observed: Observed, action: &Action) -> Observed {
             );
             assert!(tap.routes.insert((to, Some(via))));
         }
+        Action::RemoveTapWay { tap: name, to } => {
+            assert!(tap(&mut observed, &name).ways.remove(&to))
+        }
+        Action::AddTapWay { tap: name, to } => {
+            let tap = tap(&mut observed, &name);
+            assert!(tap.up, "a route needs an interface that is up");
+            assert!(tap.ways.insert(to));
+        }
+        Action::RemoveUplink(uplink) => assert_eq!(observed.uplinks.remove(&uplink), Some(true)),
+        Action::AddUplink(uplink) => assert_eq!(observed.uplinks.insert(uplink, true), None),
+        Action::Forward(interface) => assert!(observed.forwarding.insert(interface)),
     }
     observed
 }
@@ -71,12 +98,15 @@ proptest! {
         first in prop::collection::btree_set(0_u16..6, 0..6),
         second in prop::collection::btree_set(0_u16..6, 0..6),
         owners in (0_u32..3, 0_u32..3),
+        networks in (0_u8..3, 0_u8..3),
     ) {
-        let there = carried_out(&desired(&first, owners.0), Observed::default());
-        let target = desired(&second, owners.1);
+        let there = carried_out(&routed(desired(&first, owners.0), networks.0), Observed::default());
+        let target = routed(desired(&second, owners.1), networks.1);
         let arrived = carried_out(&target, there);
         prop_assert_eq!(plan(&target, &arrived), Vec::new(), "a converged node needs no action");
         let fresh = carried_out(&target, Observed::default());
+        // What forwards once goes on: nothing is left that it could forward.
+        let arrived = Observed { forwarding: fresh.forwarding.clone(), ..arrived };
         prop_assert_eq!(arrived, fresh, "the way does not matter");
     }
 }

@@ -55,6 +55,7 @@ pub(super) fn announcement(computer: &ComputerId, partitions: u16) -> Vec<u8> {
         software_root: "/opt/slapgrid".into(),
         software_user: "slapsoft".into(),
         storage_home: None,
+        tap_gateway_interface: None,
         os_type: "[]".into(),
         version: "1".into(),
         interface: None,
