@@ -32,6 +32,8 @@ pub struct Wish {
     pub release: String,
     /// What it is configured with.
     pub parameters: BTreeMap<String, String>,
+    /// Where it may be, and who may reach it.
+    pub conditions: BTreeMap<String, String>,
     /// What it shall be.
     pub state: RequestedState,
 }
@@ -46,8 +48,17 @@ impl Wish {
             parameters: parameters
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
+            conditions: BTreeMap::new(),
             state: RequestedState::Started,
         }
+    }
+
+    /// The same instance, under conditions.
+    pub fn under(self, conditions: &[(&str, &str)]) -> Self {
+        let conditions = conditions.iter();
+        let conditions = conditions.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let conditions = conditions.collect();
+        Self { conditions, ..self }
     }
 
     /// The same instance, in another state.
@@ -136,6 +147,8 @@ impl<'a> OpenMaster<'a> {
     }
 
     fn call(&self, wish: &Wish) -> Result<Vec<u8>> {
+        let mut filter = wish.conditions.clone();
+        filter.insert("computer_guid".to_owned(), self.computer.to_string());
         let request = RequestForm {
             project: None,
             requester: None,
@@ -144,7 +157,7 @@ impl<'a> OpenMaster<'a> {
             title: wish.title.parse().context("a title")?,
             shared: false,
             parameters: wish.parameters.clone(),
-            filter: BTreeMap::from([("computer_guid".to_owned(), self.computer.to_string())]),
+            filter,
             state: Some(wish.state),
         };
         Ok(form("/requestComputerPartition", &request.to_pairs()))

@@ -17,6 +17,8 @@ use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::document;
 use slapbox_qa::stock::{self, StartsAs};
 
+mod firewall;
+
 const INSTANTIATE: &str = include_str!("resources/instantiate");
 /// The demo's own, which ours begins with.
 const WEB: &str = include_str!("../../../image/demo/mkosi.extra/slapos/instantiate");
@@ -38,6 +40,9 @@ const HOME: &str = "/mnt/disk1";
 const RESOURCES: &str = "[storage]
 homes = [\"/mnt/disk1\"]
 devices = [\"/dev/disk/by-id/qa-one\", \"/dev/disk/by-id/qa-two\", \"/dev/disk/by-id/qa-mounted\"]
+[ipv4]
+network = \"203.0.113.0/29\"
+interface = \"outside\"
 ";
 
 /// A box with who asks it, and what it fetches from.
@@ -98,6 +103,7 @@ async fn play(
     }
     stage.master.knows_partitions(4).await?;
     stage.waits_for_its_disk().await?;
+    stage.has_addresses_of_the_network_outside().await?;
     let [one, two, mounted] = disks;
     let first = one.appears(cell, "qa-one")?;
     let second = two.appears(cell, "qa-two")?;
@@ -106,6 +112,7 @@ async fn play(
     stage.says_what_cannot_be_given(&third, mounted).await?;
     stage.gives_a_container_the_same(&second, two).await?;
     stage.redirects_ports().await?;
+    stage.lets_in_whom_the_requester_says().await?;
     stage.leaves_nothing(&first, one).await?;
     stage.removes_nothing_while_a_disk_is_away().await
 }
@@ -182,6 +189,48 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Taps have addresses of the network at an interface, as soon as that is there.
+    async fn has_addresses_of_the_network_outside(&self) -> Result<()> {
+        self.box_says("failed to add address 203.0.113.1/29 on outside")
+            .await?;
+        let wire = "ip link add outside type veth peer name outside-far && ip link set outside up";
+        self.outside(&["sh", "-c", wire])?;
+        self.cell.looks_again()?;
+        eventually("the node is the gateway", async || {
+            let said = self.outside(&["ip", "-4", "address", "show", "dev", "outside"])?;
+            ensure!(said.contains("inet 203.0.113.1/29"), "{said}");
+            Ok(())
+        })
+        .within(seconds(30))
+        .await?;
+        let routes = self.outside(&["ip", "-4", "route", "show", "dev", "slaptap3"])?;
+        ensure!(routes.starts_with("203.0.113.5 "), "{routes}");
+        for setting in ["forwarding", "proxy_arp"] {
+            let value = self
+                .cell
+                .text(&format!("/proc/sys/net/ipv4/conf/slaptap3/{setting}"))?;
+            ensure!(value == "1\n", "{setting} is {value}");
+        }
+        let resource = self.cell.text("/srv/slapgrid/slappart0/.slapos-resource")?;
+        for text in [
+            "\"ipv4_addr\": \"203.0.113.2\"",
+            "\"ipv4_gateway\": \"203.0.113.1\"",
+        ] {
+            ensure!(resource.contains(text), "{resource}");
+        }
+        Ok(())
+    }
+
+    /// Runs a command of this machine in the box's network.
+    fn outside(&self, words: &[&str]) -> Result<String> {
+        let (program, words) = words.split_first().context("a command has a first word")?;
+        let mut run = self.cell.namespace().command_beside(program)?;
+        let ran = run.args(words).output()?;
+        let complaint = String::from_utf8_lossy(&ran.stderr);
+        ensure!(ran.status.success(), "{}", complaint.trim());
+        Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
+    }
+
     async fn gives_a_device_once(&self, device: &str, disk: &LoopDevice) -> Result<()> {
         let wish = format!("[{{\"disk\": \"{device}\"}}]");
         let asks = [("disk-permission", wish.as_str())];
@@ -190,6 +239,13 @@ impl Stage<'_> {
         ensure!(one == "slappart0", "it is in {one}");
         let title = self.cell.text("/mnt/disk1/slappart0/title")?;
         ensure!(title == "one\n", "on its folder is {title}");
+        let told = self
+            .cell
+            .text("/srv/slapgrid/slappart0/.slapgrid/parameters.json")?;
+        ensure!(
+            told.contains("203.0.113.2"),
+            "it is not told its address: {told}"
+        );
         let said = self.cell.text("/srv/slapgrid/slappart0/said")?;
         ensure!(said.contains("device written"), "it says {said}");
         ensure!(
@@ -324,11 +380,11 @@ impl Stage<'_> {
         for (wish, words) in [
             (
                 r#"[{"srcPort": 80, "destPort": 8080, "srcAddress": "10.0.0.2"}]"#,
-                "names 10.0.0.2, which is not an address of this partition",
+                "names 10.0.0.2, which is not an address of this partition here",
             ),
             (
                 r#"[{"srcPort": 5000, "destPort": 8080, "srcAddress": "0.0.0.0"}]"#,
-                "names 0.0.0.0, which is not an address of this partition",
+                "names 0.0.0.0, which is not an address of this partition here",
             ),
             (
                 "80",
@@ -351,13 +407,9 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Runs a program of this machine in the box's network.
     fn beside(&self, program: &str, words: &[&str]) -> Result<()> {
-        let mut run = self.cell.namespace().command_beside(self.python.as_str())?;
-        let ran = run.args(["-c", program]).args(words).output()?;
-        let complaint = String::from_utf8_lossy(&ran.stderr);
-        ensure!(ran.status.success(), "{}", complaint.trim());
-        Ok(())
+        let python = [self.python.as_str(), "-c", program];
+        self.outside(&[&python, words].concat()).map(drop)
     }
 
     async fn destroy(&self, title: &str, release: &str, partition: &str) -> Result<()> {
@@ -379,13 +431,14 @@ impl Stage<'_> {
         let owner = self.run(&format!("stat -c '%U %G' {}", disk.node()))?;
         ensure!(owner == "root disk\n", "the device is {owner}");
         let wish = format!("[{{\"disk\": \"{device}\"}}]");
-        let two = self.request("two", &[("disk-permission", &wish)]).await?;
-        self.starts(&two).await?;
-        ensure!(
-            disk.first_line()? == "two",
-            "on the disk is {}",
-            disk.first_line()?
-        );
+        self.request("two", &[("disk-permission", &wish)]).await?;
+        eventually("the next one has the device", async || {
+            let line = disk.first_line()?;
+            ensure!(line == "two", "on the disk is {line}");
+            Ok(())
+        })
+        .within(minutes(1))
+        .await?;
         Ok(())
     }
 
