@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use base64::Engine as _;
@@ -94,6 +94,24 @@ async fn an_instances_report_names_the_instance_in_its_header_too() {
         body,
         "computer_id=COMP-2&computer_partition_id=slappart0&error_log=a%0Ab"
     );
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_tree_are_read() {
+    let handler = async move |uri: Uri| {
+        let asked = "computer_id=COMP-2&computer_partition_id=slappart0";
+        assert_eq!(uri.query(), Some(asked));
+        "<marshal><list id=\"i2\"><tuple><unicode>slaptap0</unicode><unicode>fd00::2</unicode></tuple></list></marshal>"
+    };
+    let routes = Router::new().route("/getHostingSubscriptionIpList", get(handler));
+    let client = client_of(routes).await;
+    let instance = InstanceForm {
+        computer: ComputerId::numbered(2),
+        partition: PartitionId::indexed(0),
+    };
+    let addresses = client.addresses_of_tree(&instance).await.unwrap();
+    let addresses: Vec<_> = addresses.iter().map(|it| it.address.to_string()).collect();
+    assert_eq!(addresses, ["fd00::2"]);
 }
 
 #[tokio::test]
