@@ -13,13 +13,13 @@ use crate::devices::{DeviceError, Devices};
 use crate::firewall::{Firewall, FirewallError, Kin, WishError};
 use crate::inside::{Inside, Ownership};
 use crate::instances::answers::Asker;
+use crate::instances::bridges::BridgeError;
 use crate::instances::confinement::{
     CONFIGURATION_SLICE, CONNECTION, Place, Program, REQUESTS, Run, SHARED_CONNECTION, description,
     properties, slice, slice_properties,
 };
-use crate::instances::container;
 use crate::instances::container::environment::environment;
-use crate::instances::container::prepare::{ContainerError, clear, prepare};
+use crate::instances::container::prepare::ContainerError;
 use crate::instances::credentials::{self, Issuer};
 use crate::instances::profile::{Origin, Surroundings, profile};
 use crate::instances::programs::{self, ProgramsError};
@@ -40,6 +40,8 @@ use crate::workload::Clock;
 
 mod ask;
 mod belongings;
+mod bridge;
+mod container;
 mod leaving;
 mod redirects;
 
@@ -58,6 +60,12 @@ pub enum ApplyError {
     Systemd(SystemdError),
     #[error("failed to read the profile of its release")]
     Template(#[source] io::Error),
+    #[error("its bridge `{name}` cannot be opened")]
+    Bridge {
+        name: ProgramName,
+        #[source]
+        source: BridgeError,
+    },
     #[error("failed to make a container of its image")]
     Container(#[source] ContainerError),
     #[error("its release has neither `instance.cfg` nor `template.cfg`")]
@@ -156,6 +164,8 @@ impl Hands<'_> {
             Step::EndRedirect(name) => self.end_redirect(name).await,
             Step::Guard => self.guard().await,
             Step::TakeDevices => self.take_devices(),
+            Step::OpenBridge(name, as_what) => self.open_bridge(name, as_what).await,
+            Step::CloseBridge(name) => self.close_bridge(name).await,
             Step::Certify => self.certify().await,
             Step::Retain => self.retain(),
             Step::TakeLeave => self.take_leave().await,
@@ -370,28 +380,12 @@ impl Hands<'_> {
         retention::begin(&inside, now, self.place.ids).map_err(ApplyError::Inside)
     }
 
-    /// Lays out a stock image's container; returns the properties of its unit.
-    async fn contain(&self, release: &Release) -> Result<Vec<Property>, ApplyError> {
-        let (place, instance) = (self.place.clone(), self.instance.clone());
-        let (inside, image) = (self.inside()?, release.clone());
-        let prepared =
-            tokio::task::spawn_blocking(move || prepare(&place, &instance, &image, &inside));
-        let prepared = prepared.await.map_err(io::Error::other);
-        let prepared = prepared.map_err(ApplyError::Inside)?;
-        prepared.map_err(ApplyError::Container)?;
-        Ok(container::properties(self.place.partition, &release.runs))
-    }
-
     async fn stop_program(&self, program: &ProgramName) -> Result<(), ApplyError> {
         self.stop(&self.program_unit(program)).await?;
         if program.as_str() == MAIN {
             self.leave_container().await?;
         }
         Ok(())
-    }
-
-    async fn leave_container(&self) -> Result<(), ApplyError> {
-        clear(self.place).await.map_err(ApplyError::Container)
     }
 
     /// Has what checks promises run in the partition, and tells it what is new to watch.

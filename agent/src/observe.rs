@@ -14,9 +14,10 @@ use crate::devices::{self, DeviceError, Devices};
 use crate::firewall::{self, Wishes};
 use crate::inside::Inside;
 use crate::instances::answers::{Requested, Told};
+use crate::instances::bridges;
 use crate::instances::confinement::fingerprint_of;
 use crate::instances::connection::{self, ConnectionError};
-use crate::instances::container;
+use crate::instances::container::{self, reach};
 use crate::instances::credentials;
 use crate::instances::limits::{Limits, LimitsError, Most};
 use crate::instances::programs::{self, Found, ProgramsError};
@@ -42,6 +43,8 @@ pub enum ObserveError {
     Limits(LimitsError),
     #[error("failed to find its programs")]
     Programs(#[source] ProgramsError),
+    #[error("failed to find where its image listens")]
+    Reach(#[source] io::Error),
     #[error("failed to find what it publishes")]
     Connection(#[source] ConnectionError),
     #[error("failed to find the redirections that it asks for")]
@@ -57,6 +60,7 @@ pub enum ObserveError {
 pub struct UnitsOf {
     pub programs: BTreeMap<ProgramName, Unit>,
     pub redirects: BTreeMap<ProgramName, UnitState>,
+    pub bridges: BTreeMap<ProgramName, Unit>,
     pub slice: bool,
     pub held_to: Option<Fingerprint>,
     /// What makes it, and what watches its promises.
@@ -92,14 +96,19 @@ pub fn units(listed: &[ListedUnit]) -> BTreeMap<PartitionName, UnitsOf> {
                 units.slice = true;
                 units.held_to = fingerprint_of(&unit.description);
             }
+            UnitName::Bridge(_, bridge) => {
+                let fingerprint = fingerprint_of(&unit.description);
+                units.bridges.insert(bridge, Unit { state, fingerprint });
+            }
             UnitName::RedirectSocket(_, redirect) => {
                 units.redirects.insert(redirect, state);
             }
-            // What carries TCP comes and goes with connections.
+            // What carries UDP is always there.
             UnitName::Redirect(_, redirect) if redirect.as_str().starts_with("udp-") => {
                 units.redirects.insert(redirect, state);
             }
-            UnitName::Redirect(..) => {}
+            // What carries TCP comes and goes with connections.
+            UnitName::Redirect(..) | UnitName::BridgeService(..) => {}
             UnitName::Instantiate(_) | UnitName::Promises(_) => units.others.push(name),
         }
     }
@@ -172,7 +181,7 @@ impl Sight<'_> {
         {
             found.due = remembered.is_asked_again() || self.is_over(&inside, release);
             self.asked_of_node(&inside, ids, name, instance, &mut found)?;
-            observe_made(name, ids, &inside, instance, release, &mut found)?;
+            self.observe_made(name, ids, &inside, instance, release, &mut found)?;
         }
         Ok(found)
     }
@@ -242,6 +251,46 @@ impl Sight<'_> {
         Ok(())
     }
 
+    /// Looks at what an instance was made of.
+    fn observe_made(
+        &self,
+        name: PartitionName,
+        ids: Ids,
+        inside: &Inside,
+        instance: &Instance,
+        release: &Release,
+        found: &mut Partition,
+    ) -> Result<(), ObserveError> {
+        let programs = programs_of(inside, release).map_err(ObserveError::Programs)?;
+        found.programs = contents(programs);
+        found.has_promises = programs::has_promises(inside).map_err(ObserveError::Programs)?;
+        if release.makes == Makes::Script {
+            let shared = connection::read_shared(inside, ids, |it| instance.is_shared_by(it));
+            found.shared = shared.map_err(ObserveError::Connection)?;
+        }
+        if let Makes::Buildout(_) = release.makes {
+            found.requested = requested(inside, name);
+        }
+        let (ipv6, ipv4) = instance.addresses();
+        match release.makes {
+            // A stock image cannot say where it is.
+            Makes::Nothing => {
+                let ports = &release.runs.exposed_ports;
+                found.connection = container::published(ipv6, ports);
+                let reach = reach::look(name, ports, &found.open, self.date);
+                let reach = reach.map_err(ObserveError::Reach)?;
+                (found.bridges, found.look_again) = (reach.bridges, reach.again);
+            }
+            Makes::Script | Makes::Buildout(_) => {
+                let connection = connection::read(inside, ids);
+                found.connection = connection.map_err(ObserveError::Connection)?;
+                let bridges = bridges::wanted(inside, ipv6, ipv4);
+                found.bridges = bridges.map_err(ObserveError::Programs)?;
+            }
+        }
+        Ok(())
+    }
+
     fn outside(
         &self,
         name: PartitionName,
@@ -259,6 +308,9 @@ impl Sight<'_> {
             units: units.programs,
             redirects: BTreeSet::new(),
             redirected: units.redirects,
+            bridges: BTreeMap::new(),
+            open: units.bridges,
+            look_again: None,
             slice: units.slice,
             held_to: units.held_to,
             limits: Limits::default(),
@@ -304,38 +356,6 @@ pub fn programs_of(inside: &Inside, release: &Release) -> Result<Programs, Progr
     } else {
         Ok(Programs::Command(release.runs.command()))
     }
-}
-
-/// Looks at what an instance was made of.
-fn observe_made(
-    name: PartitionName,
-    ids: Ids,
-    inside: &Inside,
-    instance: &Instance,
-    release: &Release,
-    found: &mut Partition,
-) -> Result<(), ObserveError> {
-    let programs = programs_of(inside, release).map_err(ObserveError::Programs)?;
-    found.programs = contents(programs);
-    found.has_promises = programs::has_promises(inside).map_err(ObserveError::Programs)?;
-    if release.makes == Makes::Script {
-        let shared = connection::read_shared(inside, ids, |it| instance.is_shared_by(it));
-        found.shared = shared.map_err(ObserveError::Connection)?;
-    }
-    if let Makes::Buildout(_) = release.makes {
-        found.requested = requested(inside, name);
-    }
-    found.connection = match release.makes {
-        // A stock image cannot say where it is.
-        Makes::Nothing => {
-            let (ipv6, _) = instance.addresses();
-            container::published(ipv6, &release.runs.exposed_ports)
-        }
-        Makes::Script | Makes::Buildout(_) => {
-            connection::read(inside, ids).map_err(ObserveError::Connection)?
-        }
-    };
-    Ok(())
 }
 
 fn contents(programs: Programs) -> BTreeMap<ProgramName, Fingerprint> {

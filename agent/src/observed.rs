@@ -77,6 +77,12 @@ pub struct Partition {
     pub redirects: BTreeSet<ProgramName>,
     /// The ones that are there.
     pub redirected: BTreeMap<ProgramName, UnitState>,
+    /// The ways from its IPv6 to its IPv4 that it shall have, by what they consist of.
+    pub bridges: BTreeMap<ProgramName, Fingerprint>,
+    /// The ones that are open.
+    pub open: BTreeMap<ProgramName, Unit>,
+    /// When it may need other ones, without any other change.
+    pub look_again: Option<Duration>,
     /// Whether its slice is there.
     pub slice: bool,
     /// What its slice holds it to, if that is known.

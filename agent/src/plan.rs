@@ -60,6 +60,10 @@ pub enum Step {
     Redirect(ProgramName),
     /// End a redirection.
     EndRedirect(ProgramName),
+    /// Open a way from its IPv6 to its IPv4, as what its fingerprint says.
+    OpenBridge(ProgramName, Fingerprint),
+    /// Close one.
+    CloseBridge(ProgramName),
     /// Watch the promises of what this stands for, none of which is known to be kept.
     Watch(Fingerprint),
     /// Watch no promises while the partition changes.
@@ -227,14 +231,17 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
         return stops.into_iter().chain(slice).chain(starts).collect();
     }
     let (ends, redirects) = redirect_steps(found);
-    if !ends.is_empty() || !redirects.is_empty() {
-        return ends.into_iter().chain(slice).chain(redirects).collect();
+    let (closes, opens) = bridge_steps(found);
+    let ends: Vec<_> = ends.into_iter().chain(closes).collect();
+    let begins: Vec<_> = redirects.into_iter().chain(opens).collect();
+    if !ends.is_empty() || !begins.is_empty() {
+        return ends.into_iter().chain(slice).chain(begins).collect();
     }
     if !found.has_promises {
         let rest = remember_all(instance, found);
         return unwatch.into_iter().chain(rest).collect();
     }
-    let subject = subject(&order, &wanted);
+    let subject = subject(&order, &[&wanted, &found.bridges]);
     if found.watched.as_ref() != Some(&subject) {
         return vec![Step::Watch(subject)];
     }
@@ -263,18 +270,46 @@ pub fn wanted_units(
         .collect()
 }
 
-/// Returns what the promises are about: the order, and the programs as they run for it.
-fn subject(order: &Fingerprint, wanted: &BTreeMap<ProgramName, Fingerprint>) -> Fingerprint {
-    let programs = wanted.iter();
+/// Returns what the promises are about: the order, and the programs and bridges as they are for it.
+fn subject(order: &Fingerprint, wanted: &[&BTreeMap<ProgramName, Fingerprint>]) -> Fingerprint {
+    let programs = wanted.iter().copied().flatten();
     let programs = programs.map(|(name, fingerprint)| format!("{name} {}", fingerprint.as_str()));
     let programs: Vec<_> = programs.collect();
     Fingerprint::of(format!("{}\0{}", order.as_str(), programs.join("\0")).as_bytes())
 }
 
+type Changes = (Vec<ProgramName>, Vec<(ProgramName, Fingerprint)>);
+
 fn unit_steps(
     wanted: &BTreeMap<ProgramName, Fingerprint>,
     found: &BTreeMap<ProgramName, Unit>,
 ) -> (Vec<Step>, Vec<Step>) {
+    let (stops, starts) = changes(wanted, found);
+    let starts = starts
+        .into_iter()
+        .map(|(name, as_what)| Step::Start(name, as_what));
+    (
+        stops.into_iter().map(Step::Stop).collect(),
+        starts.collect(),
+    )
+}
+
+fn bridge_steps(found: &Partition) -> (Vec<Step>, Vec<Step>) {
+    let (closes, opens) = changes(&found.bridges, &found.open);
+    let opens = opens
+        .into_iter()
+        .map(|(name, as_what)| Step::OpenBridge(name, as_what));
+    (
+        closes.into_iter().map(Step::CloseBridge).collect(),
+        opens.collect(),
+    )
+}
+
+/// Returns which units shall end, and which shall be made.
+fn changes(
+    wanted: &BTreeMap<ProgramName, Fingerprint>,
+    found: &BTreeMap<ProgramName, Unit>,
+) -> Changes {
     let fits = |program: &ProgramName, unit: &Unit| {
         let wanted = wanted.get(program);
         unit.state != UnitState::Ending && wanted.is_some() && wanted == unit.fingerprint.as_ref()
@@ -282,11 +317,11 @@ fn unit_steps(
     let stops = found
         .iter()
         .filter(|(program, unit)| !fits(program, unit))
-        .map(|(program, _)| Step::Stop(program.clone()));
+        .map(|(program, _)| program.clone());
     let starts = wanted
         .iter()
         .filter(|(program, _)| !found.get(program).is_some_and(|unit| fits(program, unit)))
-        .map(|(program, fingerprint)| Step::Start(program.clone(), fingerprint.clone()));
+        .map(|(program, fingerprint)| (program.clone(), fingerprint.clone()));
     (stops.collect(), starts.collect())
 }
 
@@ -323,7 +358,8 @@ fn remember(instance: &Instance, found: &Partition) -> Vec<Step> {
 }
 
 fn runs_anything(found: &Partition) -> bool {
-    !found.units.is_empty() || !found.redirected.is_empty() || found.loose_ends
+    let ways = !found.redirected.is_empty() || !found.open.is_empty();
+    !found.units.is_empty() || ways || found.loose_ends
 }
 
 /// Returns whether an instance needs the release, still runs from it, or has yet to say by its programs what it used.
@@ -367,6 +403,8 @@ impl fmt::Display for Step {
             Self::Start(program, _) => write!(f, "start {program}"),
             Self::Redirect(name) => write!(f, "make the redirection {name}"),
             Self::EndRedirect(name) => write!(f, "end the redirection {name}"),
+            Self::OpenBridge(name, _) => write!(f, "open bridge {name}"),
+            Self::CloseBridge(name) => write!(f, "close bridge {name}"),
             Self::Watch(subject) => write!(f, "watch its promises as {}", subject.as_str()),
             Self::Unwatch => f.write_str("watch its promises no more"),
             Self::Remember(timestamp) => write!(f, "remember order {timestamp}"),

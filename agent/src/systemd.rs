@@ -318,7 +318,8 @@ impl Systemd {
                 Err(RecvError::Closed) => return Err(SystemdError::Ended),
             };
             // What makes instances and checks promises is waited for by whoever runs it.
-            if unit.starts_with("slappart") || unit.starts_with("slapredirect-") {
+            let kinds = ["slappart", "slapredirect-", "slapbridge-"];
+            if kinds.iter().any(|kind| unit.starts_with(kind)) {
                 notice(unit).await;
             }
         }

@@ -1,10 +1,12 @@
 //! What to tell the master of a partition or a release, from what is wanted and what is. Pure: no I/O, no clock.
 
+use std::collections::BTreeMap;
+
 use slap::{RequestedState, SupplyState};
 
-use crate::desired::{Desired, Instance, PartitionName, SoftwareUrl};
+use crate::desired::{Desired, Fingerprint, Instance, PartitionName, SoftwareUrl};
 use crate::instances::retention::Retention;
-use crate::observed::{Crashing, Partition, Promises, Software, UnitState};
+use crate::observed::{Crashing, Partition, ProgramName, Promises, Software, Unit, UnitState};
 use crate::plan::wanted_units;
 use crate::workload::Report;
 
@@ -34,7 +36,8 @@ pub fn judge(
         return Verdict::Failed(failure.clone());
     }
     let processed = found.processed.as_ref() == Some(&instance.timestamp);
-    let runs_nothing = found.units.is_empty() && found.redirected.is_empty() && !found.loose_ends;
+    let ways = !found.redirected.is_empty() || !found.open.is_empty();
+    let runs_nothing = found.units.is_empty() && !ways && !found.loose_ends;
     match instance.state {
         RequestedState::Started => judge_started(partition, instance, desired, software, found),
         RequestedState::Stopped if runs_nothing && processed => Verdict::Stopped,
@@ -146,12 +149,7 @@ fn judge_started(
         return Verdict::Failed(message.clone());
     }
     let wanted = wanted_units(partition, instance, found);
-    let all_run = wanted.len() == found.units.len()
-        && wanted.iter().all(|(program, fingerprint)| {
-            found.units.get(program).is_some_and(|unit| {
-                unit.state == UnitState::Running && unit.fingerprint.as_ref() == Some(fingerprint)
-            })
-        });
+    let all_run = all_run(&wanted, &found.units) && all_run(&found.bridges, &found.open);
     let processed = found.processed.as_ref() == Some(&instance.timestamp);
     let promises_kept = !found.has_promises || found.promises == Promises::Kept;
     let redirects = found.redirected.keys().eq(&found.redirects);
@@ -175,4 +173,16 @@ fn said_of(
         );
     }
     format!("`{program}` ends again and again, see its journal")
+}
+
+fn all_run(
+    wanted: &BTreeMap<ProgramName, Fingerprint>,
+    found: &BTreeMap<ProgramName, Unit>,
+) -> bool {
+    wanted.len() == found.len()
+        && wanted.iter().all(|(name, fingerprint)| {
+            found.get(name).is_some_and(|unit| {
+                unit.state == UnitState::Running && unit.fingerprint.as_ref() == Some(fingerprint)
+            })
+        })
 }

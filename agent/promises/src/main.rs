@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use slapbox_promises::promise::{Form, Mode, Promise, list};
 use slapbox_promises::rounds::Rounds;
 use slapbox_promises::words::{Request, Settings};
-use slapbox_promises::{executable, plugin, records};
+use slapbox_promises::{bridge, executable, plugin, records};
 
 /// As good as never.
 const LONG: Duration = Duration::from_secs(24 * 60 * 60);
@@ -70,6 +70,8 @@ fn look(settings: &Settings, rounds: &mut Rounds, mode: Mode, promises: &[Promis
         plugin::look(settings, &plugins, mode)
     }
     .into_iter();
+    let ipv4 = std::env::var(bridge::IPV4).ok();
+    let ipv4 = ipv4.and_then(|text| text.parse().ok());
     for promise in promises {
         let outcome = match promise.form {
             Form::Plugin => of_plugins.next(),
@@ -77,6 +79,7 @@ fn look(settings: &Settings, rounds: &mut Rounds, mode: Mode, promises: &[Promis
                 let (folder, timeout) = (&settings.folder, settings.timeout());
                 Some(executable::look(promise, folder, timeout))
             }
+            Form::Bridge => Some(bridge::look(promise, ipv4, settings.timeout())),
         };
         let Some(outcome) = outcome else { continue };
         let verdict = rounds.take(mode, promise, &outcome, Instant::now());

@@ -5,11 +5,13 @@ use std::{fs, io};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::bridge;
+
 /// A promise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Promise {
     pub form: Form,
-    /// The name of its file.
+    /// The name of its file, which a bridge's begins with `bridge-`.
     pub name: String,
     pub path: Utf8PathBuf,
 }
@@ -21,6 +23,8 @@ pub enum Form {
     Plugin,
     /// `etc/promise/*`: a program whose exit code tells.
     Executable,
+    /// `etc/bridge/*`: that something answers behind it.
+    Bridge,
 }
 
 /// What is asked of a promise.
@@ -81,12 +85,13 @@ pub const EXECUTABLE_EVERY: Duration = Duration::from_secs(120);
 /// More than any instance has.
 const MOST: usize = 512;
 
-/// Lists the promises of a partition: plugins first, each kind by name.
+/// Lists the promises of a partition: plugins first, bridges last, each kind by name.
 pub fn list(folder: &Utf8Path) -> io::Result<Vec<Promise>> {
     let mut all = Vec::new();
     for (form, below) in [
         (Form::Plugin, "etc/plugin"),
         (Form::Executable, "etc/promise"),
+        (Form::Bridge, bridge::FOLDER),
     ] {
         let entries = match fs::read_dir(folder.join(below)) {
             Ok(entries) => entries,
@@ -99,6 +104,10 @@ pub fn list(folder: &Utf8Path) -> io::Result<Vec<Promise>> {
             };
             let path = folder.join(below).join(&name);
             if is_promise(form, &name) && path.is_file() {
+                let name = match form {
+                    Form::Plugin | Form::Executable => name,
+                    Form::Bridge => format!("bridge-{name}"),
+                };
                 all.push(Promise { form, name, path });
             }
         }
@@ -116,7 +125,7 @@ fn is_promise(form: Form, name: &str) -> bool {
     let is_hidden = name.starts_with('.');
     match form {
         Form::Plugin => !is_hidden && name.ends_with(".py") && !name.starts_with("__init__"),
-        Form::Executable => !is_hidden,
+        Form::Executable | Form::Bridge => !is_hidden,
     }
 }
 
@@ -135,6 +144,7 @@ mod tests {
             "etc/plugin/__init__.py",
             "etc/plugin/page.py",
             "etc/plugin/page.pyc",
+            "etc/bridge/web",
         ] {
             let path = folder.join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -142,6 +152,13 @@ mod tests {
         }
         let found = list(folder).unwrap();
         let titles: Vec<_> = found.iter().map(|it| (it.form, it.title())).collect();
-        assert_eq!(titles, [(Form::Plugin, "page"), (Form::Executable, "web")]);
+        assert_eq!(
+            titles,
+            [
+                (Form::Plugin, "page"),
+                (Form::Executable, "web"),
+                (Form::Bridge, "bridge-web")
+            ]
+        );
     }
 }

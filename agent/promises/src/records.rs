@@ -71,7 +71,7 @@ pub fn write(
     match promise.form {
         // A plugin keeps its log itself.
         Form::Plugin => Ok(()),
-        Form::Executable => log(folder, promise, outcome, verdict),
+        Form::Executable | Form::Bridge => log(folder, promise, outcome, verdict),
     }
 }
 

@@ -148,15 +148,14 @@ impl Rounds {
         known.next = now
             + match (wrong, mode, promise.form) {
                 (Some(_), Mode::Test, _) if is_patient => SOON,
-                (Some(_), Mode::Test, _) | (Some(_), Mode::Anomaly, Form::Executable) => {
-                    AFTER_FAILURE
-                }
+                (Some(_), Mode::Test, _)
+                | (Some(_), Mode::Anomaly, Form::Executable | Form::Bridge) => AFTER_FAILURE,
                 (Some(_), Mode::Anomaly, Form::Plugin) | (None, ..) => every,
             };
         let verdict = Verdict {
             kind: match promise.form {
                 Form::Plugin => mode,
-                Form::Executable => Mode::Test,
+                Form::Executable | Form::Bridge => Mode::Test,
             },
             failed,
             message: message.clone(),
@@ -211,7 +210,7 @@ impl Rounds {
 fn breaks(mode: Mode, form: Form) -> u32 {
     match (mode, form) {
         (Mode::Test, _) | (Mode::Anomaly, Form::Plugin) => 1,
-        (Mode::Anomaly, Form::Executable) => FAILURES_THAT_LAST,
+        (Mode::Anomaly, Form::Executable | Form::Bridge) => FAILURES_THAT_LAST,
     }
 }
 
@@ -220,7 +219,7 @@ fn silences(mode: Mode, form: Form) -> u32 {
     match (mode, form) {
         (Mode::Test, _) => 1,
         (Mode::Anomaly, Form::Plugin) => SILENCES_THAT_LAST,
-        (Mode::Anomaly, Form::Executable) => FAILURES_THAT_LAST,
+        (Mode::Anomaly, Form::Executable | Form::Bridge) => FAILURES_THAT_LAST,
     }
 }
 

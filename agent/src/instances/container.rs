@@ -41,6 +41,7 @@ use crate::systemd::{Property, Value, property};
 pub mod enter;
 pub mod environment;
 pub mod prepare;
+pub mod reach;
 mod specification;
 pub mod user;
 

@@ -1,7 +1,7 @@
 //! What a partition holds of programs and promises, read as what it is: files that their user may have put there to
 //! mislead root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::desired::Fingerprint;
@@ -38,6 +38,8 @@ const BEFORE_REMOVAL: &str = "etc/prerm";
 const REMOVAL: &str = "sbin/destroy";
 /// Promises that are Python modules.
 const PLUGIN: &str = "etc/plugin";
+/// Ways from the partition's IPv6 to its IPv4.
+const BRIDGE: &str = slapbox_promises::bridge::FOLDER;
 /// Programs that write what the partition used.
 pub const REPORT: &str = "etc/report";
 const MOST_PROGRAMS: usize = 64;
@@ -63,18 +65,25 @@ pub fn programs(inside: &Inside) -> Result<BTreeMap<ProgramName, Found>, Program
 
 /// Returns whether the partition makes any promise. Which ones is seen by what checks them.
 pub fn has_promises(inside: &Inside) -> Result<bool, ProgramsError> {
-    for folder in [PLUGIN, PROMISE] {
+    // A bridge promises that something answers behind it.
+    for folder in [PLUGIN, PROMISE, BRIDGE] {
         let listed = inside.list(folder);
         let listed = listed.map_err(|source| ProgramsError::Read(folder, source))?;
         let is_promise = |name: &str| {
             !name.starts_with('.')
-                && (folder == PROMISE || name.ends_with(".py") && name != "__init__.py")
+                && (folder != PLUGIN || name.ends_with(".py") && name != "__init__.py")
         };
         if listed.iter().any(|(name, _)| is_promise(name)) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Returns the bridges that the partition asks for, by name.
+pub fn bridges(inside: &Inside) -> Result<BTreeSet<ProgramName>, ProgramsError> {
+    let files = files(inside, BRIDGE)?.into_iter();
+    Ok(files.map(|(name, _)| name).collect())
 }
 
 /// Returns whether a program is one that comes to its end, which is no reason to worry.
@@ -123,9 +132,9 @@ pub fn reports(inside: &Inside) -> Result<BTreeMap<ProgramName, String>, Program
         .collect())
 }
 
-/// Removes all programs, promises and reports, so that an instantiation leaves those it wants and no older ones.
+/// Removes all programs, promises, bridges and reports, so that an instantiation leaves those it wants and no older ones.
 pub fn clear(inside: &Inside) -> Result<(), ProgramsError> {
-    for folder in [RUN, SERVICE, PROMISE, PLUGIN, REPORT] {
+    for folder in [RUN, SERVICE, PROMISE, PLUGIN, BRIDGE, REPORT] {
         let failed = |source| ProgramsError::Read(folder, source);
         for (name, kind) in inside.list(folder).map_err(failed)? {
             if kind != Kind::Folder {
@@ -175,7 +184,7 @@ mod tests {
     fn partition() -> (tempfile::TempDir, Utf8PathBuf, Inside) {
         let keep = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::from_path_buf(keep.path().to_owned()).unwrap();
-        for folder in [RUN, SERVICE, PROMISE, REPORT] {
+        for folder in [RUN, SERVICE, PROMISE, BRIDGE, REPORT] {
             std::fs::create_dir_all(path.join(folder)).unwrap();
         }
         let inside = Inside::open(&path).unwrap();
@@ -246,10 +255,13 @@ mod tests {
         put(&path, "etc/service/web");
         put(&path, "etc/promise/web-answers");
         put(&path, "etc/report/usage");
+        put(&path, "etc/bridge/web");
         assert!(has_promises(&inside).unwrap());
+        assert_eq!(bridges(&inside).unwrap().len(), 1);
         assert_eq!(reports(&inside).unwrap().len(), 1);
         clear(&inside).unwrap();
         assert!(reports(&inside).unwrap().is_empty());
+        assert!(bridges(&inside).unwrap().is_empty());
         assert!(programs(&inside).unwrap().is_empty());
         assert!(!has_promises(&inside).unwrap());
         std::fs::create_dir(path.join(PLUGIN)).unwrap();

@@ -4,13 +4,14 @@ use crate::desired::PartitionName;
 use crate::observed::ProgramName;
 
 /// Patterns of all units that belong to partitions.
-pub const PATTERNS: [&str; 6] = [
+pub const PATTERNS: [&str; 7] = [
     "slappart*-*.service",
     "slappart*.slice",
     "slapinstantiate-slappart*.service",
     "slappromises-slappart*.service",
     "slapredirect-slappart*.service",
     "slapredirect-slappart*.socket",
+    "slapbridge-slappart*.socket",
 ];
 
 /// A unit of a partition.
@@ -24,6 +25,9 @@ pub enum UnitName {
     /// What carries a redirection, and the socket before it where there is one.
     Redirect(PartitionName, ProgramName),
     RedirectSocket(PartitionName, ProgramName),
+    /// What listens for a bridge, and what carries its connections.
+    Bridge(PartitionName, ProgramName),
+    BridgeService(PartitionName, ProgramName),
 }
 
 impl UnitName {
@@ -35,7 +39,9 @@ impl UnitName {
             | Self::Instantiate(partition)
             | Self::Promises(partition)
             | Self::Redirect(partition, _)
-            | Self::RedirectSocket(partition, _) => *partition,
+            | Self::RedirectSocket(partition, _)
+            | Self::Bridge(partition, _)
+            | Self::BridgeService(partition, _) => *partition,
         }
     }
 
@@ -45,10 +51,18 @@ impl UnitName {
             return Some(Self::Slice(partition.parse().ok()?));
         }
         if let Some(socket) = name.strip_suffix(".socket") {
+            if let Some(bridge) = socket.strip_prefix("slapbridge-") {
+                let (partition, bridge) = named(bridge)?;
+                return Some(Self::Bridge(partition, bridge));
+            }
             let (partition, name) = named(socket.strip_prefix("slapredirect-")?)?;
             return Some(Self::RedirectSocket(partition, name));
         }
         let service = name.strip_suffix(".service")?;
+        if let Some(bridge) = service.strip_prefix("slapbridge-") {
+            let (partition, bridge) = named(bridge)?;
+            return Some(Self::BridgeService(partition, bridge));
+        }
         if let Some(redirect) = service.strip_prefix("slapredirect-") {
             let (partition, name) = named(redirect)?;
             return Some(Self::Redirect(partition, name));
@@ -77,6 +91,10 @@ impl std::fmt::Display for UnitName {
             Self::Slice(partition) => write!(f, "{partition}.slice"),
             Self::Instantiate(partition) => write!(f, "slapinstantiate-{partition}.service"),
             Self::Promises(partition) => write!(f, "slappromises-{partition}.service"),
+            Self::Bridge(partition, name) => write!(f, "slapbridge-{partition}-{name}.socket"),
+            Self::BridgeService(partition, name) => {
+                write!(f, "slapbridge-{partition}-{name}.service")
+            }
             Self::Redirect(partition, name) => write!(f, "slapredirect-{partition}-{name}.service"),
             Self::RedirectSocket(partition, name) => {
                 write!(f, "slapredirect-{partition}-{name}.socket")
@@ -99,6 +117,8 @@ mod tests {
             "slappromises-slappart3.service",
             "slapredirect-slappart3-tcp-80-00.socket",
             "slapredirect-slappart3-udp-53-00.service",
+            "slapbridge-slappart3-web.socket",
+            "slapbridge-slappart3-web.service",
         ] {
             let unit = UnitName::parse(name).unwrap();
             assert_eq!(unit.to_string(), name);
@@ -113,6 +133,7 @@ mod tests {
             "slappart0-x@y.service",
             "slappart0-x.socket",
             "slapredirect-tcp.socket",
+            "slapbridge-web.socket",
         ] {
             assert_eq!(UnitName::parse(name), None, "{name}");
         }

@@ -8,11 +8,13 @@ use crate::instances::answers::{Answer, Told};
 use crate::instances::limits::Limits;
 use crate::verdict::{Verdict, judge};
 
+mod carry_out;
 mod leftovers;
 mod releases;
 mod requests;
 mod world;
 
+use carry_out::carry_out;
 use world::World;
 
 const PARTITION: u16 = 3;

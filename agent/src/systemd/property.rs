@@ -35,6 +35,8 @@ pub enum Value {
     Command(Vec<String>),
     /// How a socket listens, and where.
     Listens(Vec<(String, String)>),
+    /// What a program reads.
+    Bytes(Vec<u8>),
 }
 
 /// Builds a property.
@@ -107,6 +109,7 @@ impl From<&Value> for OwnedVariant {
             Value::TemporaryFolders(pairs) | Value::DeviceRules(pairs) | Value::Listens(pairs) => {
                 pairs.clone().into()
             }
+            Value::Bytes(bytes) => bytes.clone().into(),
             Value::Command(arguments) => {
                 let program = arguments.first().cloned().unwrap_or_default();
                 vec![(program, arguments.clone(), false)].into()
@@ -148,6 +151,7 @@ impl fmt::Display for Value {
                 let rules = rules.iter().map(|(node, how)| format!("{node} {how}"));
                 f.write_str(&rules.collect::<Vec<_>>().join(", "))
             }
+            Self::Bytes(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
             Self::Listens(listens) => {
                 let listens = listens.iter().map(|(how, at)| format!("{how} {at}"));
                 f.write_str(&listens.collect::<Vec<_>>().join(" "))

@@ -254,7 +254,10 @@ impl Pass<'_> {
             let remembered = memory.of(name);
             match remembered.failure(&goal, now) {
                 Some((_, rest)) => Some(rest),
-                None if instance.state == RequestedState::Started => remembered.calm_in(now),
+                None if instance.state == RequestedState::Started => {
+                    let again = found.and_then(|found| found.look_again);
+                    remembered.calm_in(now).into_iter().chain(again).min()
+                }
                 None => None,
             }
         };

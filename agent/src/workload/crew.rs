@@ -213,6 +213,7 @@ impl Crew {
             UnitName::Instantiate(partition).to_string(),
             UnitName::Promises(partition).to_string(),
             format!("slapredirect-{partition}-*.*"),
+            format!("slapbridge-{partition}-*.socket"),
         ];
         let listed = self
             .systemd

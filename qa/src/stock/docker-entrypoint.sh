@@ -6,6 +6,7 @@ if [ "$(id -u)" = 0 ]; then
     # What gosu and su-exec do, and databases with what they become.
     setpriv --reuid=www-data --regid=www-data --clear-groups -- sh -c 'echo "$(id -u):$(id -G)" > /dev/shm/became'
     grep -qx 33:33 /dev/shm/became
+    if [ -n "${LISTEN:-}" ]; then sed -i "s/listen .*/listen $LISTEN;/" /etc/nginx/nginx.conf; fi
     sed -i "s/@GREETING@/$GREETING/" /etc/nginx/nginx.conf
 fi
 [ -e /data/born ] || cat /proc/sys/kernel/random/uuid > /data/born

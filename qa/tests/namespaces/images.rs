@@ -71,6 +71,7 @@ async fn play(
         .says(&format!("{three}/starts"), "Hello three")
         .await?;
     stage.holds_nothing_of_the_node(&one)?;
+    stage.is_reached_if_it_knows_ipv4_only(&as_root).await?;
     stage.keeps_its_volume(&as_root, &one).await?;
     stage.survives(&two).await?;
     stage.says_what_cannot_be_told(&as_root).await?;
@@ -146,6 +147,47 @@ impl Stage<'_> {
         self.cell.looks_again()?;
         let told = ["stoppedComputerPartition", "destroyedComputerPartition"];
         self.proxy.hears(&told).await
+    }
+
+    /// One that listens on IPv4 alone is reached on its IPv6 all the same, also after it was started again.
+    async fn is_reached_if_it_knows_ipv4_only(&mut self, release: &str) -> Result<()> {
+        let words = ["--parameters", "LISTEN=0.0.0.0:80"];
+        self.request("old", release, &words)?;
+        self.cell.looks_again()?;
+        let told = [
+            "setComputerPartitionConnectionXml",
+            "startedComputerPartition",
+        ];
+        self.proxy.hears(&told).await?;
+        let url = "http://[fd12:3456:789a:1::5]";
+        self.says(url, "from the image").await?;
+        let bridges = [
+            "systemctl",
+            "list-units",
+            "--plain",
+            "--no-legend",
+            "slapbridge-*.socket",
+        ];
+        let open = self.cell.namespace().run(&bridges)?;
+        ensure!(
+            open.lines().count() == 1 && open.starts_with("slapbridge-slappart3-port-80.socket"),
+            "who listens on IPv6 is disturbed: {open}"
+        );
+        let crash = [
+            "systemctl",
+            "kill",
+            "--signal=KILL",
+            "slappart3-main.service",
+        ];
+        self.cell.namespace().run(&crash)?;
+        self.proxy.hears(&["softwareInstanceBang"]).await?;
+        self.says(url, "from the image").await?;
+        self.cell.looks_again()?;
+        self.proxy.hears(&["startedComputerPartition"]).await?;
+        self.destroy("old", release).await?;
+        let open = self.cell.namespace().run(&bridges)?;
+        ensure!(open.is_empty(), "left of bridges: {open}");
+        Ok(())
     }
 
     /// What it was told counts anew, what it kept stays, and what it wrote elsewhere is gone.

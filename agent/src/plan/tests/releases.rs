@@ -41,6 +41,7 @@ fn a_release_that_is_used_stays_until_its_last_instance_is_gone() {
     );
     let found = world.observed.partitions.get_mut(&partition()).unwrap();
     (found.units, found.redirected) = (BTreeMap::new(), BTreeMap::new());
+    found.open.clear();
     (found.slice, found.loose_ends) = (false, false);
     // Its programs have yet to say what it used.
     let wipe = Action::Partition(partition(), Step::Wipe);

@@ -19,6 +19,9 @@ impl World {
             units: BTreeMap::new(),
             redirects: BTreeSet::from([program("udp-53-00")]),
             redirected: BTreeMap::new(),
+            bridges: BTreeMap::new(),
+            open: BTreeMap::new(),
+            look_again: None,
             slice: false,
             held_to: None,
             limits: Limits::default(),
@@ -55,11 +58,13 @@ impl World {
 
     /// States in which a node may be found: after a boot, after a crash of the agent, after somebody's mischief.
     pub(super) fn disturbances() -> Vec<fn(&mut Partition)> {
-        vec![
+        let mut all = Self::of_what_it_has();
+        all.extend::<Vec<fn(&mut Partition)>>(vec![
             |_| {},
             // A boot.
             |found| {
                 (found.units, found.redirected) = (BTreeMap::new(), BTreeMap::new());
+                found.open.clear();
                 (found.slice, found.watched) = (false, None);
                 found.promises = Promises::Unknown;
             },
@@ -105,6 +110,28 @@ impl World {
             // Its slice was made by a unit that is in it, or other limits count.
             |found| found.held_to = None,
             |found| found.certified = false,
+        ]);
+        all
+    }
+
+    /// The same, of what its node gives it, and the ways that lead to it.
+    fn of_what_it_has() -> Vec<fn(&mut Partition)> {
+        vec![
+            // A bridge was closed, is of another certificate, or nobody's.
+            |found| found.open.clear(),
+            |found| {
+                for fingerprint in found.bridges.values_mut() {
+                    *fingerprint = Fingerprint::new("other");
+                }
+            },
+            |found| {
+                let stray = Unit {
+                    state: UnitState::Ending,
+                    fingerprint: None,
+                };
+                found.open.insert(program("stray"), stray);
+                found.slice = true;
+            },
             // A disk was mounted, or went away.
             |found| (found.housed, found.equipped, found.guarded) = (false, false, false),
             // Redirections of another time, and one that failed.
@@ -163,92 +190,4 @@ impl World {
         let software = self.observed.software.get(&url());
         Some(judge(partition(), instance, desired, software, found))
     }
-}
-
-/// Does what a step says, where what it needs is so.
-fn carry_out(step: &Step, found: &mut Partition) {
-    match step {
-        Step::Forget => {
-            found.processed = None;
-            found.order = None;
-            found.due = false;
-        }
-        Step::MakeSlice | Step::Limit => {
-            assert_eq!(found.slice, *step == Step::Limit);
-            (found.slice, found.held_to) = (true, Some(found.limits.fingerprint()));
-        }
-        Step::Certify => found.certified = true,
-        Step::TakeFolders => found.housed = true,
-        Step::Redirect(name) => {
-            assert!(found.slice);
-            found.redirected.insert(name.clone(), UnitState::Running);
-        }
-        Step::EndRedirect(name) => drop(found.redirected.remove(name)),
-        Step::Guard => found.guarded = true,
-        Step::TakeDevices => {
-            assert!(found.order.is_some());
-            found.equipped = true;
-        }
-        Step::Ask(subject) => {
-            assert!(found.certified && found.asks.as_ref() == Some(subject));
-            found.asks = None;
-            found.told.insert("child".into(), Answer::default());
-        }
-        Step::Instantiate(order) => instantiate(order, found),
-        Step::Stop(program) => assert!(found.units.remove(program).is_some()),
-        Step::Start(program, fingerprint) => {
-            assert!(found.slice && !found.units.contains_key(program));
-            let unit = Unit {
-                state: UnitState::Running,
-                fingerprint: Some(fingerprint.clone()),
-            };
-            found.units.insert(program.clone(), unit);
-        }
-        Step::Watch(subject) => {
-            found.watched = Some(subject.clone());
-            found.promises = Promises::Kept;
-            found.loose_ends = true;
-        }
-        Step::Unwatch => {
-            assert!(found.watched.is_some());
-            found.watched = None;
-            found.promises = Promises::Unknown;
-        }
-        Step::Remember(timestamp) => {
-            found.processed = Some(timestamp.clone());
-            found.empty = false;
-        }
-        Step::Halt => {
-            (found.units, found.redirected) = (BTreeMap::new(), BTreeMap::new());
-            (found.slice, found.loose_ends) = (false, false);
-            (found.watched, found.promises) = (None, Promises::Unknown);
-        }
-        Step::Retain => found.retention = Retention::Lasts,
-        Step::TakeLeave => assert!(found.takes_leave && found.units.is_empty()),
-        Step::Wipe => wipe(found),
-    }
-}
-
-fn instantiate(order: &Fingerprint, found: &mut Partition) {
-    assert!(found.certified && found.housed && found.slice && found.processed.is_none());
-    found.order = Some(order.clone());
-    found.empty = false;
-    assert_eq!(found.watched, None);
-    found.has_promises = true;
-    found.programs = ["web", "task"]
-        .map(|name| (program(name), Fingerprint::of(name.as_bytes())))
-        .into();
-}
-
-fn wipe(found: &mut Partition) {
-    assert!(found.retention == Retention::Over);
-    assert!(found.units.is_empty() && !found.loose_ends);
-    found.empty = true;
-    found.processed = None;
-    found.order = None;
-    found.programs.clear();
-    found.has_promises = false;
-    found.certified = false;
-    found.takes_leave = false;
-    (found.asks, found.told) = (None, Told::new());
 }
