@@ -37,7 +37,7 @@ pub use buildout::BuildError;
 pub use download::DownloadError;
 pub use engine::Engine;
 pub use id::{NotARelease, ReleaseId};
-pub use image::{Port, Runs, Transport, Volume};
+pub use image::{Device, Port, Runs, Transport, Volume};
 pub use public_key::{NotAKey, PublicKey};
 pub use registry::{BlobError, NotAReference, RegistryError, SignatureError};
 pub use unpack::UnpackError;

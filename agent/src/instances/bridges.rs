@@ -176,7 +176,7 @@ pub fn socket(
     let named = format!("bridge {name}");
     let mut all = vec![
         property("CollectMode", "inactive-or-failed"),
-        property("Listen", Value::Listens(vec![listen])),
+        property("Listen", Value::Pairs(vec![listen])),
         property("BindIPv6Only", "ipv6-only"),
         property("NoDelay", true),
         property("KeepAlive", true),

@@ -14,7 +14,7 @@ use crate::devices::Device;
 use crate::instances::limits::{Limits, MOST_TASKS};
 use crate::partitions::homes::Folder;
 use crate::partitions::users::{Ids, SOFTWARE_USER};
-use crate::software::{Makes, Release, shared};
+use crate::software::{self, Makes, Release, shared};
 use crate::systemd::{Property, Value, property};
 
 /// A partition with all that its programs are told.
@@ -150,8 +150,9 @@ pub fn properties(place: &Place, release: &Release, program: &Program) -> Vec<Pr
     if !place.devices.is_empty() {
         let nodes = place.devices.iter().map(|it| it.node.to_string());
         let rules = nodes.map(|node| (node, "rw".to_owned())).collect();
-        all.push(property("DeviceAllow", Value::DeviceRules(rules)));
+        all.push(property("DeviceAllow", Value::Pairs(rules)));
     }
+    all.extend(release.runs.devices.iter().flat_map(|it| device(*it)));
     all.extend(privileges());
     all
 }
@@ -297,6 +298,22 @@ fn view(rootfs: &Utf8Path, own: Vec<Bind>, sees: Vec<Bind>) -> Vec<Property> {
         property("ProtectClock", true),
         property("ProtectHostname", true),
     ]
+}
+
+/// What a program needs to open a device, if the node has it.
+fn device(device: software::Device) -> Vec<Property> {
+    let path = device.path().to_owned();
+    let allowed = Value::Pairs(vec![(path.clone(), "rw".to_owned())]);
+    let mut all = vec![
+        property("DeviceAllow", allowed),
+        property("BindPaths", Value::Binds(vec![(path.clone(), path, true)])),
+    ];
+    match device {
+        software::Device::Kvm => all.push(property("SupplementaryGroups", vec!["kvm".to_owned()])),
+        // Anybody may open it.
+        software::Device::Tun => {}
+    }
+    all
 }
 
 pub(super) fn privileges() -> Vec<Property> {

@@ -201,7 +201,7 @@ impl Redirect {
         let listen = ("Stream".to_owned(), self.from.to_string());
         vec![
             property("CollectMode", "inactive-or-failed"),
-            property("Listen", Value::Listens(vec![listen])),
+            property("Listen", Value::Pairs(vec![listen])),
             property("BindIPv6Only", "ipv6-only"),
             property("NoDelay", true),
             property("KeepAlive", true),

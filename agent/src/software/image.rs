@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::archive::{Archive, ArchiveError, Descriptor, Platform};
+pub use device::Device;
 pub use port::{Port, Transport};
 pub use volume::Volume;
 
+mod device;
 mod port;
 mod volume;
 
@@ -47,6 +49,9 @@ pub struct Runs {
     /// Where it listens.
     #[serde(deserialize_with = "port::all")]
     pub exposed_ports: BTreeSet<Port>,
+    /// What of the node it needs; nothing of it is given to stock images.
+    #[serde(rename = "Labels", deserialize_with = "device::all")]
+    pub devices: BTreeSet<Device>,
 }
 
 /// What a registry gives for a name.
@@ -247,7 +252,7 @@ mod tests {
     fn a_configuration_of_the_field_is_understood() {
         let runs = parse(
             r#"{"User": "redis", "ExposedPorts": {"6379/tcp": {}}, "Volumes": {"/data": {}},
-                "StopSignal": "SIGQUIT", "Labels": {"a": "b"}}"#,
+                "StopSignal": "SIGQUIT", "Labels": {"a": "b", "org.slapbox.devices": "tun, kvm"}}"#,
         )
         .unwrap();
         assert_eq!(
@@ -260,7 +265,9 @@ mod tests {
             ["6379/tcp"]
         );
         assert_eq!(volumes.map(Volume::as_str).collect::<Vec<_>>(), ["/data"]);
-        let nothing = parse(r#"{"User": null, "ExposedPorts": null, "Volumes": null}"#);
+        assert_eq!(runs.devices, [Device::Kvm, Device::Tun].into());
+        let nothing =
+            parse(r#"{"User": null, "ExposedPorts": null, "Volumes": null, "Labels": null}"#);
         assert_eq!(nothing.unwrap(), Runs::default());
     }
 
@@ -268,6 +275,10 @@ mod tests {
     fn what_cannot_be_run_is_refused_in_words() {
         for (config, words) in [
             (r#"{"ExposedPorts": {"http": {}}}"#, "`http` is not a port"),
+            (
+                r#"{"Labels": {"org.slapbox.devices": "tun,mem"}}"#,
+                "its image asks for the device `mem`, and may ask for",
+            ),
             (r#"{"Volumes": {"/..": {}}}"#, "`/..` cannot be a volume"),
             (
                 r#"{"Volumes": {"/a/b": {}, "/a-b": {}}}"#,

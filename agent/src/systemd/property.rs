@@ -27,14 +27,12 @@ pub enum Value {
     Allowed(bool, Vec<String>),
     /// Source, destination, and whether a missing source is passed over.
     Binds(Vec<(String, String, bool)>),
-    /// Devices, and what may be done with each.
-    DeviceRules(Vec<(String, String)>),
     /// Where, and with which options.
     TemporaryFolders(Vec<(String, String)>),
     /// A program with its arguments, its own name first.
     Command(Vec<String>),
-    /// How a socket listens, and where.
-    Listens(Vec<(String, String)>),
+    /// How a socket listens and where; a device and what may be done with it.
+    Pairs(Vec<(String, String)>),
     /// What a program reads.
     Bytes(Vec<u8>),
 }
@@ -106,9 +104,7 @@ impl From<&Value> for OwnedVariant {
                 let binds = binds.map(|(from, to, optional)| (from, to, optional, RECURSIVE));
                 binds.collect::<Vec<_>>().into()
             }
-            Value::TemporaryFolders(pairs) | Value::DeviceRules(pairs) | Value::Listens(pairs) => {
-                pairs.clone().into()
-            }
+            Value::TemporaryFolders(pairs) | Value::Pairs(pairs) => pairs.clone().into(),
             Value::Bytes(bytes) => bytes.clone().into(),
             Value::Command(arguments) => {
                 let program = arguments.first().cloned().unwrap_or_default();
@@ -147,14 +143,10 @@ impl fmt::Display for Value {
                 });
                 f.write_str(&binds.collect::<Vec<_>>().join(" "))
             }
-            Self::DeviceRules(rules) => {
-                let rules = rules.iter().map(|(node, how)| format!("{node} {how}"));
-                f.write_str(&rules.collect::<Vec<_>>().join(", "))
-            }
             Self::Bytes(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
-            Self::Listens(listens) => {
-                let listens = listens.iter().map(|(how, at)| format!("{how} {at}"));
-                f.write_str(&listens.collect::<Vec<_>>().join(" "))
+            Self::Pairs(pairs) => {
+                let pairs = pairs.iter().map(|(one, other)| format!("{one} {other}"));
+                f.write_str(&pairs.collect::<Vec<_>>().join(", "))
             }
             Self::TemporaryFolders(folders) => {
                 let folders = folders

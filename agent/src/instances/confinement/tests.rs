@@ -128,3 +128,20 @@ fn every_property_has_the_type_that_systemd_expects() {
         .collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
+
+#[test]
+fn a_release_opens_the_devices_that_it_asks_for_and_no_others() {
+    let without = properties(&place(), &release(&[]), &program(Run::Service));
+    let mut release = release(&[]);
+    release.runs.devices = [software::Device::Kvm, software::Device::Tun].into();
+    let with = properties(&place(), &release, &program(Run::Service));
+    let added: Vec<_> = with
+        .into_iter()
+        .filter(|one| !without.contains(one))
+        .collect();
+    assert_eq!(
+        text(&added),
+        "DeviceAllow=/dev/kvm rw\nBindPaths=-/dev/kvm:/dev/kvm\nSupplementaryGroups=kvm\n\
+         DeviceAllow=/dev/net/tun rw\nBindPaths=-/dev/net/tun:/dev/net/tun"
+    );
+}

@@ -43,6 +43,7 @@ fn runs() -> Runs {
             .map(|path| path.parse().unwrap())
             .into(),
         exposed_ports: ["6379", "53/udp"].map(|port| port.parse().unwrap()).into(),
+        devices: BTreeSet::new(),
     }
 }
 
