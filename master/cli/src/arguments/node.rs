@@ -31,6 +31,12 @@ pub(crate) enum NodeCommand {
     },
     /// Show what the programs of a partition have said
     Log(PartitionLog),
+    /// Read and type at the console of the virtual machine in a partition; Ctrl-] leaves it
+    Console {
+        /// Such as `slappart3`, or its number
+        #[arg(value_parser = parse_partition)]
+        partition: u16,
+    },
     /// Look at the releases now and wait for them; exit status 1 when one fails
     Software(SoftwareLook),
     /// Look at the instances now and wait for them; exit status 1 when one fails, 2 when only promises do, 3 without the master

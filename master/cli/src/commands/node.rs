@@ -11,6 +11,7 @@ use crate::failure::{Stop, not_root};
 use crate::{output, tables};
 
 mod ask;
+mod console;
 mod document;
 mod facts;
 mod progress;
@@ -35,6 +36,7 @@ pub(super) async fn run(node: Node, proxy: Option<&str>) -> Result<()> {
         Some(NodeCommand::Register(wanted)) => register::register(*wanted, proxy).await,
         Some(NodeCommand::Plan { json }) => plan(json).await,
         Some(NodeCommand::Log(asked)) => log(&asked).await,
+        Some(NodeCommand::Console { partition }) => console::console(partition),
         Some(NodeCommand::Software(it)) => ask(&software(&it), it.look.json).await,
         Some(NodeCommand::Instance(it)) => ask(&instance(&it), it.look.json).await,
         Some(NodeCommand::Prune(it)) => ask(&prune(&it), it.look.json).await,
@@ -99,12 +101,13 @@ async fn log(asked: &PartitionLog) -> Result<()> {
     pass_on("journalctl", &mut command).await
 }
 
-/// Patterns of the units of a partition: its programs, what makes an instance of it, its promises.
-fn units_of(partition: u16) -> [String; 3] {
+/// Patterns of the units of a partition: its programs, what makes an instance of it, its promises, its bridges.
+fn units_of(partition: u16) -> [String; 4] {
     [
         format!("slappart{partition}-*.service"),
         format!("slapinstantiate-slappart{partition}.service"),
         format!("slappromises-slappart{partition}.service"),
+        format!("slapbridge-slappart{partition}-*"),
     ]
 }
 
@@ -143,7 +146,8 @@ mod tests {
             [
                 "slappart1-*.service",
                 "slapinstantiate-slappart1.service",
-                "slappromises-slappart1.service"
+                "slappromises-slappart1.service",
+                "slapbridge-slappart1-*"
             ]
         );
     }
