@@ -68,6 +68,11 @@ enum Command {
         #[command(flatten)]
         source: Source,
     },
+    /// Builds the release that runs a virtual machine, an OCI archive, and prints its path on the last line.
+    Kvm {
+        #[command(flatten)]
+        source: Source,
+    },
     /// Builds the builder, an OCI archive in which nodes build software, and prints its path on the last line.
     Builder {
         #[command(flatten)]
@@ -157,6 +162,10 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Debian { source } => {
             let _guard = Guard::take(&workspace)?;
             progress::answer(debian::build(&workspace, &source)?.as_str());
+        }
+        Command::Kvm { source } => {
+            let _guard = Guard::take(&workspace)?;
+            progress::answer(releases::build(&workspace, &source, Release::Kvm)?.as_str());
         }
         Command::Builder { source } => {
             let _guard = Guard::take(&workspace)?;

@@ -15,13 +15,17 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// Turns the tar of a root file system into an OCI archive.
-pub(crate) fn pack(rootfs: &Utf8Path, archive: &Utf8Path) -> Result<()> {
+pub(crate) fn pack(rootfs: &Utf8Path, labels: &[(&str, &str)], archive: &Utf8Path) -> Result<()> {
     let layer = rootfs.with_extension("layer.gz");
     compress(rootfs, &layer).with_context(|| format!("cannot compress `{rootfs}`"))?;
+    let mut runs = json!({ "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] });
+    for (name, value) in labels {
+        runs["Labels"][*name] = (*value).into();
+    }
     let config = text(&json!({
         "architecture": "amd64",
         "os": "linux",
-        "config": { "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] },
+        "config": runs,
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", file_sha256(rootfs)?)] },
     }))?;
     let layer_size = layer
@@ -112,9 +116,10 @@ mod tests {
         let folder = Utf8Path::from_path(scratch.path()).unwrap();
         let (rootfs, archive) = (folder.join("demo.tar"), folder.join("demo.oci.tar"));
         crate::disk::replace(&rootfs, b"a root file system").unwrap();
-        pack(&rootfs, &archive).unwrap();
+        let labels = [("org.slapbox.devices", "tun")];
+        pack(&rootfs, &labels, &archive).unwrap();
         let bytes = std::fs::read(&archive).unwrap();
-        pack(&rootfs, &archive).unwrap();
+        pack(&rootfs, &labels, &archive).unwrap();
         assert_eq!(bytes, std::fs::read(&archive).unwrap());
 
         let mut files = BTreeMap::new();
@@ -140,7 +145,8 @@ mod tests {
         };
         let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
         let manifest: Value = serde_json::from_slice(&follow(&index["manifests"][0])).unwrap();
-        follow(&manifest["config"]);
+        let config: Value = serde_json::from_slice(&follow(&manifest["config"])).unwrap();
+        assert_eq!(config["config"]["Labels"]["org.slapbox.devices"], "tun");
         let mut unpacked = String::new();
         let layer = follow(&manifest["layers"][0]);
         flate2::read::GzDecoder::new(layer.as_slice())

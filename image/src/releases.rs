@@ -1,5 +1,5 @@
-//! Root file systems of Debian as OCI archives: the demonstration release, nginx with `/slapos/instantiate`, and the builder, in which
-//! nodes build software.
+//! Root file systems of Debian as OCI archives: the demonstration release, nginx with `/slapos/instantiate`; the builder, in which
+//! nodes build software; and the release that runs a virtual machine.
 
 use anyhow::{Context, Result};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,6 +17,7 @@ use crate::{disk, exec, host, oci, render, tools};
 pub(crate) enum Release {
     Demo,
     Builder,
+    Kvm,
 }
 
 /// Where the builder has buildout.
@@ -27,6 +28,15 @@ impl Release {
         match self {
             Self::Demo => "demo",
             Self::Builder => "builder",
+            Self::Kvm => "kvm",
+        }
+    }
+
+    /// What it asks of a node beyond what every release has.
+    fn labels(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Demo | Self::Builder => &[],
+            Self::Kvm => &[("org.slapbox.devices", "kvm,tun")],
         }
     }
 }
@@ -67,7 +77,8 @@ pub(crate) fn build(
         .build(&config, &[], &folder.join("build.log"), &mut step)
         .with_context(|| format!("cannot build the {name}"))?;
     let rootfs = folder.join(format!("out/{name}.tar"));
-    oci::pack(&rootfs, &archive).with_context(|| format!("cannot pack the {name}"))?;
+    oci::pack(&rootfs, release.labels(), &archive)
+        .with_context(|| format!("cannot pack the {name}"))?;
     disk::remove(&folder.join("out"))?;
     step.done();
     key.write(&key_file)?;

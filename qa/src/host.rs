@@ -63,6 +63,10 @@ const NEEDS: &[Need] = &[
         package: "systemd-standalone-sysusers",
     },
     Need {
+        program: "busybox",
+        package: "busybox-static",
+    },
+    Need {
         program: "zstd",
         package: "zstd",
     },

@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod figures;
 pub mod files;
 pub mod gpt;
+pub mod guest;
 pub mod host;
 pub mod http;
 pub mod instance;

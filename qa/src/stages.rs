@@ -134,6 +134,8 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
             up::build(host).await?;
             host.has_registry().await?;
             build_builder(host).await?;
+            let kvm = host.cargo(&["image", "kvm"])?;
+            run("build the release that runs a machine", &kvm, &host.logs).await?;
             let mut command = nextest_command(host, &NAMESPACES)?;
             command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
             count(host, "namespaces", &command).await

@@ -4,6 +4,7 @@
 mod bridges;
 mod builds;
 mod disk;
+mod guests;
 mod instances;
 mod kills;
 mod releases;

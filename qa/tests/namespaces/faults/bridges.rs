@@ -135,10 +135,13 @@ impl Stage<'_> {
         self.asks_for(pair, &[("web", ENCRYPTED)]).await?;
         self.is_as_wanted().await?;
         self.answers("https", Some(pair)).await?;
-        ensure!(self.fetch("http", None).is_err(), "the old bridge is open");
+        ensure!(
+            self.fetch_over_bridge("http", None).is_err(),
+            "the old bridge is open"
+        );
         let other = Pair::make()?;
         ensure!(
-            self.fetch("https", Some(&other)).is_err(),
+            self.fetch_over_bridge("https", Some(&other)).is_err(),
             "anybody's certificate is shown"
         );
         // A certificate that is renewed in its place is shown with the next look.
@@ -171,7 +174,7 @@ impl Stage<'_> {
             self.master.request(&wish).await?;
             self.cell.looks_again()?;
             eventually("nothing of the bridge is left", async || {
-                ensure!(self.fetch("http", None).is_err(), "it answers");
+                ensure!(self.fetch_over_bridge("http", None).is_err(), "it answers");
                 let units =
                     self.shell("systemctl list-units --all --plain --no-legend 'slapbridge-*'")?;
                 ensure!(units.is_empty(), "{units}");
@@ -190,7 +193,7 @@ impl Stage<'_> {
 
     async fn answers(&self, scheme: &str, shows: Option<&Pair>) -> Result<()> {
         eventually(format!("it answers by {scheme}"), async || {
-            let page = self.fetch(scheme, shows)?;
+            let page = self.fetch_over_bridge(scheme, shows)?;
             ensure!(page.contains("Hello by IPv4"), "it says {page}");
             Ok(())
         })
@@ -198,7 +201,7 @@ impl Stage<'_> {
         .await
     }
 
-    fn fetch(&self, scheme: &str, shows: Option<&Pair>) -> Result<String> {
+    fn fetch_over_bridge(&self, scheme: &str, shows: Option<&Pair>) -> Result<String> {
         let python = Peer::told_python()?;
         let mut command = self.cell.namespace().command_beside(python.as_str())?;
         command.args(["-c", FETCH, &format!("{scheme}://[{ADDRESS}]/")]);
