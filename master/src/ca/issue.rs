@@ -84,6 +84,11 @@ impl Authority {
                 .map_err(|_| CaError::BadName(uri.clone()))?,
         )];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if let Identity::Instance(_) = identity {
+            // A bridge may show it. It has no host's name: who takes it for the master's does not check that.
+            let serves = ExtendedKeyUsagePurpose::ServerAuth;
+            params.extended_key_usages.push(serves);
+        }
         if style == Style::Described {
             let email = format!("{}@{}", identity.name(), slap::MASTER_NAME);
             let email =
@@ -242,6 +247,30 @@ mod tests {
             issued.not_after,
             Moment::from_seconds(1_800_000_000).plus(7 * DAY)
         );
+    }
+
+    #[test]
+    fn only_an_instance_may_show_its_certificate_as_a_server() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = camino::Utf8Path::from_path(temporary.path()).unwrap();
+        let authority = Authority::open_or_create(folder).unwrap();
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let wished = CertificateParams::default();
+        let pem = wished.serialize_request(&key).unwrap().pem().unwrap();
+        let request = parse_request(&pem).unwrap();
+        for (identity, serves) in [
+            (Identity::Computer(ComputerId::numbered(7)), false),
+            (Identity::Instance("SOFTINST-3".parse().unwrap()), true),
+        ] {
+            let now = Moment::from_seconds(1_800_000_000);
+            let issued = authority.issue(&identity, &request, [1; 16], now);
+            let der = pem_to_der(&issued.unwrap().pem);
+            let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
+            let uses = certificate.extended_key_usage().unwrap().unwrap().value;
+            assert_eq!((uses.client_auth, uses.server_auth), (true, serves));
+            let names = certificate.subject_alternative_name().unwrap().unwrap();
+            assert_eq!(names.value.general_names.len(), 1);
+        }
     }
 
     #[test]
