@@ -277,9 +277,14 @@ impl Sight<'_> {
             Makes::Nothing => {
                 let ports = &release.runs.exposed_ports;
                 found.connection = container::published(ipv6, ports);
-                let reach = reach::look(name, ports, &found.open, self.date);
-                let reach = reach.map_err(ObserveError::Reach)?;
-                (found.bridges, found.look_again) = (reach.bridges, reach.again);
+                let runs = |(name, unit): (&ProgramName, &Unit)| {
+                    name.as_str() == MAIN && unit.state == UnitState::Running
+                };
+                if found.units.iter().any(runs) {
+                    let reach = reach::look(name, ports, &found.open, self.date);
+                    let reach = reach.map_err(ObserveError::Reach)?;
+                    (found.bridges, found.look_again) = (reach.bridges, reach.again);
+                }
             }
             Makes::Script | Makes::Buildout(_) => {
                 let connection = connection::read(inside, ids);

@@ -17,6 +17,8 @@ use crate::desired::{Fingerprint, PartitionName};
 use crate::instances::bridges::{Bridge, BridgeError};
 use crate::instances::confinement::Place;
 use crate::instances::listening::listened;
+use crate::instances::units::UnitName;
+use crate::observe::MAIN;
 use crate::observed::{ProgramName, Unit};
 use crate::software::{Port, Transport};
 
@@ -44,11 +46,7 @@ pub fn look(
     let Some((process, since)) = process(partition)? else {
         return Ok(Reach::default());
     };
-    let read = |name| match fs::read_to_string(process.join(name)) {
-        // It has just ended.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        text => text,
-    };
+    let read = |name| Ok::<_, io::Error>(text_of(&process.join(name))?.unwrap_or_default());
     let (ipv4, ipv6) = (listened(&read("net/tcp")?), listened(&read("net/tcp6")?));
     let age = now.duration_since(since).unwrap_or_default();
     let mut reach = Reach::default();
@@ -90,18 +88,29 @@ pub fn bridge(place: &Place, name: &ProgramName) -> Result<Bridge, BridgeError> 
     })
 }
 
-/// Finds the first process of a container, and since when it is there.
+/// Finds the first process of a container, and since when it is there. One that has ended may have left its number to another process:
+/// whose it is tells its control group.
 fn process(partition: PartitionName) -> io::Result<Option<(Utf8PathBuf, SystemTime)>> {
     let path = bundle(partition).join(PID_FILE);
-    let text = fs::read_to_string(&path);
-    match text.and_then(|text| Ok((text, fs::metadata(&path)?.modified()?))) {
+    let Some(text) = text_of(&path)? else {
+        return Ok(None);
+    };
+    let since = fs::metadata(&path)?.modified()?;
+    let pid: u32 = text.trim().parse().map_err(io::Error::other)?;
+    let process = Utf8Path::new("/proc").join(pid.to_string());
+    let main = ProgramName::new(MAIN).expect("a name of letters");
+    let unit = format!("/{}", UnitName::Program(partition, main));
+    let group = text_of(&process.join("cgroup"))?.unwrap_or_default();
+    let is_its = group.lines().any(|line| line.trim_end().ends_with(&unit));
+    Ok(is_its.then_some((process, since)))
+}
+
+/// Reads a file; nothing if it is not there, or no more.
+fn text_of(path: &Utf8Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-        Ok((text, since)) => {
-            let pid: u32 = text.trim().parse().map_err(io::Error::other)?;
-            let process = Utf8Path::new("/proc").join(pid.to_string());
-            Ok(process.exists().then_some((process, since)))
-        }
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None),
+        text => text.map(Some),
     }
 }
 
