@@ -145,7 +145,13 @@ impl Stage<'_> {
         for socket in ["console", "monitor"] {
             self.shell(&format!("test -S {}", told(socket)))?;
         }
-        self.is_spoken_with()
+        self.is_spoken_with()?;
+        // What makes it again leaves it alone while nothing is another thing.
+        self.shell("slapbox node bang --message again")?;
+        self.is_as_wanted().await?;
+        let counted = self.fetch_of_guest("boots")?.matches("booted").count();
+        ensure!(counted == boots, "it was started again");
+        Ok(())
     }
 
     /// As root does it, who leaves with Ctrl-].
