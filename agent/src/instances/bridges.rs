@@ -1,7 +1,7 @@
 //! Bridges, for software that knows no IPv6: a port of the partition's IPv6 whose connections go to a port of its IPv4.
 //!
 //! systemd listens, as it does for any socket, and starts what carries the connections with the first of them: its own
-//! `systemd-socket-proxyd`, or stunnel where TLS is wanted. Both run as the partition's user, and see nothing of the node but its programs
+//! `systemd-socket-proxyd`, or stunnel where TLS is wanted. Both run as the partition's user, and see of the node its programs and settings
 //! and, for TLS, the partition's directory. They listen on the partition's own IPv6 only, and lead to its own IPv4 only.
 //!
 //! Released software asks for one by a file in `etc/bridge` (`slapbox_promises::bridge` says what is in it); a stock image that
