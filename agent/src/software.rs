@@ -27,6 +27,7 @@ pub mod installer;
 mod oci;
 mod public_key;
 mod registry;
+mod remains;
 pub mod shared;
 mod store;
 mod tar_stream;

@@ -16,7 +16,7 @@ use crate::desired::SoftwareUrl;
 use crate::observed::Software;
 use crate::software::buildout::{self, Workshop};
 use crate::software::shared::{self, Part, Users};
-use crate::software::{Engine, Origin, ReleaseId, SoftwareError, Turns, cache};
+use crate::software::{Engine, Origin, ReleaseId, SoftwareError, Turns, cache, remains};
 use crate::systemd::SystemdError;
 use crate::workload::Fetcher;
 
@@ -78,7 +78,7 @@ impl Installer {
         changes: watch::Sender<u64>,
     ) -> Self {
         cache::forget_unfinished(&folder);
-        Self {
+        let installer = Self {
             fetcher,
             workshop,
             folder,
@@ -87,7 +87,30 @@ impl Installer {
             offers: Arc::default(),
             unpruned: Arc::new(AtomicBool::new(true)),
             changes,
-        }
+        };
+        installer.clear_remains();
+        installer
+    }
+
+    /// Removes what an agent that was killed has left half done; it is out of the way at once.
+    fn clear_remains(&self) {
+        let complain = |error: &SoftwareError| {
+            let why = in_one_line(error);
+            tracing::warn!("what was half done is left: {why}");
+        };
+        let aside = match remains::put_aside(&self.folder) {
+            Ok(None) => return,
+            Ok(Some(aside)) => aside,
+            Err(error) => return complain(&error),
+        };
+        let (software, turns) = (self.folder.clone(), Arc::clone(&self.turns));
+        tokio::spawn(async move {
+            let _turn = turns.images.acquire().await;
+            let removed = super::blocking(move || remains::remove(&software, &aside)).await;
+            if let Err(error) = removed {
+                complain(&error);
+            }
+        });
     }
 
     /// Returns what a release is at this moment.
