@@ -14,7 +14,9 @@ use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::evidence;
 use crate::host::Host;
+use crate::lab::Lab;
 use crate::product::Product;
 use crate::story::act;
 use crate::up;
@@ -137,6 +139,25 @@ pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
         figures.extend(storm::measure(Product::find()?).await?);
     }
     print(&figures, json)
+}
+
+/// Measures in a lab of its own, which goes when that went well.
+async fn in_a_lab(
+    name: &str,
+    product: Product,
+    play: impl AsyncFnOnce(&mut Lab) -> Result<Vec<Figure>>,
+) -> Result<Vec<Figure>> {
+    let mut lab = Lab::open(name, product)?;
+    match play(&mut lab).await {
+        Ok(figures) => {
+            lab.clear()?;
+            Ok(figures)
+        }
+        Err(error) => {
+            evidence::show(lab.folder(), &format!("{error:#}"));
+            Err(error)
+        }
+    }
 }
 
 fn print(figures: &[Figure], json: bool) -> Result<()> {

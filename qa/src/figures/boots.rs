@@ -5,8 +5,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::evidence;
-use crate::figures::Figure;
+use crate::figures::{Figure, in_a_lab};
 use crate::lab::Lab;
 use crate::product::Product;
 use crate::seed::Seed;
@@ -14,17 +13,7 @@ use crate::seed::Seed;
 const MB: f64 = 1e6;
 
 pub(super) async fn measure(product: Product) -> Result<Vec<Figure>> {
-    let mut lab = Lab::open("bench", product)?;
-    match boot_and_serve(&mut lab).await {
-        Ok(figures) => {
-            lab.clear()?;
-            Ok(figures)
-        }
-        Err(error) => {
-            evidence::show(lab.folder(), &format!("{error:#}"));
-            Err(error)
-        }
-    }
+    in_a_lab("bench", product, boot_and_serve).await
 }
 
 async fn boot_and_serve(lab: &mut Lab) -> Result<Vec<Figure>> {

@@ -13,8 +13,7 @@ use anyhow::{Result, ensure};
 
 use crate::archive::Image;
 use crate::eventually::{eventually, minutes};
-use crate::evidence;
-use crate::figures::Figure;
+use crate::figures::{Figure, in_a_lab};
 use crate::lab::Lab;
 use crate::load::{Tally, Target, get, number, pace};
 use crate::machine::arguments::Hardware;
@@ -47,17 +46,7 @@ printf '{"url": "%s", "heard": "%s"}\n' "$url" "$(value .parameters.greeting)" >
 const CALM_LOAD: f64 = 0.7;
 
 pub(super) async fn measure(product: Product) -> Result<Vec<Figure>> {
-    let mut lab = Lab::open("bench-storm", product)?;
-    match play(&mut lab).await {
-        Ok(figures) => {
-            lab.clear()?;
-            Ok(figures)
-        }
-        Err(error) => {
-            evidence::show(lab.folder(), &format!("{error:#}"));
-            Err(error)
-        }
-    }
+    in_a_lab("bench-storm", product, play).await
 }
 
 /// What a service's times in a storm are of those in calm.
