@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use camino::Utf8PathBuf;
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::instances::container::enter::enter;
@@ -101,14 +100,14 @@ async fn daemon(screen: bool) -> anyhow::Result<ExitCode> {
         version: version.clone(),
         ..Status::default()
     });
+    let asked = notify::requests().context("signals cannot be heard")?;
     let life = Life {
         places,
         board,
         version,
         world: World::real(),
+        asked,
     };
-    // From here on it ends nobody who is asked too early.
-    let _asked = signal(SignalKind::hangup()).context("signals cannot be heard")?;
     notify::ready();
     show(&life, screen);
     tokio::select! {

@@ -8,6 +8,7 @@ mod membership;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::config::{Role, Settings};
@@ -33,6 +34,8 @@ pub struct Life {
     pub version: String,
     /// Time and chance.
     pub world: World,
+    /// How often somebody has asked that it look at once.
+    pub asked: watch::Receiver<u64>,
 }
 
 /// Why a life ends in good order: systemd starts the next one.

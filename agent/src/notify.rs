@@ -1,8 +1,10 @@
 //! Tells systemd how this program does: ready, what it is at, and alive as long as its tasks run.
 
+use std::io;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -13,8 +15,21 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// The program has heard that it shall reload, and done what that takes.
-pub fn reloaded() {
+/// Hears from here on, all its life, that the program shall reload (`systemctl reload`), and tells systemd at once that it has: whoever
+/// asks does not wait for more, and a box that is no node yet has nothing to look at. Returns how often that was.
+pub fn requests() -> io::Result<watch::Receiver<u64>> {
+    let mut asked = signal(SignalKind::hangup())?;
+    let (count, counted) = watch::channel(0);
+    tokio::spawn(async move {
+        while asked.recv().await.is_some() {
+            count.send_modify(|count| *count += 1);
+            reloaded();
+        }
+    });
+    Ok(counted)
+}
+
+fn reloaded() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
         Err(error) => tracing::debug!("the time cannot be told: {error}"),

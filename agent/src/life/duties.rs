@@ -80,10 +80,7 @@ pub(super) async fn run(
             ended.context("systemd is not heard any more")?;
             anyhow::bail!("systemd is not heard any more")
         }
-        ended = reconcile::follow_requests(wake.clone()) => {
-            ended.context("requests cannot be heard")?;
-            anyhow::bail!("requests are not heard any more")
-        }
+        () = reconcile::follow_requests(life.asked.clone(), wake.clone()) => anyhow::bail!("requests are not heard any more"),
         () = forever(answer_root(life, wake.clone(), &master, workload.steward())) => anyhow::bail!("unreachable"),
         () = reconcile::tick(wake.clone()) => anyhow::bail!("the timer ended"),
         () = forever(reconcile::follow_changes(&workload, wake.clone())) => anyhow::bail!("unreachable"),

@@ -1,15 +1,13 @@
 //! Why the loop wakes, and what wakes it. Each source only names the reason; the work is the loop's.
 
+use std::fmt;
 use std::time::Duration;
-use std::{fmt, io};
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::ports::{Node, Upstream};
 use crate::enrol::Retry;
-use crate::notify;
 use crate::places::Places;
 
 /// As often as SLAP asks a node to look.
@@ -105,15 +103,12 @@ pub async fn tick(wakes: mpsc::Sender<Wake>) {
 }
 
 /// Wakes when somebody asks, by `systemctl reload`, not to wait for the next minute.
-pub async fn follow_requests(wakes: mpsc::Sender<Wake>) -> io::Result<()> {
-    let mut asked = signal(SignalKind::hangup())?;
-    while asked.recv().await.is_some() {
+pub async fn follow_requests(mut asked: watch::Receiver<u64>, wakes: mpsc::Sender<Wake>) {
+    while asked.changed().await.is_ok() {
         if wakes.send(Wake::Asked).await.is_err() {
-            break;
+            return;
         }
-        notify::reloaded();
     }
-    Ok(())
 }
 
 /// Wakes when something on the node changed.
