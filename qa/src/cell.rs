@@ -123,6 +123,19 @@ impl Cell {
         self.namespace.run(&["cat", path])
     }
 
+    /// Asks a service from its own machine, by this Python of ours.
+    pub fn page(&self, python: &Utf8Path, url: &str) -> Result<String> {
+        const FETCH: &str = "import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode())";
+        let mut command = self.namespace.command_beside(python.as_str())?;
+        let answer = command.args(["-c", FETCH, url]).output()?;
+        ensure!(
+            answer.status.success(),
+            "{}",
+            String::from_utf8_lossy(&answer.stderr)
+        );
+        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
+    }
+
     /// Says whether nothing is in a folder of the box but these.
     pub fn holds_only(&self, folder: &str, names: &[&str]) -> Result<()> {
         let listed = self.namespace.run(&["ls", "-A", folder])?;

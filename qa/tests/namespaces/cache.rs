@@ -229,7 +229,9 @@ impl Stage<'_> {
         eventually("an instance of it answers", async || {
             let instance = self.request(RequestedState::Started).await?;
             let url = instance.connection.get("url");
-            let page = self.fetch(url.context("it publishes no url")?)?;
+            let page = self
+                .cell
+                .page(&self.python, url.context("it publishes no url")?)?;
             ensure!(page.contains("red"), "it says {page}");
             Ok(())
         })
@@ -242,18 +244,5 @@ impl Stage<'_> {
         })
         .within(minutes(1))
         .await
-    }
-
-    /// Asks a service from its own machine.
-    fn fetch(&self, url: &str) -> Result<String> {
-        const FETCH: &str = "import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode())";
-        let mut command = self.cell.namespace().command_beside(self.python.as_str())?;
-        let answer = command.args(["-c", FETCH, url]).output()?;
-        ensure!(
-            answer.status.success(),
-            "{}",
-            String::from_utf8_lossy(&answer.stderr)
-        );
-        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 }

@@ -81,7 +81,10 @@ async fn play(
         ("three", &as_user, &three, "slappart2"),
     ] {
         stage.destroy(title, release).await?;
-        ensure!(stage.fetch(url).is_err(), "what is destroyed answers");
+        ensure!(
+            stage.cell.page(&stage.python, url).is_err(),
+            "what is destroyed answers"
+        );
         let directory = format!("/srv/slapgrid/{partition}");
         cell.holds_only(&directory, &[".slapos-resource"])?;
     }
@@ -192,12 +195,12 @@ impl Stage<'_> {
 
     /// What it was told counts anew, what it kept stays, and what it wrote elsewhere is gone.
     async fn keeps_its_volume(&mut self, release: &str, url: &str) -> Result<()> {
-        let born = self.fetch(&format!("{url}/born"))?;
+        let born = self.cell.page(&self.python, &format!("{url}/born"))?;
         self.change("one", release, "Hello again").await?;
         self.says(&format!("{url}/greeting"), "Hello again").await?;
         self.says(&format!("{url}/starts"), "Hello one\nHello again")
             .await?;
-        let still = self.fetch(&format!("{url}/born"))?;
+        let still = self.cell.page(&self.python, &format!("{url}/born"))?;
         ensure!(still == born, "its volume was made anew: {still}");
         Ok(())
     }
@@ -250,7 +253,7 @@ impl Stage<'_> {
                 .all(|user| user.parse::<u32>().is_ok_and(|user| user >= 20_000)),
             "it runs as {users:?}"
         );
-        let facts = self.fetch(&format!("{url}/facts"))?;
+        let facts = self.cell.page(&self.python, &format!("{url}/facts"))?;
         let line = |start: &str| facts.lines().find(|line| line.starts_with(start));
         for (start, wanted) in [
             ("NoNewPrivs:", "1"),
@@ -276,24 +279,11 @@ impl Stage<'_> {
 
     async fn says(&self, url: &str, wanted: &str) -> Result<()> {
         eventually(format!("{url} says {wanted:?}"), async || {
-            let page = self.fetch(url)?;
+            let page = self.cell.page(&self.python, url)?;
             ensure!(page.contains(wanted), "it says {page}");
             Ok(())
         })
         .within(seconds(20))
         .await
-    }
-
-    /// Asks a service from its own machine.
-    fn fetch(&self, url: &str) -> Result<String> {
-        const FETCH: &str = "import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode())";
-        let mut command = self.cell.namespace().command_beside(self.python.as_str())?;
-        let answer = command.args(["-c", FETCH, url]).output()?;
-        ensure!(
-            answer.status.success(),
-            "{}",
-            String::from_utf8_lossy(&answer.stderr)
-        );
-        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 }

@@ -243,7 +243,7 @@ impl Stage<'_> {
 
     pub(crate) async fn says(&self, url: &str, wanted: &str) -> Result<()> {
         eventually(format!("{url} says {wanted}"), async || {
-            let page = self.fetch(url)?;
+            let page = self.cell.page(&self.python, url)?;
             ensure!(page.contains(wanted), "it says {page}");
             Ok(())
         })
@@ -255,7 +255,10 @@ impl Stage<'_> {
         self.request(site, &["--state", "stopped"])?;
         self.cell.looks_again()?;
         self.proxy.hears(&["stoppedComputerPartition"]).await?;
-        ensure!(self.fetch(url).is_err(), "what is stopped answers");
+        ensure!(
+            self.cell.page(&self.python, url).is_err(),
+            "what is stopped answers"
+        );
         Ok(())
     }
 
@@ -275,18 +278,5 @@ impl Stage<'_> {
         self.cell.looks_again()?;
         self.proxy.hears(&["destroyedSoftwareRelease"]).await?;
         self.cell.holds_only("/srv/slapgrid/software", &[])
-    }
-
-    /// Asks a service from its own machine.
-    fn fetch(&self, url: &str) -> Result<String> {
-        const FETCH: &str = "import sys, urllib.request as it; print(it.urlopen(sys.argv[1], timeout=5).read().decode())";
-        let mut command = self.cell.namespace().command_beside(self.python.as_str())?;
-        let answer = command.args(["-c", FETCH, url]).output()?;
-        ensure!(
-            answer.status.success(),
-            "{}",
-            String::from_utf8_lossy(&answer.stderr)
-        );
-        Ok(String::from_utf8_lossy(&answer.stdout).into_owned())
     }
 }
