@@ -19,7 +19,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use slapbox_promises::bridge::{self as file, FOLDER, NotABridge, Tls};
 
-use super::confinement::{MOST_FILES, Place, STOP_WITHIN, description, micros, privileges, slice};
+use super::confinement::{
+    MOST_FILES, Place, STOP_WITHIN, description, micros, node_protections, privileges, slice,
+};
 use super::credentials;
 use super::listening::listened;
 use super::programs::{self, ProgramsError};
@@ -258,14 +260,8 @@ fn view(place: &Place, bridge: &Bridge) -> Vec<Property> {
         property("PrivateTmp", true),
         property("PrivateDevices", true),
         property("PrivateIPC", true),
-        property("ProtectProc", "invisible"),
-        property("ProtectKernelTunables", true),
-        property("ProtectKernelModules", true),
-        property("ProtectKernelLogs", true),
-        property("ProtectControlGroups", true),
-        property("ProtectClock", true),
-        property("ProtectHostname", true),
     ];
+    all.extend(node_protections());
     all.extend(own);
     all
 }

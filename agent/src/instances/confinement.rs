@@ -274,7 +274,7 @@ fn view(rootfs: &Utf8Path, own: Vec<Bind>, sees: Vec<Bind>) -> Vec<Property> {
     // One that may be missing would be missed here.
     let writable = own.iter().filter(|(.., optional)| !optional);
     let writable: Vec<_> = writable.map(|(_, seen, _)| seen.clone()).collect();
-    vec![
+    let mut all = vec![
         property("RootDirectory", rootfs.as_str()),
         property("MountAPIVFS", true),
         property("BindPaths", Value::Binds(own)),
@@ -290,6 +290,14 @@ fn view(rootfs: &Utf8Path, own: Vec<Bind>, sees: Vec<Bind>) -> Vec<Property> {
             "TemporaryFileSystem",
             Value::TemporaryFolders(vec![("/dev/shm".into(), "mode=1777,nosuid,nodev".into())]),
         ),
+    ];
+    all.extend(node_protections());
+    all
+}
+
+/// What of the node nobody sees or changes, whatever root it has.
+pub(super) fn node_protections() -> Vec<Property> {
+    vec![
         property("ProtectProc", "invisible"),
         property("ProtectKernelTunables", true),
         property("ProtectKernelModules", true),
