@@ -31,7 +31,7 @@ pub(super) fn put_aside(software: &Utf8Path) -> Result<Option<Utf8PathBuf>, Soft
     for name in found {
         let from = software.join(name);
         let free = places.find(|place| !place.exists());
-        let to = free.unwrap_or_else(|| aside.clone());
+        let to = free.expect("there are more numbers than folders");
         fs::rename(&from, &to).map_err(|source| disk_error(&from, source))?;
     }
     Ok(Some(aside))
