@@ -2,15 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::CONTENT_LENGTH;
-use reqwest::{Body, Method};
+use reqwest::Method;
 use tokio::io::AsyncRead;
-use tokio_util::io::ReaderStream;
 
 use super::Client;
-use super::call::{Call, accepted};
+use super::call::Call;
 use super::error::CallError;
-use super::releases::TRANSFER;
 use crate::id::ComputerId;
 use crate::v1::{
     CACHE_ENTRY_HEADER, CACHE_SIGNATURE_HEADER, CacheEntry, CacheFile, CacheKey, CacheKeys,
@@ -36,29 +33,15 @@ impl Client {
         signature: &str,
         content: impl AsyncRead + Send + 'static,
     ) -> Result<(), CallError> {
-        // A stream can be sent once: find out first where.
-        self.discover().await?;
-        let base = self.answering();
         let file = CacheFile::Archive(entry.sha256.clone());
-        let url = base
-            .join(&format!("v1/cache/{}/{file}", entry.system))
-            .expect("the names of the cache are parts of paths");
-        let request = self
-            .http
-            .put(url)
-            .timeout(TRANSFER)
-            .header(CONTENT_LENGTH, entry.size)
-            .header(CACHE_ENTRY_HEADER, STANDARD.encode(bytes))
-            .header(CACHE_SIGNATURE_HEADER, signature)
-            .body(Body::wrap_stream(ReaderStream::with_capacity(
-                content,
-                64 << 10,
-            )));
-        let response = request
-            .send()
-            .await
-            .map_err(|err| CallError::unanswered(base, err))?;
-        accepted(response).await.map(drop)
+        let path = format!("v1/cache/{}/{file}", entry.system);
+        let bytes = STANDARD.encode(bytes);
+        let headers = [
+            (CACHE_ENTRY_HEADER, bytes.as_str()),
+            (CACHE_SIGNATURE_HEADER, signature),
+        ];
+        let put = self.put_stream(&path, entry.size, &headers, content);
+        put.await.map(drop)
     }
 
     /// `PUT /v1/computers/REF/trusted`, or `DELETE`.

@@ -13,7 +13,7 @@ use super::error::CallError;
 use crate::v1::{Release, ReleaseName, Releases};
 
 /// Longest that a large transfer may take.
-pub(super) const TRANSFER: Duration = Duration::from_secs(6 * 3600);
+const TRANSFER: Duration = Duration::from_secs(6 * 3600);
 
 /// A release on its way.
 #[derive(Debug)]
@@ -39,34 +39,39 @@ impl Client {
         length: u64,
         content: impl AsyncRead + Send + 'static,
     ) -> Result<Release, CallError> {
-        // A stream can be sent once: find out first where.
-        self.discover().await?;
-        let base = self.answering();
-        let url = base
-            .join(&format!("v1/releases/{name}"))
-            .expect("a release's name is part of a path");
-        let request = self
-            .http
-            .put(url)
-            .timeout(TRANSFER)
-            .header(CONTENT_LENGTH, length)
-            .body(Body::wrap_stream(ReaderStream::with_capacity(
-                content,
-                64 << 10,
-            )));
-        let response = request
-            .send()
-            .await
-            .map_err(|err| CallError::unanswered(base, err))?;
-        let text = accepted(response)
-            .await?
-            .bytes()
-            .await
-            .map_err(CallError::Cut)?;
+        let path = format!("v1/releases/{name}");
+        let answer = self.put_stream(&path, length, &[], content).await?;
+        let text = answer.bytes().await.map_err(CallError::Cut)?;
         serde_json::from_slice(&text).map_err(|err| CallError::BadAnswer {
             call: format!("PUT /v1/releases/{name}"),
             err: err.into(),
         })
+    }
+
+    /// Puts a stream of this length to a path, which is one, with more headers; returns the master's answer, which is a good one.
+    pub(super) async fn put_stream(
+        &self,
+        path: &str,
+        length: u64,
+        headers: &[(&str, &str)],
+        content: impl AsyncRead + Send + 'static,
+    ) -> Result<Response, CallError> {
+        // A stream can be sent once: find out first where.
+        self.discover().await?;
+        let base = self.answering();
+        let url = base.join(path).expect("a path is part of a URL");
+        let stream = ReaderStream::with_capacity(content, 64 << 10);
+        let mut request = self
+            .http
+            .put(url)
+            .timeout(TRANSFER)
+            .header(CONTENT_LENGTH, length)
+            .body(Body::wrap_stream(stream));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await;
+        accepted(response.map_err(|err| CallError::unanswered(base, err))?).await
     }
 
     /// `GET /v1/releases`.
