@@ -33,6 +33,7 @@ use crate::partitions::homes::{self, HomeError};
 use crate::partitions::users::Accounts;
 use crate::plan::Step;
 use crate::promises::Watches;
+use crate::quotas::Quotas;
 use crate::software::{INSTANTIATE, Makes, Release, shared};
 use crate::systemd::{Property, Ran, Systemd, SystemdError, Value, property};
 use crate::usage::{FarewellError, Outbox};
@@ -86,6 +87,8 @@ pub enum ApplyError {
     Farewell(#[source] FarewellError),
     #[error("failed to remove its files")]
     Wipe(#[source] io::Error),
+    #[error("what it may use of the disk cannot be set")]
+    Quotas(#[source] io::Error),
     #[error(transparent)]
     Devices(DeviceError),
     #[error(transparent)]
@@ -113,6 +116,7 @@ pub struct Hands<'a> {
     /// Where other disks are mounted.
     pub homes: &'a [Utf8PathBuf],
     pub devices: &'a Devices,
+    pub quotas: &'a Quotas,
     /// The network outside of which partitions have addresses.
     pub ipv4_network: Option<Ipv4Net>,
     pub firewall: &'a Firewall,
@@ -160,6 +164,7 @@ impl Hands<'_> {
             Step::Stop(program) => self.stop_program(program).await,
             Step::Start(program, fingerprint) => self.start_program(program, fingerprint).await,
             Step::TakeFolders => self.take_folders().await,
+            Step::Ration => self.ration(self.place.limits.most.disk),
             Step::Redirect(name) => self.redirect(name).await,
             Step::EndRedirect(name) => self.end_redirect(name).await,
             Step::Guard => self.guard().await,

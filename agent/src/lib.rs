@@ -32,6 +32,7 @@ pub mod places;
 pub mod plan;
 pub mod promises;
 pub mod provision;
+pub mod quotas;
 pub mod reconcile;
 pub mod report;
 pub mod roles;

@@ -30,6 +30,7 @@ use crate::partitions::directories::RESOURCE;
 use crate::partitions::homes::{HomeError, Homes};
 use crate::partitions::users::{Accounts, Ids};
 use crate::promises::Watches;
+use crate::quotas::Quotas;
 use crate::software::{Makes, Release};
 use crate::systemd::ListedUnit;
 use crate::workload::Paths;
@@ -53,6 +54,8 @@ pub enum ObserveError {
     Devices(#[source] DeviceError),
     #[error("failed to look at its folders on other disks")]
     Homes(#[source] HomeError),
+    #[error("failed to find how much of the disk it uses")]
+    Quotas(#[source] io::Error),
 }
 
 /// The units of one partition.
@@ -122,6 +125,7 @@ pub struct Sight<'a> {
     pub accounts: &'a Accounts,
     pub homes: Homes,
     pub devices: &'a Devices,
+    pub quotas: &'a Quotas,
     /// What the guards that hold were made for, if that can be seen from here.
     pub guards: Option<BTreeMap<PartitionName, Fingerprint>>,
     /// What all addresses of the node begin with, once it is known.
@@ -169,6 +173,9 @@ impl Sight<'_> {
         if instance.state == slap::RequestedState::Started {
             let limits = Limits::understand(&instance.asked, self.most);
             found.limits = limits.map_err(ObserveError::Limits)?;
+            let disk = found.limits.most.disk;
+            let held = self.quotas.observe(name, ids, disk);
+            (found.rationed, found.full) = held.map_err(ObserveError::Quotas)?;
         }
         found.processed = note(&inside, TIMESTAMP);
         found.order = note(&inside, ORDER).map(Fingerprint::new);
@@ -333,6 +340,8 @@ impl Sight<'_> {
             waits: None,
             certified: true,
             housed: true,
+            rationed: true,
+            full: false,
             equipped: true,
             guarded: true,
             given: Vec::new(),

@@ -110,6 +110,10 @@ pub struct Partition {
     pub certified: bool,
     /// Whether the folders that it has on other disks are its own by now.
     pub housed: bool,
+    /// Whether the disk holds it to what it may use of it.
+    pub rationed: bool,
+    /// Whether it has used all of that.
+    pub full: bool,
     /// Whether it has the block devices that it asks for, and no others.
     pub equipped: bool,
     /// Whether who may reach it, and whom it may reach, is as it shall be.

@@ -17,6 +17,7 @@ use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::places::Places;
 use crate::plan::{Action, Step, plan};
+use crate::quotas::Quotas;
 use crate::reconcile::last_desired;
 use crate::software;
 use crate::systemd::Systemd;
@@ -31,9 +32,13 @@ pub async fn outlook(places: &Places) -> anyhow::Result<String> {
         .await
         .context("the system bus does not answer")?;
     let settings = settings(places)?;
-    let most = settings.limits.of_node(identity::memory(places));
     let paths = Paths::of(&settings);
-    let observed = look(&paths, &Systemd::new(bus), &desired, &most).await?;
+    let quotas = Quotas::of(&paths);
+    let most = settings
+        .limits
+        .of_node(identity::memory(places), quotas.are_on());
+    let world = (&Systemd::new(bus), &quotas);
+    let observed = look(&paths, world, &desired, &most).await?;
     let mut actions = plan(&desired, &observed);
     // What is watched is the daemon's affair, and not to be seen from here.
     actions.retain(|action| !matches!(action, Action::Partition(_, Step::Watch(_))));
@@ -52,7 +57,7 @@ fn settings(places: &Places) -> anyhow::Result<Settings> {
 
 async fn look(
     paths: &Paths,
-    systemd: &Systemd,
+    (systemd, quotas): (&Systemd, &Quotas),
     desired: &Desired,
     most: &Most,
 ) -> anyhow::Result<Observed> {
@@ -75,6 +80,7 @@ async fn look(
         accounts: &accounts,
         homes: Homes::open(&paths.homes),
         devices: &Devices::of(paths),
+        quotas,
         // The firewall is the daemon's affair, too.
         guards: None,
         prefix: None,

@@ -40,6 +40,8 @@ pub enum Step {
     MakeSlice,
     /// Have the folders on other disks be this instance's.
     TakeFolders,
+    /// Have the disk hold it to what it may use of it.
+    Ration,
     /// Give it the block devices that it asks for, and take others back.
     TakeDevices,
     /// Hold what runs to other limits.
@@ -207,7 +209,8 @@ fn plan_started(partition: PartitionName, instance: &Instance, found: &Partition
     }
     let order = instance.order(partition, &found.told);
     let folders = (!found.housed).then_some(Step::TakeFolders);
-    let equip = folders.into_iter().chain(certify);
+    let ration = (!found.rationed).then_some(Step::Ration);
+    let equip = folders.into_iter().chain(ration).chain(certify);
     let unwatch = found.watched.as_ref().map(|_| Step::Unwatch);
     if found.due || found.order.as_ref() != Some(&order) {
         let forget = (found.due || found.processed.is_some()).then_some(Step::Forget);
@@ -393,6 +396,7 @@ impl fmt::Display for Step {
             Self::Forget => f.write_str("forget the last order"),
             Self::MakeSlice => f.write_str("make its slice"),
             Self::TakeFolders => f.write_str("take its folders on other disks"),
+            Self::Ration => f.write_str("hold it to what it may use of the disk"),
             Self::TakeDevices => f.write_str("give it the block devices that it asks for"),
             Self::Limit => f.write_str("hold it to other limits"),
             Self::Ask(_) => f.write_str("ask for what it requests"),

@@ -139,6 +139,13 @@ fn judge_started(
     if found.due || found.order != Some(instance.order(partition, &found.told)) {
         return Verdict::Pending;
     }
+    if found.full
+        && let Some(disk) = found.limits.disk_in_words()
+    {
+        return Verdict::Failed(format!(
+            "it has used all of the {disk} of the disk that it may, and can write no more"
+        ));
+    }
     if let Some(crashing) = &found.crashing {
         return Verdict::Failed(said_of(crashing, found));
     }

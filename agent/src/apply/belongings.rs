@@ -20,6 +20,13 @@ impl Hands<'_> {
         self.in_homes(give).await?.map_err(ApplyError::Folders)
     }
 
+    /// Has the disk hold it to so many bytes, or to none.
+    pub(super) fn ration(&self, most: Option<u64>) -> Result<(), ApplyError> {
+        let Place { partition, ids, .. } = *self.place;
+        let held = self.quotas.hold(partition, ids, most);
+        held.map_err(ApplyError::Quotas)
+    }
+
     pub(super) fn take_devices(&self) -> Result<(), ApplyError> {
         let Place { partition, ids, .. } = self.place;
         let asked = devices::asked(&self.inside()?).map_err(ApplyError::Devices)?;
@@ -102,6 +109,6 @@ impl Hands<'_> {
         let wiped = tokio::task::spawn_blocking(wipe).await;
         let wiped = wiped.unwrap_or_else(|error| Err(io::Error::other(error)));
         wiped.map_err(ApplyError::Wipe)?;
-        Ok(())
+        self.ration(None)
     }
 }

@@ -15,6 +15,8 @@ pub struct Ceiling {
     pub processors: Option<u64>,
     /// Processes and threads.
     pub tasks: Option<u64>,
+    /// Bytes of the node's disk.
+    pub disk: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -23,6 +25,7 @@ pub(super) struct Table {
     memory: Option<Spanned<String>>,
     cpus: Option<Spanned<f64>>,
     tasks: Option<Spanned<i64>>,
+    disk: Option<Spanned<String>>,
 }
 
 const LEAST_TASKS: i64 = 64;
@@ -30,13 +33,15 @@ const LEAST_TASKS: i64 = 64;
 const MOST_TASKS: i64 = 4_194_304;
 
 impl Ceiling {
-    /// Returns what one partition may use of a node with so many bytes of memory.
-    pub fn of_node(&self, memory: u64) -> Most {
+    /// Returns what one partition may use of a node with so many bytes of memory, whose disk has quotas or none.
+    pub fn of_node(&self, memory: u64, disk_has_quotas: bool) -> Most {
         let most = Most::of_node(memory);
         Most {
             memory: self.memory.unwrap_or(most.memory),
             processors: self.processors,
             tasks: self.tasks.unwrap_or(most.tasks),
+            disk: self.disk.filter(|_| disk_has_quotas),
+            disk_has_quotas,
         }
     }
 }
@@ -45,11 +50,13 @@ pub(super) fn check(text: &str, table: Option<Table>) -> Result<Ceiling, Mistake
     let Some(table) = table else {
         return Ok(Ceiling::default());
     };
-    let memory = table.memory.map(|memory| {
+    let bytes = |said: Spanned<String>, problem| {
         let remedy = "write a size of at least 16M, for example \"2G\"";
-        let wrong = || Mistake::at(text, memory.span().start, "`memory` is no size", remedy);
-        size(memory.get_ref()).ok_or_else(wrong)
-    });
+        let wrong = || Mistake::at(text, said.span().start, problem, remedy);
+        size(said.get_ref()).ok_or_else(wrong)
+    };
+    let memory = table.memory.map(|it| bytes(it, "`memory` is no size"));
+    let disk = table.disk.map(|it| bytes(it, "`disk` is no size"));
     let processors = table.cpus.map(|cpus| {
         let remedy = "write for example 1.5";
         let problem = "`cpus` is no number of processors";
@@ -70,5 +77,6 @@ pub(super) fn check(text: &str, table: Option<Table>) -> Result<Ceiling, Mistake
         memory: memory.transpose()?,
         processors: processors.transpose()?,
         tasks: tasks.transpose()?,
+        disk: disk.transpose()?,
     })
 }

@@ -41,7 +41,7 @@ fn a_join_line_is_all_that_a_node_needs() {
 fn everything_that_can_be_said_is_understood() {
     let text = node(
         "role = \"node\"\nname = \"edge-1\"\npartitions = 20\nproxy = \"http://[2001:db8::1]:3128\"\n\
-         [limits]\nmemory = \"2G\"\ncpus = 1.5\ntasks = 500\n\
+         [limits]\nmemory = \"2G\"\ncpus = 1.5\ntasks = 500\ndisk = \"20G\"\n\
          [overlay]\nport = 7000\nendpoint = \"[2001:db8::7]:6326\"\n\
          [ipv4]\nnetwork = \"203.0.113.0/29\"\ninterface = \"eth1\"\naddress = \"203.0.113.3\"\n\
          [firewall]\nauthorized_sources = [\"192.0.2.7\", \"2001:db8::1/32\"]\n\
@@ -52,9 +52,12 @@ fn everything_that_can_be_said_is_understood() {
         memory: Some(2 << 30),
         processors: Some(1_500_000),
         tasks: Some(500),
+        disk: Some(20 << 30),
     };
     assert_eq!(settings.limits, ceiling);
-    assert_eq!(settings.limits.of_node(1000).memory, 2 << 30);
+    let most = settings.limits.of_node(1000, true);
+    assert_eq!((most.memory, most.disk), (2 << 30, Some(20 << 30)));
+    assert_eq!(settings.limits.of_node(1000, false).disk, None);
     assert_eq!(settings.name.as_deref(), Some("edge-1"));
     assert_eq!(settings.partitions, 20);
     assert_eq!(settings.proxy.as_deref(), Some("http://[2001:db8::1]:3128"));

@@ -30,6 +30,8 @@ pub struct Place {
     /// The block devices that it has.
     pub devices: Vec<Device>,
     pub limits: Limits,
+    /// The project that counts files of it which are not its user's, where the disk has quotas.
+    pub project: Option<u32>,
 }
 
 /// How a program is run.

@@ -1,5 +1,5 @@
 //! What an instance may use of its node: what its request asks for, and never more than the node gives to one. systemd has the
-//! kernel hold it, for the partition as a whole. Pure.
+//! kernel hold it, for the partition as a whole; of the disk, quotas do. Pure.
 //!
 //! A request asks by parameters of a reserved name, which any master passes on; they are no part of the instance's configuration. Of the
 //! conditions on where it may be (SLA), the two that size it count as well: `memory_size`, in bytes as our master has it, and `cpu_core`.
@@ -22,6 +22,10 @@ pub struct Most {
     pub processors: Option<u64>,
     /// Processes and threads.
     pub tasks: u64,
+    /// Bytes of the node's disk; nothing is as much as there is.
+    pub disk: Option<u64>,
+    /// Whether the disk can hold anybody to that.
+    pub disk_has_quotas: bool,
 }
 
 /// What an instance may use.
@@ -53,6 +57,10 @@ pub enum LimitsError {
         value: String,
         most: String,
     },
+    #[error(
+        "its parameter `{DISK}` asks for {0}, and the disk of this node has no quotas of users and projects, which would hold it to that"
+    )]
+    NoQuotas(String),
 }
 
 /// What names of parameters that limit begin with.
@@ -60,9 +68,17 @@ const RESERVED: &str = "SLAPOS_LIMIT_";
 const MEMORY: &str = "SLAPOS_LIMIT_MEMORY";
 const PROCESSORS: &str = "SLAPOS_LIMIT_CPUS";
 const TASKS: &str = "SLAPOS_LIMIT_TASKS";
+const DISK: &str = "SLAPOS_LIMIT_DISK";
 const PROCESSOR_WEIGHT: &str = "SLAPOS_LIMIT_CPU_WEIGHT";
 const DISK_WEIGHT: &str = "SLAPOS_LIMIT_IO_WEIGHT";
-const NAMES: [&str; 5] = [MEMORY, PROCESSORS, TASKS, PROCESSOR_WEIGHT, DISK_WEIGHT];
+const NAMES: [&str; 6] = [
+    MEMORY,
+    PROCESSORS,
+    TASKS,
+    DISK,
+    PROCESSOR_WEIGHT,
+    DISK_WEIGHT,
+];
 /// Conditions that are sizes.
 const MEMORY_CONDITION: &str = "memory_size";
 const PROCESSORS_CONDITION: &str = "cpu_core";
@@ -122,6 +138,8 @@ impl Default for Most {
             memory: u64::MAX,
             processors: None,
             tasks: MOST_TASKS,
+            disk: None,
+            disk_has_quotas: false,
         }
     }
 }
@@ -182,10 +200,15 @@ impl Limits {
         let tasks = taken(asked, TASKS, TASKS_RULE, tasks, Some(most.tasks), |it| {
             it.to_string()
         })?;
+        let disk = taken(asked, DISK, SIZE_RULE, size, most.disk, bytes_in_words)?;
+        if disk.is_some() && !most.disk_has_quotas {
+            return Err(LimitsError::NoQuotas(asked[DISK].clone()));
+        }
         let weight = |name| taken(asked, name, WEIGHT_RULE, weight, None, |it| it.to_string());
         limits.most.memory = memory.unwrap_or(limits.most.memory);
         limits.most.processors = processors.or(limits.most.processors);
         limits.most.tasks = tasks.unwrap_or(limits.most.tasks);
+        limits.most.disk = disk.or(limits.most.disk);
         limits.processor_weight = weight(PROCESSOR_WEIGHT)?.unwrap_or(EQUAL_WEIGHT);
         limits.disk_weight = weight(DISK_WEIGHT)?.unwrap_or(EQUAL_WEIGHT);
         Ok(limits)
@@ -214,14 +237,21 @@ impl Limits {
         ]
     }
 
-    /// Returns what tells them from others.
+    /// Returns what tells from others what the partition's slice is held to; what the disk holds is not the slice's.
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(format!("{self:?}").as_bytes())
+        let all = self.properties();
+        let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+        Fingerprint::of(all.join("\n").as_bytes())
     }
 
     /// Returns how much memory it is, in words.
     pub fn memory_in_words(&self) -> String {
         bytes_in_words(self.most.memory)
+    }
+
+    /// Returns how much of the disk it is, in words, if it is not all.
+    pub fn disk_in_words(&self) -> Option<String> {
+        self.most.disk.map(bytes_in_words)
     }
 }
 
@@ -317,8 +347,11 @@ impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory_in_words();
         write!(f, "{memory} of memory, {} tasks", self.most.tasks)?;
-        match self.most.processors {
-            Some(micros) => write!(f, ", {}", processors_in_words(micros)),
+        if let Some(micros) = self.most.processors {
+            write!(f, ", {}", processors_in_words(micros))?;
+        }
+        match self.disk_in_words() {
+            Some(disk) => write!(f, ", {disk} of disk"),
             None => Ok(()),
         }
     }

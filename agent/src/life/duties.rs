@@ -18,15 +18,17 @@ use crate::firewall::Kin;
 use crate::identity::{self, Identity};
 use crate::instances::answers::Asker;
 use crate::instances::credentials::Issuer;
+use crate::instances::limits::Most;
 use crate::instances::profile::Origin;
 use crate::master::{self, Master};
 use crate::provision;
+use crate::quotas::Quotas;
 use crate::reconcile::{self, Upstream as _, Wake, Wanted};
 use crate::report::{self, Facts, node_report};
 use crate::roles::{self, Overlay, Services};
 use crate::software::buildout::Workshop;
 use crate::software::cache::{Cache, CacheMaster, Notes, Offers};
-use crate::status::Enrolment;
+use crate::status::{Enrolment, Status};
 use crate::systemd::Systemd;
 use crate::usage::{Accounting, Troubles};
 use crate::workload::{Fetcher, Paths, Steward, Terms, Workload};
@@ -143,9 +145,23 @@ fn workload(
         issuer,
         asker: asker(master),
         kin: kin(master),
-        most: settings.limits.of_node(identity::memory(&life.places)),
+        most: most(life, settings, &paths),
     };
     Workload::new(paths, fetcher(master, settings), workshop, terms)
+}
+
+/// What a partition may use at most; what cannot be held is said.
+fn most(life: &Life, settings: &Settings, paths: &Paths) -> Most {
+    let quotas = Quotas::of(paths).are_on();
+    if settings.limits.disk.is_some() && !quotas {
+        let notice = "nothing is held to the `disk` of the document's `[limits]`: the disk that partitions are on has no quotas of users and projects";
+        tracing::warn!("{notice}");
+        let say = |status: &mut Status| status.notices.push(notice.to_owned());
+        life.board.update(say);
+    }
+    settings
+        .limits
+        .of_node(identity::memory(&life.places), quotas)
 }
 
 /// The builder that the document names, or the one that our own masters publish for all their nodes.

@@ -177,6 +177,7 @@ impl Accounting<'_> {
             folders: Homes::open(&self.paths.homes).folders(partition),
             devices: Vec::new(),
             limits: Limits::default(),
+            project: None,
         }))
     }
 

@@ -160,6 +160,7 @@ impl Pass<'_> {
             accounts: &accounts,
             homes: Homes::open(&self.paths.homes),
             devices: &self.crew.devices,
+            quotas: &self.crew.quotas,
             guards: Some(self.crew.firewall.made_for().await),
             prefix: self.crew.memory().prefix,
             units: observe::units(&listed),

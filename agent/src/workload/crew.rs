@@ -29,6 +29,7 @@ use crate::partitions::homes::Homes;
 use crate::partitions::users;
 use crate::plan::{Step, plan_partition};
 use crate::promises::Watches;
+use crate::quotas::Quotas;
 use crate::software::Release;
 use crate::systemd::Systemd;
 use crate::usage::Outbox;
@@ -50,6 +51,7 @@ pub(super) struct Crew {
     asking: Arc<Semaphore>,
     pub(super) outbox: Outbox,
     pub(super) devices: Arc<Devices>,
+    pub(super) quotas: Arc<Quotas>,
     pub(super) firewall: Arc<Firewall>,
 }
 
@@ -87,6 +89,7 @@ impl Crew {
         Self {
             outbox: Outbox::new(paths.usage.join("outbox"), paths.clone()),
             devices: Arc::new(Devices::of(&paths)),
+            quotas: Arc::new(Quotas::of(&paths)),
             firewall: Arc::new(Firewall::of(&paths)),
             paths,
             clock,
@@ -225,6 +228,7 @@ impl Crew {
             accounts: &accounts,
             homes: Homes::open(&self.paths.homes),
             devices: &self.devices,
+            quotas: &self.quotas,
             guards: Some(self.firewall.made_for().await),
             prefix: self.memory().prefix,
             units: observe::units(&listed),
@@ -259,6 +263,7 @@ impl Crew {
             devices: self.devices.given(order.partition)?,
             // What shall not run may ask for what it likes.
             limits: Limits::understand(&order.instance.asked, self.most()).unwrap_or_default(),
+            project: self.quotas.project(order.partition),
         };
         let resource = self.memory().resources.get(&order.partition).cloned();
         let hands = Hands {
@@ -269,6 +274,7 @@ impl Crew {
             origin: &self.terms.origin,
             homes: &self.paths.homes,
             devices: &self.devices,
+            quotas: &self.quotas,
             ipv4_network: self.paths.ipv4.as_ref().map(|it| it.network),
             firewall: &self.firewall,
             kin: &self.terms.kin,

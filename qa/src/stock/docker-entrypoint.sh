@@ -11,6 +11,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 [ -e /data/born ] || cat /proc/sys/kernel/random/uuid > /data/born
 echo "$GREETING" >> /data/starts
+if [ -n "${WANTS_DISK:-}" ]; then head -c "$WANTS_DISK" /dev/zero > /data/much || true; fi
 cat /proc/1/status /proc/self/mounts > /data/facts
 # A name that only a server of names knows.
 getent ahosts localhost.localdomain >> /data/facts || true

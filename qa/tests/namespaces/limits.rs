@@ -56,12 +56,22 @@ const HELD_TO_MOST: [(&str, &str); 5] = [
     ("IOWeight", "100"),
 ];
 /// What cannot be given, and what is said of it.
-const REFUSED: [(&str, &str); 2] = [
+const REFUSED: [(&str, &str, &str); 3] = [
     (
+        "SLAPOS_LIMIT_DISK",
+        "64M",
+        "asks for 64M, and the disk of this node has no quotas of users and projects",
+    ),
+    (
+        "SLAPOS_LIMIT_MEMORY",
         "2G",
         "asks for 2G, and an instance of this node may have 1024 MiB",
     ),
-    ("lots", "is `lots`, and must be a size of at least 16M"),
+    (
+        "SLAPOS_LIMIT_MEMORY",
+        "lots",
+        "is `lots`, and must be a size of at least 16M",
+    ),
 ];
 
 async fn play(cell: &Cell, master: &OpenMaster<'_>) -> Result<()> {
@@ -99,12 +109,12 @@ async fn play(cell: &Cell, master: &OpenMaster<'_>) -> Result<()> {
     );
     serves_on()?;
     act("ask for what cannot be given: that is said, and it serves as before");
-    for (value, words) in REFUSED {
-        ask(&[("SLAPOS_LIMIT_MEMORY", value)]).await?;
+    for (name, value, words) in REFUSED {
+        ask(&[(name, value)]).await?;
         has_come_to(cell, words, 0).await?;
         is_held_to(cell, HELD_TO_LESS).await?;
     }
-    hears(master, REFUSED[1].1).await?;
+    hears(master, REFUSED[2].2).await?;
     serves_on()?;
     act("ask for nothing again");
     ask(&[]).await?;

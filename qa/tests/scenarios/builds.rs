@@ -1,10 +1,13 @@
 //! A node runs what it has not built, and builds what it runs: a stock image unmodified, and a release of buildout in the builder that its
 //! master publishes.
 
-use anyhow::Result;
-use slapbox_qa::eventually::minutes;
+use anyhow::{Result, ensure};
+use slapbox_qa::eventually::{eventually, minutes};
 use slapbox_qa::instance::Release;
 use slapbox_qa::lab::{Lab, scenario};
+use slapbox_qa::master::Master;
+use slapbox_qa::node::Node;
+use slapbox_qa::operator::Wish;
 use slapbox_qa::peer::Peer;
 use slapbox_qa::seed::Seed;
 use slapbox_qa::shelf::Shelf;
@@ -51,10 +54,38 @@ async fn play(lab: &mut Lab, shelf: &str) -> Result<()> {
         .await?;
     stock.is_reported_within("started", minutes(6)).await?;
     drop(stock.answers().await?);
+    holds_the_greedy(&master, &node, &image).await?;
 
     page.is_reported_within("started", minutes(15)).await?;
     drop(page.answers().await?);
     stock.destroy().await?;
     page.destroy().await?;
     page.is_gone().await
+}
+
+/// What a stock image writes has many owners; together they get no more of the disk than the instance may have.
+async fn holds_the_greedy(master: &Master, node: &Node, image: &Release) -> Result<()> {
+    let (computer, operator) = (node.reference(master).await?, master.operator());
+    let request = async |state, parameters: &[(&str, &str)]| {
+        let parameters = parameters.iter();
+        let parameters = parameters.map(|(name, value)| ((*name).into(), (*value).into()));
+        let wish = Wish {
+            state,
+            parameters: parameters.collect(),
+        };
+        let asked = operator.request("hoarder", &image.url, &computer, &wish);
+        asked.await
+    };
+    let wants = ("WANTS_DISK", "64M");
+    request("started", &[wants, ("SLAPOS_LIMIT_DISK", "32M")]).await?;
+    eventually("the master hears that it has no disk left", async || {
+        let service = operator.service("hoarder").await?;
+        let status = service["status"].as_str().unwrap_or_default();
+        let words = "it has used all of the 32 MiB of the disk that it may";
+        ensure!(status.contains(words), "it has heard {status}");
+        Ok(())
+    })
+    .within(minutes(6))
+    .await?;
+    request("destroyed", &[]).await
 }

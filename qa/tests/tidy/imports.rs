@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Node, Package};
 use crate::tree::{none, workspace};
 
 /// A crate, and what its own code must not name.
-const TABLE: [(&str, &[&str]); 10] = [
+const TABLE: [(&str, &[&str]); 11] = [
     (
         "slap",
         &["axum", "slapbox-agent", "slapbox-master", "sqlx", "zbus"],
@@ -40,6 +40,10 @@ const TABLE: [(&str, &[&str]); 10] = [
             "tokio",
             "zbus",
         ],
+    ),
+    (
+        "slapbox-quota",
+        &["slap", "slapbox-agent", "slapbox-overlay", "tokio", "zbus"],
     ),
     (
         "slapbox-master",

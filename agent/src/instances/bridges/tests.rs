@@ -23,6 +23,7 @@ fn place(directory: &str) -> Place {
         folders: Vec::new(),
         devices: Vec::new(),
         limits: Limits::default(),
+        project: None,
     }
 }
 

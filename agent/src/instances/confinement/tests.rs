@@ -24,6 +24,7 @@ fn place() -> Place {
             seen: "/dev/disk/by-id/ata-X".into(),
         }],
         limits: Limits::default(),
+        project: None,
     }
 }
 

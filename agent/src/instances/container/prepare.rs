@@ -21,6 +21,7 @@ use crate::disk;
 use crate::inside::{Inside, Ownership};
 use crate::instances::confinement::Place;
 use crate::partitions::users::Ids;
+use crate::quotas::count_for;
 use crate::software::{Release, Volume};
 
 /// A container cannot be made.
@@ -40,7 +41,7 @@ pub enum ContainerError {
     NoRuntime,
     #[error("it exposes ports, and its partition has no IPv6")]
     NoAddress,
-    #[error("failed to make its layer")]
+    #[error("failed to make its layer and where its volumes are")]
     Layer(#[source] io::Error),
     #[error("failed to make its volume `{volume}`")]
     Volume {
@@ -87,7 +88,7 @@ pub fn prepare(
         (false, None) => return Err(ContainerError::NoAddress),
         (false, Some(ipv6)) => Some(ipv6),
     };
-    make_layer(inside, place.ids).map_err(ContainerError::Layer)?;
+    make_folders(inside, place).map_err(ContainerError::Layer)?;
     for volume in &runs.volumes {
         make_volume(inside, &image, volume, mapping).map_err(|source| ContainerError::Volume {
             volume: volume.clone(),
@@ -134,10 +135,18 @@ pub async fn clear(place: &Place) -> Result<(), ContainerError> {
 }
 
 /// What was written before is gone: an image starts from itself and its volumes.
-fn make_layer(inside: &Inside, ids: Ids) -> io::Result<()> {
+fn make_folders(inside: &Inside, place: &Place) -> io::Result<()> {
+    let ids = place.ids;
     inside.folder(".slapgrid", Ownership::of_partition(ids, 0o750))?;
     inside.remove_folder(LAYER)?;
     inside.folder(LAYER, Ownership::of_root(0o700))?;
+    inside.folder(VOLUMES, Ownership::of_root(0o755))?;
+    if let Some(project) = place.project {
+        // Before anything is in them.
+        for folder in [LAYER, VOLUMES] {
+            count_for(inside.open_folder(folder)?, project)?;
+        }
+    }
     let upper = format!("{LAYER}/upper");
     inside.folder(&upper, Ownership::of_partition(ids, 0o755))?;
     inside.folder(&format!("{LAYER}/work"), Ownership::of_root(0o700))
@@ -149,7 +158,6 @@ fn make_volume(
     volume: &Volume,
     mapping: Mapping,
 ) -> io::Result<()> {
-    inside.folder(VOLUMES, Ownership::of_root(0o755))?;
     let path = format!("{VOLUMES}/{}", volume.name());
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
     match in_root(image, volume.as_str(), flags) {

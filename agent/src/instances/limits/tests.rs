@@ -14,6 +14,8 @@ fn most() -> Most {
         memory: 2 << 30,
         processors: Some(3_000_000),
         tasks: 1000,
+        disk: Some(1 << 30),
+        disk_has_quotas: true,
     }
 }
 
@@ -58,12 +60,15 @@ fn parameters_say_less_and_conditions_size() {
         ("SLAPOS_LIMIT_MEMORY", "512M"),
         ("SLAPOS_LIMIT_CPUS", "0.5"),
         ("SLAPOS_LIMIT_TASKS", "64"),
+        ("SLAPOS_LIMIT_DISK", "64M"),
         ("SLAPOS_LIMIT_CPU_WEIGHT", "10"),
         ("SLAPOS_LIMIT_IO_WEIGHT", "20"),
         ("memory_size", "1e9"),
     ]);
+    let limits = limits.unwrap();
+    assert_eq!(limits.most.disk, Some(64 << 20));
     assert_eq!(
-        shown(&limits.unwrap()),
+        shown(&limits),
         "MemoryMax=536870912 CPUQuotaPerSecUSec=500000 TasksMax=64 CPUWeight=10 IOWeight=20"
     );
     let limits = given(&[("memory_size", "1e9"), ("cpu_core", "2")]).unwrap();
@@ -71,7 +76,7 @@ fn parameters_say_less_and_conditions_size() {
     assert_eq!(limits.most.processors, Some(2_000_000));
     assert_eq!(
         limits.to_string(),
-        "953 MiB of memory, 1000 tasks, 2 of its processors"
+        "953 MiB of memory, 1000 tasks, 2 of its processors, 1024 MiB of disk"
     );
     // The node is as large as was asked for, but one partition gets less; and what another master means is its own affair.
     let limits = given(&[("memory_size", "8e9"), ("cpu_core", "many")]).unwrap();
@@ -79,7 +84,7 @@ fn parameters_say_less_and_conditions_size() {
 }
 
 /// What is asked for, and what is said of it.
-const REFUSED: [(&str, &str, &str); 14] = [
+const REFUSED: [(&str, &str, &str); 16] = [
     (
         "SLAPOS_LIMIT_MEMORY",
         "lots",
@@ -127,6 +132,12 @@ const REFUSED: [(&str, &str, &str); 14] = [
         "1001",
         "asks for 1001, and an instance of this node may have 1000",
     ),
+    ("SLAPOS_LIMIT_DISK", "5", "must be a size of at least 16M"),
+    (
+        "SLAPOS_LIMIT_DISK",
+        "2G",
+        "asks for 2G, and an instance of this node may have 1024 MiB",
+    ),
     (
         "SLAPOS_LIMIT_CPU_WEIGHT",
         "101",
@@ -153,13 +164,33 @@ fn what_cannot_be_given_is_said_in_words() {
 }
 
 #[test]
+fn of_a_disk_without_quotas_nobody_is_promised_a_part() {
+    let without = Most {
+        disk: None,
+        disk_has_quotas: false,
+        ..most()
+    };
+    let asked = map(&[("SLAPOS_LIMIT_DISK", "64M")]);
+    let said = Limits::understand(&asked, &without).unwrap_err();
+    assert_eq!(
+        said.to_string(),
+        "its parameter `SLAPOS_LIMIT_DISK` asks for 64M, and the disk of this node has no quotas of users and projects, which would hold it to that"
+    );
+    let limits = Limits::understand(&Asked::new(), &without).unwrap();
+    assert_eq!(limits.disk_in_words(), None);
+}
+
+#[test]
 fn limits_are_told_apart() {
     let one = given(&[]).unwrap();
     assert_eq!(one.fingerprint(), given(&[]).unwrap().fingerprint());
-    for other in NAMES {
+    for other in NAMES.into_iter().filter(|name| *name != DISK) {
         let other = given(&[(other, if other == MEMORY { "64M" } else { "1" })]);
         if let Ok(other) = other {
             assert_ne!(one.fingerprint(), other.fingerprint(), "{other}");
         }
     }
+    // The slice is none the wiser.
+    let other = given(&[(DISK, "64M")]).unwrap();
+    assert_eq!(one.fingerprint(), other.fingerprint());
 }

@@ -88,6 +88,7 @@ fn what_carries_is_confined_as_reviewed() {
         folders: Vec::new(),
         devices: Vec::new(),
         limits: Limits::default(),
+        project: None,
     };
     let text = |properties: Vec<Property>| {
         let lines: Vec<_> = properties.iter().map(ToString::to_string).collect();

@@ -16,6 +16,7 @@ pub(super) fn carry_out(step: &Step, found: &mut Partition) {
         }
         Step::Certify => found.certified = true,
         Step::TakeFolders => found.housed = true,
+        Step::Ration => found.rationed = true,
         Step::Redirect(name) => {
             assert!(found.slice);
             found.redirected.insert(name.clone(), UnitState::Running);
@@ -64,7 +65,13 @@ pub(super) fn carry_out(step: &Step, found: &mut Partition) {
 }
 
 fn instantiate(order: &Fingerprint, found: &mut Partition) {
-    assert!(found.certified && found.housed && found.slice && found.processed.is_none());
+    assert!(
+        found.certified
+            && found.housed
+            && found.rationed
+            && found.slice
+            && found.processed.is_none()
+    );
     found.order = Some(order.clone());
     found.empty = false;
     assert_eq!(found.watched, None);

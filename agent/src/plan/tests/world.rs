@@ -32,6 +32,8 @@ impl World {
             crashing: None,
             certified: false,
             housed: false,
+            rationed: false,
+            full: false,
             equipped: false,
             guarded: false,
             given: Vec::new(),
@@ -134,6 +136,7 @@ impl World {
             },
             // A disk was mounted, or went away.
             |found| (found.housed, found.equipped, found.guarded) = (false, false, false),
+            |found| found.rationed = false,
             // Redirections of another time, and one that failed.
             |found| {
                 let other = (program("tcp-80-00"), UnitState::Running);
