@@ -1,4 +1,4 @@
-//! Who may reach a partition, and whom its IPv4 may reach: a table of nftables that is ours alone, replaced whole.
+//! Who may reach a partition, whom its IPv4 may reach, and in whose name it may speak: a table of nftables that is ours alone, replaced whole.
 //!
 //! What holds is noted, so that it holds again from a boot's first moment, and a restart of this program changes nothing. What
 //! cannot be understood, or is not taken by the kernel, leaves in force what was.
@@ -166,21 +166,26 @@ impl Firewall {
     }
 }
 
-/// Replaces our table. Where nobody ever wanted one there need not be a firewall at all.
+/// Replaces our table. Where nobody is guarded there need not be a firewall at all.
 async fn apply(
     state: &mut State,
     guards: &BTreeMap<PartitionName, Guard>,
 ) -> Result<(), FirewallError> {
     let text = rules::rules(guards.values());
-    if state.applied.as_ref() == Some(&text) || (state.applied.is_none() && text.is_empty()) {
-        state.applied.get_or_insert(text);
+    if state.applied.as_ref() == Some(&text) {
         return Ok(());
     }
     let mut nft = Command::new(NFT);
     nft.args(["--file", "-"]).stdin(Stdio::piped());
     nft.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = match nft.kill_on_drop(true).spawn() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FirewallError::NoNft),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if guards.is_empty() {
+                state.applied = Some(text);
+                return Ok(());
+            }
+            return Err(FirewallError::NoNft);
+        }
         child => child.map_err(FirewallError::Run)?,
     };
     if let Some(mut stdin) = child.stdin.take() {

@@ -1,6 +1,7 @@
 //! The text of our table, from what holds for each partition. Pure.
 //!
-//! One table, `inet slapbox`, of three chains. What comes from elsewhere is judged where it arrives, for the node or passing
+//! One table, `inet slapbox`. Who has an interface of its own, a machine at a tap or a container, says nothing in another's name: the way
+//! back to whom it says that it is must lead through that interface. That holds always; the rest for those who are guarded. What comes from elsewhere is judged where it arrives, for the node or passing
 //! through it; what comes from another partition of this node is judged where it leaves, by its user: from there it has the
 //! very address that it goes to as its source. Answers to what a partition asked for itself always arrive, and so does what
 //! the network says of a connection or of a neighbour.
@@ -48,6 +49,8 @@ pub enum Access {
 /// Removes the table, whether or not it is there: with what follows it is one transaction.
 pub(super) const CLEAR: &str = "table inet slapbox\ndelete table inet slapbox\n";
 const ROOT: u32 = 0;
+/// Names of interfaces that somebody else sends at: taps, and ways into the networks of containers (`slapbox_overlay`).
+const OTHERS: [&str; 2] = ["slaptap*", "slapveth*"];
 
 /// Which of both protocols a rule is about, as nft calls it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,7 +59,7 @@ enum Family {
     Ip6,
 }
 
-/// Returns the table; no text if there is no rule.
+/// Returns the table.
 pub(super) fn rules<'a>(guards: impl Iterator<Item = &'a Guard>) -> String {
     let (mut arrives, mut leaves) = (String::new(), String::new());
     for guard in guards {
@@ -66,8 +69,9 @@ pub(super) fn rules<'a>(guards: impl Iterator<Item = &'a Guard>) -> String {
         }
         guard.reaches(&mut leaves);
     }
+    let sources = sources();
     if arrives.is_empty() && leaves.is_empty() {
-        return String::new();
+        return format!("table inet slapbox {{\n{sources}}}\n");
     }
     let answers = "\t\tct state related accept\n\t\tct state established ct direction reply accept\n\
         \t\ticmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\n";
@@ -78,10 +82,26 @@ pub(super) fn rules<'a>(guards: impl Iterator<Item = &'a Guard>) -> String {
     // What comes over the loopback was judged where it left.
     let elsewhere = "\t\tiifname \"lo\" accept\n";
     format!(
-        "table inet slapbox {{\n{}{}{}}}\n",
+        "table inet slapbox {{\n{sources}{}{}{}}}\n",
         chain("input", elsewhere, &arrives),
         chain("forward", "", &arrives),
         chain("output", "", &leaves),
+    )
+}
+
+/// Who has no address yet asks whether one is free, and neighbours speak by addresses of their link.
+fn sources() -> String {
+    let rules = OTHERS.map(|name| {
+        let strange = "fib saddr . iif oif missing drop";
+        format!(
+            "\t\tiifname \"{name}\" ip6 saddr != {{ ::, fe80::/10 }} {strange}\n\
+             \t\tiifname \"{name}\" meta nfproto ipv4 {strange}\n"
+        )
+    });
+    let hook = "type filter hook prerouting priority raw; policy accept;";
+    format!(
+        "\tchain prerouting {{\n\t\t{hook}\n{}\t}}\n",
+        rules.concat()
     )
 }
 

@@ -8,6 +8,7 @@ use slapbox_qa::shelf::Shelf;
 use super::{FETCH, Stage};
 
 const ELSEWHERE: &str = include_str!("elsewhere.sh");
+const AT_A_TAP: &str = include_str!("at_a_tap.sh");
 const AUTHORIZED: &str = "2001:db8:9::1";
 const OTHER: &str = "2001:db8:8::1";
 const URL: &str = "http://[fd12:3456:789a:1::4]:8080/";
@@ -59,9 +60,24 @@ impl Stage<'_> {
         self.says_whom_it_reaches().await?;
         self.destroy("guarded", &self.release, &guarded).await?;
         let rules = self.run("nft list ruleset")?;
-        ensure!(rules.is_empty(), "left of the firewall: {rules}");
+        ensure!(!rules.contains("daddr"), "left of the firewall: {rules}");
+        self.believes_nobody_at_a_tap_who_says_to_be_another()?;
         self.answers(&[AUTHORIZED, OTHER, "2001:db8:7::1"])
             .map_or(Ok(()), |()| anyhow::bail!("what is destroyed answers"))
+    }
+
+    /// Who is at a tap has the addresses that lead there, and no others.
+    fn believes_nobody_at_a_tap_who_says_to_be_another(&self) -> Result<()> {
+        let mut ask = self.cell.namespace().command_beside("sh")?;
+        ask.args(["-c", AT_A_TAP, "sh", "2001:db8:5::1", "2001:db8:5::2"]);
+        let said = ask.output()?;
+        let all = [said.stdout, said.stderr].concat();
+        let all = String::from_utf8_lossy(&all).into_owned();
+        ensure!(
+            said.status.success() && all == "2001:db8:5::1 is heard\n2001:db8:5::2 is not heard\n",
+            "{all}"
+        );
+        Ok(())
     }
 
     async fn guarded(&self, conditions: &[(&str, &str)]) -> Result<String> {
