@@ -19,6 +19,7 @@ const ONE_COMMAND: Duration = Duration::from_secs(180);
 pub struct Operator {
     home: Utf8PathBuf,
     program: Utf8PathBuf,
+    yields: bool,
 }
 
 /// What a token shall allow.
@@ -42,9 +43,16 @@ impl Operator {
         let operator = Self {
             home: home.to_owned(),
             program: product::program("slapbox")?,
+            yields: false,
         };
         operator.tell(&["login", &blob.line()]).await?;
         Ok(operator)
+    }
+
+    /// Has what is asked from now on yield to everything else, which may be measured meanwhile.
+    pub fn yielding(mut self) -> Self {
+        self.yields = true;
+        self
     }
 
     /// What a person types to be this operator; the words of a command follow.
@@ -179,8 +187,13 @@ impl Operator {
     }
 
     async fn ask(&self, words: &[&str]) -> Result<Answer> {
-        let mut command = tokio::process::Command::new(&self.program);
+        let yielding = ["nice", "-n", "19"].map(str::to_owned);
+        let begin = yielding.into_iter().filter(|_| self.yields);
+        let mut line = begin.chain([self.program.to_string()]);
+        let first = line.next().unwrap_or_default();
+        let mut command = tokio::process::Command::new(first);
         command
+            .args(line)
             .args(words)
             .env("SLAPBOX_HOME", &self.home)
             .stdin(Stdio::null())

@@ -3,6 +3,7 @@
 //!
 //! When an instance is processed is what both nodes note themselves: the time of the `.timestamp` in its partition.
 
+mod autogroups;
 mod original;
 mod passes;
 mod promises;
@@ -38,6 +39,7 @@ pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
     };
     let product = Product::find()?;
     let mut figures = Told(Vec::new());
+    let _off = autogroups::Off::now();
     stage::play(&product, &python, &folder, async |stage| {
         let measured = play(stage, &folder, &mut figures).await;
         let journal = stage.cell.journal()?;
@@ -66,9 +68,9 @@ async fn play(stage: &Stage<'_>, folder: &Utf8Path, figures: &mut Told) -> Resul
     stage.has_release(&demo).await?;
     let all = 0..PARTITIONS;
     let new = stage.process(all.clone(), &demo, "one").await?;
-    let changed = stage.process(all.clone(), &demo, "two").await?;
+    let changed_image = stage.process(all.clone(), &demo, "two").await?;
     figures.extend(per_partition("image: a new partition", &new));
-    figures.extend(per_partition("image: a changed partition", &changed));
+    figures.extend(per_partition("image: a changed partition", &changed_image));
     figures.extend(passes::measure(stage, "image").await?);
     figures.extend(storm::measure(stage, &demo).await?);
     figures.extend(promises::measure(stage).await?);
@@ -85,7 +87,7 @@ async fn play(stage: &Stage<'_>, folder: &Utf8Path, figures: &mut Told) -> Resul
     figures.extend(per_partition("buildout: a changed partition", &changed));
     figures.extend(passes::measure(stage, "buildout").await?);
     let original = original::measure(stage, &web, folder).await?;
-    figures.extend(original.figures(&new, &changed));
+    figures.extend(original.figures(&changed_image, &new, &changed));
     Ok(())
 }
 

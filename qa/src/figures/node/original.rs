@@ -66,10 +66,22 @@ pub(super) async fn measure(
 
 impl Original {
     /// Its figures, and what ours are of them.
-    pub(super) fn figures(&self, new: &Processed, changed: &Processed) -> Vec<Figure> {
+    pub(super) fn figures(
+        &self,
+        image: &Processed,
+        new: &Processed,
+        changed: &Processed,
+    ) -> Vec<Figure> {
         let each = |seconds: f64| seconds / number(COUNT);
         let watched = |name: &str, seconds: f64| Figure::watched(name, seconds, "s");
         vec![
+            // The original has no images: what it makes of a buildout does the same, a page of some words.
+            Figure::at_most(
+                0.1,
+                "image: a changed partition, of the original's",
+                image.each() / each(self.changed),
+                "",
+            ),
             Figure::at_most(
                 0.1,
                 "buildout: a changed partition, of the original's",
