@@ -1,5 +1,6 @@
 //! A service that is asked at a steady pace while all other partitions are changed at once. Namespaces of this machine may have no
-//! controller of the processor: then it is nice levels that keep the service's latency, and not the weights of slices.
+//! controller of the processor: then it is nice levels that keep the service's latency, and not the weights of slices. So here it is only
+//! watched; what it may be is said in a machine (`cargo qa bench storm`).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(super) async fn measure(stage: &Stage<'_>, release: &str) -> Result<Vec<Figu
             .map(drop)
     })
     .await?;
-    Ok(compared(&calm, &storm))
+    Ok(compared(&calm, &storm, None))
 }
 
 /// Loads the service while something is done.
