@@ -35,9 +35,10 @@ async fn play(lab: &mut Lab, shelf: &str) -> Result<()> {
     let stock = lab.folder().join("stock.oci.tar");
     stock::make(&lab.product().demo, &stock, StartsAs::Root)?;
     let master = lab.boot_master().await?;
-    master.publish(&lab.product().builder).await?;
     let seed = Seed::joining(&master.token().await?);
     let mut node = lab.boot_node("node-1", seed).await?;
+    // Published while the node boots.
+    master.publish(&lab.product().builder).await?;
     node.enrols_with(&master).await?;
     node.has_its_partitions(&master).await?;
 

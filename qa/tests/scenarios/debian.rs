@@ -6,8 +6,9 @@ use slapbox_qa::lab::scenario;
 #[test]
 fn a_stock_debian_becomes_a_node_and_serves() -> Result<()> {
     scenario("debian", async |lab| {
-        let master = lab.boot_master().await?;
+        // It boots beside its master.
         let mut debian = lab.boot_debian("debian-1").await?;
+        let master = lab.boot_master().await?;
         debian.installs_the_package().await?;
 
         let early = debian.asks("status").await?;
