@@ -4,6 +4,7 @@
 //! has crate `slapbox-overlay` realise it. A network works without SlapOS: nothing here knows an agent or a master.
 
 pub mod disk;
+pub mod mesh;
 pub mod node;
 pub mod reference;
 pub mod registry;
