@@ -10,6 +10,7 @@ mod mistake;
 mod slap_master;
 pub(crate) mod storage;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
@@ -90,6 +91,8 @@ pub struct Master {
     pub listen: SocketAddr,
     /// The operator's own network for the overlay; a random unique local one if none.
     pub network: Option<Ipv6Net>,
+    /// Parts of it, each of which is for the computers of a region.
+    pub regions: BTreeMap<String, Ipv6Net>,
 }
 
 impl Role {

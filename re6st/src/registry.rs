@@ -98,6 +98,8 @@ impl Registry {
         if let Some(hub) = &settings.hub {
             members.set_hub(hub.clone());
         }
+        let regions = prefixes::check_regions(members.network, &settings.regions);
+        members.set_regions(regions.map_err(Error::Network)?);
         store.save_members(&members).map_err(Error::Store)?;
         let authority = Authority::open(&store, members.network, moment)?;
         let changes = watch::Sender::new(members.version);
@@ -114,16 +116,21 @@ impl Registry {
         self.read(|members| members.network)
     }
 
-    /// Makes a computer a member, or renews its membership; it always gets the same prefix.
+    /// Makes a computer of some region a member, or renews its membership; it always gets the same prefix.
     pub fn join(
         &self,
         computer: &Reference,
+        region: Option<&str>,
         request: &JoinRequest,
         moment: Moment,
     ) -> Result<JoinReply, Error> {
         let facts = Facts::try_from(request).map_err(Error::Members)?;
         let csr = authority::check(&request.csr).map_err(Error::Authority)?;
-        self.change(|members| members.join(computer, facts).map_err(Error::Members))?;
+        self.change(|members| {
+            members
+                .join(computer, facts, region)
+                .map_err(Error::Members)
+        })?;
         self.read(|members| {
             let place = members
                 .place_of(computer)

@@ -11,6 +11,9 @@ use crate::reference::Reference;
 /// The header in which the master's proxy says who calls; from outside it is removed there.
 pub const COMPUTER_HEADER: &str = "x-slapbox-computer";
 
+/// The header in which it says where the caller is, if it knows: the label `region` of the computer. From outside it is removed there, too.
+pub const REGION_HEADER: &str = "x-slapbox-region";
+
 /// `POST /v1/re6st/join`: a computer wants to be a member, or renews its certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {

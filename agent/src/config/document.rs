@@ -1,5 +1,6 @@
 //! The document's own shape, with the place of each value, and the checks that make settings of it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
@@ -52,6 +53,8 @@ struct MasterTable {
     urls: Option<Vec<Spanned<String>>>,
     listen: Option<Spanned<String>>,
     network: Option<Spanned<String>>,
+    #[serde(default)]
+    regions: BTreeMap<String, Spanned<String>>,
 }
 
 /// Reads the shape: keys and types.
@@ -235,16 +238,20 @@ fn master_of(text: &str, table: Spanned<MasterTable>) -> Result<Master, Mistake>
             )
         })?,
     };
+    let network = table.network.map(|network| network_of(text, &network));
+    let network = network.transpose()?;
+    let regions = table.regions.into_iter().map(|(name, part)| {
+        let part = region_of(text, network, &part)?;
+        Ok((name, part))
+    });
     Ok(Master {
         urls: urls
             .into_iter()
             .map(|url| url_of(text, &url))
             .collect::<Result<_, _>>()?,
         listen,
-        network: table
-            .network
-            .map(|network| network_of(text, &network))
-            .transpose()?,
+        network,
+        regions: regions.collect::<Result<_, _>>()?,
     })
 }
 
@@ -276,6 +283,28 @@ fn network_of(text: &str, network: &Spanned<String>) -> Result<Ipv6Net, Mistake>
                 remedy,
             )
         })
+}
+
+/// Reads the part of a network that is a region's; whether it is another's too, the registry says.
+fn region_of(
+    text: &str,
+    network: Option<Ipv6Net>,
+    part: &Spanned<String>,
+) -> Result<Ipv6Net, Mistake> {
+    let at = part.span().start;
+    let Some(network) = network else {
+        let remedy = "write `network`, too, of which a region has a part";
+        return Err(Mistake::at(text, at, "there is no `network`", remedy));
+    };
+    let parsed = part.get_ref().parse::<Ipv6Net>().ok();
+    let fits = |part: &Ipv6Net| {
+        network.contains(part) && (49..=64).contains(&part.prefix_len()) && part.trunc() == *part
+    };
+    parsed.filter(fits).ok_or_else(|| {
+        let remedy = format!("write for example \"{}/52\"", network.network());
+        let problem = "the region's prefix is no /49 to /64 of the network";
+        Mistake::at(text, at, problem, remedy)
+    })
 }
 
 fn overlay(text: &str, table: Option<OverlayTable>) -> Result<Overlay, Mistake> {

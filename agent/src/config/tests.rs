@@ -100,7 +100,8 @@ fn a_document_says_where_the_cache_is_and_whom_to_believe() {
 #[test]
 fn a_master_needs_to_know_how_it_is_reached() {
     let text = "role = \"master\"\n[master]\nurls = [\"https://203.0.113.7/\", \"https://[2001:db8::7]:8443\"]\n\
-                listen = \"0.0.0.0:8443\"\nnetwork = \"fd12:3456:789a::/48\"\n";
+                listen = \"0.0.0.0:8443\"\nnetwork = \"fd12:3456:789a::/48\"\n\
+                [master.regions]\neu = \"fd12:3456:789a:8000::/49\"\n";
     let Role::Master(master) = parse(text).unwrap().role else {
         panic!("not a master")
     };
@@ -110,6 +111,10 @@ fn a_master_needs_to_know_how_it_is_reached() {
     );
     assert_eq!(master.listen, "0.0.0.0:8443".parse().unwrap());
     assert_eq!(master.network, "fd12:3456:789a::/48".parse().ok());
+    assert_eq!(
+        master.regions["eu"],
+        "fd12:3456:789a:8000::/49".parse().unwrap()
+    );
     let text = "role = \"master\"\n[master]\nurls = [\"https://203.0.113.7\"]\n";
     let Role::Master(master) = parse(text).unwrap().role else {
         panic!("not a master")
@@ -183,6 +188,12 @@ fn each_mistake_is_said_with_its_place_and_what_to_do() {
         master("urls = [\"203.0.113.7\"]\n"),
         master("urls = [\"https://203.0.113.7\"]\nlisten = \"443\"\n"),
         master("urls = [\"https://203.0.113.7\"]\nnetwork = \"10.0.0.0/8\"\n"),
+        master(
+            "urls = [\"https://203.0.113.7\"]\n[master.regions]\neu = \"fd12:3456:789a:8000::/49\"\n",
+        ),
+        master(
+            "urls = [\"https://203.0.113.7\"]\nnetwork = \"fd12:3456:789a::/48\"\n[master.regions]\neu = \"fd99::/56\"\n",
+        ),
         master("urls = [\"https://203.0.113.7\"]\nnetwork = \"fd12:3456:789a:1::/48\"\n"),
     ];
     let mut table = String::new();

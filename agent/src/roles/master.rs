@@ -1,5 +1,6 @@
 //! A box that is the master: what its master and its registry are told, the box's own token, the first operator's login line.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, bail};
@@ -41,6 +42,8 @@ struct RegistryToml<'a> {
     hub: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<ipnet::Ipv6Net>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    regions: &'a BTreeMap<String, ipnet::Ipv6Net>,
 }
 
 /// What the master and the registry read at their start.
@@ -58,6 +61,7 @@ pub fn files(master: &Master) -> anyhow::Result<[(&'static str, String); 2]> {
         socket: SOCKET,
         hub: HUB,
         network: master.network,
+        regions: &master.regions,
     };
     Ok([
         ("master.toml", toml::to_string(&for_master)?),
@@ -154,6 +158,10 @@ mod tests {
             urls: vec!["https://203.0.113.7".into()],
             listen: listen.parse().unwrap(),
             network: "fd12:3456:789a::/48".parse().ok(),
+            regions: BTreeMap::from([(
+                "eu".to_owned(),
+                "fd12:3456:789a:8000::/49".parse().unwrap(),
+            )]),
         }
     }
 
@@ -177,6 +185,9 @@ mod tests {
         socket = "/run/slapbox-registry/http.sock"
         hub = "COMP-1"
         network = "fd12:3456:789a::/48"
+
+        [regions]
+        eu = "fd12:3456:789a:8000::/49"
         "#);
     }
 

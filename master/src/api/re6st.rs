@@ -1,4 +1,5 @@
-//! The overlay's registry, reached through the master: it learns who calls from the certificate, never from the caller.
+//! The overlay's registry, reached through the master: it learns who calls from the certificate, and where they are from the computer's label,
+//! never from the caller.
 
 use std::sync::Arc;
 
@@ -12,10 +13,16 @@ use tokio::net::UnixStream;
 
 use super::ApiError;
 use super::caller::Node;
+use crate::identity::ComputerId;
 use crate::master::Master;
+use crate::store::computers;
 
 /// Who calls, as the registry believes it.
 const COMPUTER: HeaderName = HeaderName::from_static("x-slapbox-computer");
+
+/// Where they are: the label `region` that its token gave the computer.
+const REGION: HeaderName = HeaderName::from_static("x-slapbox-region");
+const REGION_LABEL: &str = "region";
 
 /// What is between two neighbours and not passed on.
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -42,11 +49,23 @@ pub(super) async fn proxy(
         HeaderValue::from_str(computer.as_str()).map_err(|err| ApiError::Internal(err.into()))?;
     // `insert` replaces whatever the caller put there.
     request.headers_mut().insert(COMPUTER, name);
+    request.headers_mut().remove(REGION);
+    if let Some(region) = region(&master, &computer).await? {
+        request.headers_mut().insert(REGION, region);
+    }
     let mut stopping = master.stopping.clone();
     tokio::select! {
         answer = send(socket, request) => answer,
         _ = stopping.wait_for(|&it| it) => Err(ApiError::Unreachable("the master stops".to_owned())),
     }
+}
+
+/// Returns where a computer is, if its label says so in a way that a header can.
+async fn region(master: &Master, computer: &ComputerId) -> Result<Option<HeaderValue>, ApiError> {
+    let mut db = master.store.read().await?;
+    let computer = computers::computer(&mut db, computer).await?;
+    let label = computer.and_then(|mut it| it.labels.remove(REGION_LABEL));
+    Ok(label.and_then(|label| HeaderValue::try_from(label).ok()))
 }
 
 async fn send(socket: &Utf8Path, request: Request) -> Result<Response, ApiError> {

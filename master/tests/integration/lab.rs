@@ -1,5 +1,6 @@
 //! A master in a folder of its own, with a clock that can be moved, and those who call it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -285,7 +286,29 @@ impl Lab {
     }
 
     pub(crate) async fn node_like(&self, operator: &Client, inventory: Inventory) -> Node {
-        let join = token(operator, TokenRequest::default()).await;
+        let request = TokenRequest::default();
+        self.node_of(operator, request, inventory).await
+    }
+
+    pub(crate) async fn node_labelled(
+        &self,
+        operator: &Client,
+        labels: BTreeMap<String, String>,
+    ) -> Node {
+        let request = TokenRequest {
+            labels,
+            ..TokenRequest::default()
+        };
+        self.node_of(operator, request, Inventory::default()).await
+    }
+
+    async fn node_of(
+        &self,
+        operator: &Client,
+        request: TokenRequest,
+        inventory: Inventory,
+    ) -> Node {
+        let join = token(operator, request).await;
         let key = Key::new();
         let (reference, certificate) = enrolled(self.enrol(&join, &key, inventory).await);
         let identity = key.identity(certificate);

@@ -14,6 +14,7 @@ async fn echo(request: Request) -> String {
         .headers
         .get_all("x-slapbox-computer")
         .iter()
+        .chain(parts.headers.get_all("x-slapbox-region"))
         .map(|it| it.to_str().unwrap())
         .collect();
     format!(
@@ -25,7 +26,7 @@ async fn echo(request: Request) -> String {
 }
 
 #[tokio::test]
-async fn the_registry_learns_the_caller_from_the_certificate() {
+async fn the_registry_learns_who_calls_and_where_they_are_from_the_master_alone() {
     let folder = tempfile::tempdir().unwrap();
     let socket = camino::Utf8Path::from_path(folder.path())
         .unwrap()
@@ -33,13 +34,17 @@ async fn the_registry_learns_the_caller_from_the_certificate() {
     let lab = Lab::open_with_registry(&socket).await;
     let operator = lab.operator().await;
     let node = lab.node(&operator).await;
-    let post = || {
-        lab.http(Some(&node.identity))
+    let labels = [("region".to_owned(), "eu".to_owned())].into();
+    let european = lab.node_labelled(&operator, labels).await;
+    let post_of = |identity| {
+        lab.http(Some(identity))
             .post(format!("{}/v1/re6st/join?since=3", lab.url()))
             .header("x-slapbox-computer", "COMP-99")
+            .header("x-slapbox-region", "elsewhere")
             .body("hello")
             .send()
     };
+    let post = || post_of(&node.identity);
     let absent = post().await.unwrap();
     assert_eq!(absent.status(), StatusCode::BAD_GATEWAY);
     assert!(
@@ -57,6 +62,11 @@ async fn the_registry_learns_the_caller_from_the_certificate() {
     assert_eq!(
         answer.text().await.unwrap(),
         "POST /v1/re6st/join?since=3 [\"COMP-1\"] hello"
+    );
+    let answer = post_of(&european.identity).await.unwrap();
+    assert_eq!(
+        answer.text().await.unwrap(),
+        "POST /v1/re6st/join?since=3 [\"COMP-2\", \"eu\"] hello"
     );
     assert_eq!(
         operator.discover().await.unwrap().endpoints.last().unwrap(),

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use super::members::Refusal;
 use super::{Error, Moment, Registry};
 use crate::reference::Reference;
-use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, View};
+use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, REGION_HEADER, View};
 use crate::words::words;
 
 /// How long a question for news is held.
@@ -56,13 +56,16 @@ pub async fn serve(registry: Arc<Registry>, socket: &Utf8Path) -> io::Result<()>
 async fn join(
     State(registry): State<Arc<Registry>>,
     Caller(computer): Caller,
+    headers: HeaderMap,
     Json(request): Json<JoinRequest>,
 ) -> Result<Json<JoinReply>, Error> {
     let mut serial = [0; 16];
     // Without randomness the number is merely not unguessable, which an ECDSA certificate does not need.
     let _ = rand::fill(&mut serial);
+    let region = headers.get(REGION_HEADER).and_then(|it| it.to_str().ok());
     let reply = registry.join(
         &computer,
+        region,
         &request,
         Moment {
             now: OffsetDateTime::now_utc(),
@@ -136,6 +139,7 @@ impl IntoResponse for Error {
             Self::Members(refusal) => {
                 let (status, word) = match refusal {
                     Refusal::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "network_full"),
+                    Refusal::RegionFull(..) => (StatusCode::INSUFFICIENT_STORAGE, "region_full"),
                     Refusal::KeyTaken => (StatusCode::CONFLICT, "key_taken"),
                     Refusal::Endpoint(_) | Refusal::Port => {
                         (StatusCode::BAD_REQUEST, "bad_request")

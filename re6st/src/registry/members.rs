@@ -19,6 +19,9 @@ pub enum Refusal {
     /// No prefix is free.
     #[error("the network {0} is full: every prefix is taken")]
     Full(Ipv6Net),
+    /// No prefix is free where the computer belongs.
+    #[error("the region `{0}`, which has {1}, is full: every prefix is taken")]
+    RegionFull(String, Ipv6Net),
     /// Two computers with one key could not be told apart.
     #[error("the WireGuard key belongs to another computer")]
     KeyTaken,
@@ -75,7 +78,9 @@ fn is_endpoint(text: &str) -> bool {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Member {
-    index: u32,
+    /// Its own in the network as long as it is a member.
+    number: u32,
+    prefix: Ipv6Net,
     #[serde(flatten)]
     facts: Facts,
 }
@@ -96,6 +101,9 @@ pub(super) struct Members {
     /// The version at which the hub last changed, which is all that the others see.
     hub_version: u64,
     hub: Option<Reference>,
+    /// Which part of the network is a region's.
+    #[serde(default)]
+    regions: BTreeMap<String, Ipv6Net>,
     members: BTreeMap<Reference, Member>,
 }
 
@@ -107,6 +115,7 @@ impl Members {
             version: 1,
             hub_version: 1,
             hub: None,
+            regions: BTreeMap::new(),
             members: BTreeMap::new(),
         }
     }
@@ -120,8 +129,19 @@ impl Members {
         }
     }
 
-    /// Takes a computer in, or what it says of itself anew. Without a hub the first one becomes it.
-    pub(super) fn join(&mut self, computer: &Reference, facts: Facts) -> Result<(), Refusal> {
+    /// Gives regions parts of the network, from which their computers get their prefixes from now on.
+    pub(super) fn set_regions(&mut self, regions: BTreeMap<String, Ipv6Net>) {
+        self.regions = regions;
+    }
+
+    /// Takes a computer in, or what it says of itself anew; who is a member keeps their prefix, wherever they are by now. Without a hub the
+    /// first one becomes it.
+    pub(super) fn join(
+        &mut self,
+        computer: &Reference,
+        facts: Facts,
+        region: Option<&str>,
+    ) -> Result<(), Refusal> {
         let same_key = |(name, member): (&Reference, &Member)| {
             name != computer && member.facts.wireguard_public_key == facts.wireguard_public_key
         };
@@ -132,12 +152,16 @@ impl Members {
         if known.is_some_and(|member| member.facts == facts) {
             return Ok(());
         }
-        let index = match known {
-            Some(member) => member.index,
-            None => self.free_index().ok_or(Refusal::Full(self.network))?,
+        let (number, prefix) = match known {
+            Some(member) => (member.number, member.prefix),
+            None => (self.free_number(), self.free_prefix(region)?),
         };
-        self.members
-            .insert(computer.clone(), Member { index, facts });
+        let member = Member {
+            number,
+            prefix,
+            facts,
+        };
+        self.members.insert(computer.clone(), member);
         self.hub.get_or_insert_with(|| computer.clone());
         self.moved(computer);
         Ok(())
@@ -152,10 +176,10 @@ impl Members {
 
     /// Returns where a member is.
     pub(super) fn place_of(&self, computer: &Reference) -> Option<Place> {
-        let index = self.members.get(computer)?.index;
+        let member = self.members.get(computer)?;
         Some(Place {
-            prefix: prefixes::prefix(self.network, index),
-            link_address: prefixes::link_address(self.network, index),
+            prefix: member.prefix,
+            link_address: prefixes::link_address(self.network, member.number),
         })
     }
 
@@ -187,14 +211,30 @@ impl Members {
             wireguard_public_key: member.facts.wireguard_public_key,
             endpoint: member.facts.endpoint.clone(),
             port: member.facts.port,
-            link_address: prefixes::link_address(self.network, member.index),
-            prefix: prefixes::prefix(self.network, member.index),
+            link_address: prefixes::link_address(self.network, member.number),
+            prefix: member.prefix,
         }
     }
 
-    fn free_index(&self) -> Option<u32> {
-        let taken: BTreeSet<_> = self.members.values().map(|member| member.index).collect();
-        prefixes::smallest_free(self.network, &taken)
+    fn free_number(&self) -> u32 {
+        let taken: BTreeSet<_> = self.members.values().map(|member| member.number).collect();
+        let mut numbers = 1..;
+        numbers
+            .find(|number| !taken.contains(number))
+            .expect("there are more numbers than prefixes")
+    }
+
+    /// Returns a prefix of the region, or of what is no region's.
+    fn free_prefix(&self, region: Option<&str>) -> Result<Ipv6Net, Refusal> {
+        let members = self.members.values().map(|member| member.prefix);
+        let mut taken: BTreeSet<_> = members.chain([prefixes::of_links(self.network)]).collect();
+        let part = region.and_then(|region| self.regions.get_key_value(region));
+        if let Some((region, part)) = part {
+            let free = prefixes::free_prefix(*part, &taken);
+            return free.ok_or_else(|| Refusal::RegionFull(region.clone(), *part));
+        }
+        taken.extend(self.regions.values());
+        prefixes::free_prefix(self.network, &taken).ok_or(Refusal::Full(self.network))
     }
 
     fn moved(&mut self, computer: &Reference) {

@@ -1,5 +1,7 @@
 //! What a registry is told: by flags or by a file with the same keys.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8PathBuf;
 use clap::Args;
 use ipnet::Ipv6Net;
@@ -23,6 +25,10 @@ pub struct Settings {
     /// The computer that all others are linked to; the first to join otherwise.
     #[arg(long)]
     pub hub: Option<Reference>,
+    /// Parts of the network, each a region's: `[regions]` with `eu = "fd12:3456:789a:8000::/49"`. Only in a file.
+    #[arg(skip)]
+    #[serde(default)]
+    pub regions: BTreeMap<String, Ipv6Net>,
 }
 
 /// Parses a settings file.
@@ -37,11 +43,16 @@ mod tests {
     #[test]
     fn a_file_says_what_flags_say() {
         let settings = parse_settings(
-            "state = \"/a\"\nsocket = \"/b\"\nnetwork = \"fd00:1:2::/48\"\nhub = \"COMP-1\"\n",
+            "state = \"/a\"\nsocket = \"/b\"\nnetwork = \"fd00:1:2::/48\"\nhub = \"COMP-1\"\n\
+             [regions]\neu = \"fd00:1:2:8000::/49\"\n",
         )
         .unwrap();
         assert_eq!(settings.network, Some("fd00:1:2::/48".parse().unwrap()));
         assert_eq!(settings.hub.as_ref().map(Reference::as_str), Some("COMP-1"));
+        assert_eq!(
+            settings.regions["eu"],
+            "fd00:1:2:8000::/49".parse().unwrap()
+        );
         assert!(parse_settings("state = \"/a\"\nsocket = \"/b\"\nspeed = 9\n").is_err());
     }
 }

@@ -36,6 +36,7 @@ impl Lab {
             socket: self.path("http.sock"),
             network: Some("fd12:3456:789a::/48".parse().unwrap()),
             hub: Some("COMP-1".parse().unwrap()),
+            regions: std::collections::BTreeMap::new(),
         };
         let moment = Moment {
             now: OffsetDateTime::now_utc(),

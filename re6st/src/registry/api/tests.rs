@@ -33,6 +33,7 @@ impl Served {
             socket: socket.clone(),
             network: Some(network.parse().unwrap()),
             hub: Some("COMP-1".parse().unwrap()),
+            regions: std::collections::BTreeMap::new(),
         };
         let registry = Arc::new(Registry::open(&settings, [7; 5], moment()).unwrap());
         let bound = socket.clone();
@@ -105,7 +106,7 @@ async fn a_restart_keeps_prefixes_and_authority() {
     let (_, first) = registry.join("COMP-1", &request(1)).await;
     let (_, second) = registry.join("COMP-2", &request(2)).await;
     assert_eq!(second["prefix"], "fd12:3456:789a:2::/64");
-    assert_eq!(second["link_address"], "fd12:3456:789a:ffff::2");
+    assert_eq!(second["link_address"], "fd12:3456:789a::2");
     assert_eq!(second["peers"][0]["reference"], "COMP-1");
 
     let registry = registry.restart(NETWORK).await;
@@ -153,13 +154,13 @@ async fn news_come_as_soon_as_there_are_any() {
 #[tokio::test]
 async fn a_released_computer_is_no_member_and_its_prefix_is_free() {
     let registry = registry("fd12:3456:789a::/60").await;
-    for number in 1..15_u8 {
+    for number in 1..16_u8 {
         let (status, _) = registry
             .join(&format!("COMP-{number}"), &request(number))
             .await;
         assert_eq!(status, StatusCode::OK);
     }
-    let (status, full) = registry.join("COMP-15", &request(15)).await;
+    let (status, full) = registry.join("COMP-16", &request(16)).await;
     assert_eq!(
         (status, &full["error"]),
         (StatusCode::INSUFFICIENT_STORAGE, &json!("network_full"))
@@ -183,7 +184,7 @@ async fn a_released_computer_is_no_member_and_its_prefix_is_free() {
         (status, &answer["error"]),
         (StatusCode::NOT_FOUND, &json!("not_a_member"))
     );
-    let (_, joined) = registry.join("COMP-15", &request(15)).await;
+    let (_, joined) = registry.join("COMP-16", &request(16)).await;
     assert_eq!(joined["prefix"], "fd12:3456:789a:7::/64");
 }
 
@@ -248,6 +249,7 @@ async fn another_network_needs_another_folder() {
         socket: state.join("http.sock"),
         network: network.map(|network| network.parse().unwrap()),
         hub: None,
+        regions: std::collections::BTreeMap::new(),
     };
     let made = Registry::open(&settings(None), [0x12, 0x34, 0x56, 0x78, 0x9a], moment()).unwrap();
     assert_eq!(made.network(), NETWORK.parse().unwrap());
