@@ -11,8 +11,9 @@ use tokio::net::unix::pipe;
 use tokio::sync::OnceCell;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use zbus::{Connection, OwnedVariant, Variant};
-use zbus_systemd::systemd1::{ManagerProxy, ServiceProxy};
+use zbus_systemd::systemd1::ManagerProxy;
 
+mod ended;
 mod events;
 mod output;
 mod property;
@@ -78,7 +79,7 @@ pub struct ListedUnit {
 /// What a program that ran to its end left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
-    /// `done`, or how it failed: `failed`, `timeout` …
+    /// `done`, or how it failed, in words.
     pub result: String,
     /// What it wrote; of very much, the beginning and the end.
     pub output: String,
@@ -158,6 +159,7 @@ impl Systemd {
         within: Duration,
     ) -> Result<Ran, SystemdError> {
         self.stop(unit).await?;
+        self.forget(unit).await?;
         let pipe_error = |source| SystemdError::Pipe {
             unit: unit.to_owned(),
             source,
@@ -165,6 +167,8 @@ impl Systemd {
         let (read, write) =
             nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| pipe_error(errno.into()))?;
         let mut properties = variants(properties);
+        // If it fails it stays, so that systemd can be asked why.
+        properties.extend(variants(&[property("CollectMode", "inactive")]));
         for name in [
             "StandardOutputFileDescriptor",
             "StandardErrorFileDescriptor",
@@ -188,8 +192,12 @@ impl Systemd {
                 () = &mut reading => starting.await?,
             }
         };
+        let why = match result.as_str() {
+            "done" => None,
+            _ => self.why(unit).await?,
+        };
         Ok(Ran {
-            result,
+            result: why.unwrap_or(result),
             output: output.text(),
         })
     }
@@ -246,17 +254,9 @@ impl Systemd {
 
     /// Returns how often systemd has started a service again by itself since it was made; nothing if it is gone.
     pub async fn restarts(&self, unit: &str) -> Result<Option<u32>, SystemdError> {
-        let manager = self.manager().await?;
-        let path = match manager.get_unit(unit.to_owned()).await {
-            Err(error) if is_no_such_unit(&error) => return Ok(None),
-            path => path.map_err(SystemdError::List)?,
+        let Some(service) = self.service(unit).await? else {
+            return Ok(None);
         };
-        let service = ServiceProxy::builder(&self.connection)
-            .cache_properties(zbus::proxy::CacheProperties::No)
-            .path(path)
-            .build()
-            .await
-            .map_err(SystemdError::Reach)?;
         let restarts = service.n_restarts().await;
         Ok(Some(restarts.map_err(SystemdError::List)?))
     }
@@ -278,7 +278,7 @@ impl Systemd {
         };
         let result = wait(&mut events, unit, job.as_str(), Duration::ZERO).await?;
         match result.as_str() {
-            "done" => Ok(()),
+            "done" => self.forget(unit).await,
             _ => Err(SystemdError::NotStopped {
                 unit: unit.to_owned(),
                 result,

@@ -98,6 +98,10 @@ impl FakeSystemd {
         )]
     }
 
+    fn reset_failed_unit(&self, name: String) {
+        self.note(format!("forget {name}"));
+    }
+
     fn subscribe(&self) {
         self.note("subscribe".into());
     }

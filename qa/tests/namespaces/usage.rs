@@ -210,7 +210,7 @@ async fn broken_stays(cell: &Cell) -> Result<()> {
         let status = cell.text("/run/slapbox/status.json")?;
         for words in [
             "`var/xml_report/broken` cannot be accounted and stays there",
-            "the report `fails` failed (failed): no database",
+            "the report `fails` failed (exit status 3): no database",
         ] {
             ensure!(status.contains(words), "{status}");
         }

@@ -8,7 +8,7 @@ use super::stage::{Scene, moody, play};
 const FAULTS: [(&str, &str); 7] = [
     (
         "fails",
-        "instantiation failed (failed): this cannot be configured",
+        "instantiation failed (exit status 3): this cannot be configured",
     ),
     ("crashes", "`crashes` ends again and again, see its journal"),
     (
