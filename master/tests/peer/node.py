@@ -16,6 +16,7 @@ import warnings
 
 warnings.filterwarnings("ignore")
 
+from computer import CONFIGURATION, INSTANCES, SOFTWARE, configure, slapos
 from lay_out import lay_out
 from slapos.slap import NotFoundError, ResourceNotReady, slap
 from slapos.util import loads
@@ -23,8 +24,7 @@ from slapos.util import loads
 HERE = os.path.dirname(os.path.abspath(__file__))
 RELEASES = "/srv/releases"
 WEB, ROOT, BROKEN = (os.path.join(RELEASES, name) for name in ("web.cfg", "root.cfg", "broken.cfg"))
-CONFIGURATION = "/srv/slapos.cfg"
-INSTANCES, SOFTWARE, CERTIFICATES = "/srv/node/instance", "/srv/node/software", "/srv/node/certificates"
+CERTIFICATES = "/srv/node/certificates"
 
 step_number = 0
 
@@ -102,32 +102,12 @@ class World(object):
         return tuple(paths)
 
     def configure(self, node, person):
-        lines = [
-            "[slapos]",
-            "software_root = " + SOFTWARE,
-            "instance_root = " + INSTANCES,
-            "master_url = " + self.url,
-            "computer_id = " + self.computer,
-            "software_min_free_space = 1M",
-            "instance_min_free_space = 1M",
-        ]
+        of_node, of_person = "", ""
         if self.tls:
             os.makedirs(CERTIFICATES)
-            lines += ["key_file = %s\ncert_file = %s" % node, "certificate_repository_path = " + CERTIFICATES]
-        lines += [
-            "[slapformat]",
-            "interface_name = slapbr0",
-            "ipv4_local_network = 10.0.0.0/16",
-            "partition_amount = 2",
-            "partition_base_name = slappart",
-            "user_base_name = slapuser",
-            "tap_base_name = slaptap",
-            "computer_xml = /srv/node/computer.xml",
-            "[slapconsole]",
-        ]
-        if self.tls:
-            lines.append("key_file = %s\ncert_file = %s" % person)
-        write(CONFIGURATION, "\n".join(lines) + "\n")
+            of_node = "key_file = %s\ncert_file = %s\n" % node + "certificate_repository_path = " + CERTIFICATES
+            of_person = "key_file = %s\ncert_file = %s" % person
+        configure(self.url, self.computer, 2, of_node, of_person)
 
     def connect(self, credentials):
         connection = slap()
@@ -137,12 +117,7 @@ class World(object):
 
     def run(self, *words, code=0):
         """Runs `slapos …`, which shall end so, and returns all that it said."""
-        ended = subprocess.run(
-            ["slapos"] + list(words) + ["--cfg", CONFIGURATION], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, universal_newlines=True, timeout=120)
-        said = "slapos %s: exit %s\n%s" % (" ".join(words), ended.returncode, ended.stdout)
-        assert ended.returncode == code, said
-        return said
+        return slapos(*words, code=code, timeout=120)[0]
 
     def node(self, *words, code=0):
         return self.run("node", *words, code=code)
@@ -188,7 +163,7 @@ def prepare(world):
     assert {it.getState() for it in found} == {"destroyed"}
     for index in (0, 1):
         assert os.path.exists(inside("slappart%d" % index, ".slapos-resource"))
-        assert os.path.exists("/sys/class/net/slaptap%d" % index)
+        assert os.path.exists("/sys/class/net/original%d" % index)
     # Without a certificate nobody can be told to be the node.
     heard = world.status("getComputerStatus")["text"]
     assert heard.startswith("#access" if world.tls else "#error no data"), heard
@@ -394,7 +369,7 @@ def describe(world):
     for index in (0, 1):
         lines += [
             "[partition_%d]" % index,
-            "address = 10.0.0.%d/32 2001:db8:5ef::%d/48" % (index + 2, index + 2),
+            "address = 10.77.0.%d/32 2001:db8:5ef::%d/48" % (index + 2, index + 2),
             "user = slapuser%d" % index,
             "network_interface = slapbr0",
             "pathname = slappart%d" % index,
@@ -404,7 +379,7 @@ def describe(world):
     world.run("supply", WEB, world.computer)
     world.request("described", WEB, "blue")
     addresses = world.partitions()["described"].getInstanceParameterDict()["ip_list"]
-    assert sorted(addresses) == [("slapbr0", "10.0.0.2"), ("slapbr0", "2001:db8:5ef::2")], addresses
+    assert sorted(addresses) == [("slapbr0", "10.77.0.2"), ("slapbr0", "2001:db8:5ef::2")], addresses
 
 
 def main():
