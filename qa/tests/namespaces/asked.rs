@@ -5,36 +5,26 @@ use std::process::Output;
 use anyhow::{Result, ensure};
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, seconds};
-use slapbox_qa::files::empty_folder;
-use slapbox_qa::host::is_root;
-use slapbox_qa::peer::Peer;
-use slapbox_qa::product::{self, Product};
 use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
+
+use crate::in_a_box::in_a_box;
 
 /// Nobody listens there.
 const NOWHERE: &str = "http://127.0.0.1:9/nothing.oci.tar";
 
 #[tokio::test]
 async fn who_asks_hears_what_came_of_it() -> Result<()> {
-    if !is_root() {
-        return product::skip("asked", "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip("asked", &format!("{missing:#}"));
-        }
-    };
-    let folder = product::target()?.join("qa/asked");
-    empty_folder(&folder)?;
-    let cell = Cell::boot(&product.usr, &document(4, ""), &folder.join("box")).await?;
-    let proxy = Slapproxy::start(&cell, &python, &folder).await?;
-    let played = match ask_early(&cell) {
-        Ok(()) => ask_all(&cell, proxy).await,
-        early => early,
-    };
-    let journal = cell.journal()?;
-    played.map_err(|error| error.context(journal))
+    let document = document(4, "");
+    in_a_box(
+        "asked",
+        &document,
+        async |cell, _product, python, folder| {
+            let proxy = Slapproxy::start(cell, &python, folder).await?;
+            ask_early(cell)?;
+            ask_all(cell, proxy).await
+        },
+    )
+    .await
 }
 
 /// Who asks an agent that has only begun is answered at once, too.

@@ -14,9 +14,10 @@ use slapbox_qa::eventually::{eventually, minutes, seconds};
 use slapbox_qa::product::{self, Product};
 use slapbox_qa::releases;
 use slapbox_qa::shelf::Shelf;
+use slapbox_qa::slapproxy::document;
 use slapbox_qa::story::act;
 
-use crate::slapproxy::in_a_box;
+use crate::in_a_box::in_a_box;
 
 const NAME: &str = "cache";
 const SOFTWARE: &str = "/srv/slapgrid/software";
@@ -37,7 +38,7 @@ async fn what_was_built_once_is_taken_and_what_was_changed_is_built() -> Result<
     if !builder.exists() {
         return product::skip(NAME, "`cargo image builder` makes the builder");
     }
-    in_a_box(NAME, "", play).await
+    in_a_box(NAME, &document(10, ""), play).await
 }
 
 async fn play(

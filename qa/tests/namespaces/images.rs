@@ -8,10 +8,10 @@ use slapbox_qa::eventually::{eventually, seconds};
 use slapbox_qa::product::{self, Product};
 use slapbox_qa::registry::{self, Registry};
 use slapbox_qa::shelf::Shelf;
-use slapbox_qa::slapproxy::{COMPUTER, Slapproxy};
+use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
 use slapbox_qa::stock::{self, StartsAs};
 
-use crate::slapproxy::in_a_box;
+use crate::in_a_box::in_a_box;
 
 /// A box with who asks it, and what it fetches from.
 struct Stage<'a> {
@@ -27,7 +27,7 @@ async fn a_box_runs_stock_images() -> Result<()> {
     if !registry::program()?.exists() {
         return product::skip(NAME, "`cargo qa test` unpacks docker-registry");
     }
-    in_a_box(NAME, "", play).await
+    in_a_box(NAME, &document(10, ""), play).await
 }
 
 async fn play(

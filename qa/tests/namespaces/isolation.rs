@@ -11,12 +11,12 @@ use slapbox_qa::archive::Image;
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, minutes, seconds};
 use slapbox_qa::files::empty_folder;
-use slapbox_qa::host::is_root;
 use slapbox_qa::open_master::{OpenMaster, Wish};
-use slapbox_qa::peer::Peer;
-use slapbox_qa::product::{self, Product};
+use slapbox_qa::product;
 use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::document;
+
+use crate::in_a_box::in_a_box;
 
 const HOSTILE: &str = include_str!("isolation/hostile.py");
 const INSTANTIATE: &str = "#!/bin/sh
@@ -60,36 +60,27 @@ enum Outcome {
 #[tokio::test]
 async fn a_partition_reaches_nothing_of_another_nor_of_the_node() -> Result<()> {
     const NAME: &str = "isolation";
-    if !is_root() {
-        return product::skip(NAME, "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip(NAME, &format!("{missing:#}"));
-        }
-    };
-    if !product.builder.exists() {
+    let builder = product::target()?.join("image/builder/builder.oci.tar");
+    if !builder.exists() {
         return product::skip(
             NAME,
             "`cargo image builder` makes the builder, which has Python",
         );
     }
-    let folder = product::target()?.join("qa").join(NAME);
-    let things = folder.join("shelf");
-    empty_folder(&folder)?;
-    empty_folder(&things)?;
-    Image::of(&product.builder)?
-        .with_programs(&[
-            ("slapos/instantiate", INSTANTIATE),
-            ("slapos/hostile.py", HOSTILE),
-        ])?
-        .write(&things.join("hostile.oci.tar"))?;
-    let cell = Cell::boot(&product.usr, &document(4, ""), &folder.join("box")).await?;
-    let _shelf = Shelf::open(&cell, &python, &things, &folder.join("shelf.log")).await?;
-    let played = play(&cell, &folder).await;
-    let journal = cell.journal()?;
-    played.map_err(|error| error.context(journal))
+    let document = document(4, "");
+    in_a_box(NAME, &document, async |cell, product, python, folder| {
+        let things = folder.join("shelf");
+        empty_folder(&things)?;
+        Image::of(&product.builder)?
+            .with_programs(&[
+                ("slapos/instantiate", INSTANTIATE),
+                ("slapos/hostile.py", HOSTILE),
+            ])?
+            .write(&things.join("hostile.oci.tar"))?;
+        let _shelf = Shelf::open(cell, &python, &things, &folder.join("shelf.log")).await?;
+        play(cell, folder).await
+    })
+    .await
 }
 
 async fn play(cell: &Cell, folder: &Utf8Path) -> Result<()> {

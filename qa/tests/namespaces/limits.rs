@@ -10,9 +10,10 @@ use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, minutes};
 use slapbox_qa::open_master::{OpenMaster, Wish};
 use slapbox_qa::shelf::Shelf;
+use slapbox_qa::slapproxy::document;
 use slapbox_qa::story::act;
 
-use crate::slapproxy::in_a_box;
+use crate::in_a_box::in_a_box;
 
 const SLICE: &str = "slappart0.slice";
 const SERVICE: &str = "slappart0-nginx.service";
@@ -21,15 +22,19 @@ const MOST: &str = "[limits]\nmemory = \"1G\"\ncpus = 2\ntasks = 512\n";
 
 #[tokio::test]
 async fn an_instance_may_use_what_its_request_says_and_its_node_gives() -> Result<()> {
-    in_a_box("limits", MOST, async |cell, product, python, folder| {
-        let things = folder.join("shelf");
-        std::fs::create_dir(&things)?;
-        symlink(&product.demo, things.join("demo.oci.tar"))?;
-        let _shelf = Shelf::open(cell, &python, &things, &folder.join("shelf.log")).await?;
-        let master = OpenMaster::start(cell, folder).await?;
-        master.knows_partitions(10).await?;
-        play(cell, &master).await
-    })
+    in_a_box(
+        "limits",
+        &document(10, MOST),
+        async |cell, product, python, folder| {
+            let things = folder.join("shelf");
+            std::fs::create_dir(&things)?;
+            symlink(&product.demo, things.join("demo.oci.tar"))?;
+            let _shelf = Shelf::open(cell, &python, &things, &folder.join("shelf.log")).await?;
+            let master = OpenMaster::start(cell, folder).await?;
+            master.knows_partitions(10).await?;
+            play(cell, &master).await
+        },
+    )
     .await
 }
 

@@ -5,6 +5,7 @@ mod asked;
 mod cache;
 mod faults;
 mod images;
+mod in_a_box;
 mod isolation;
 mod limits;
 mod master;

@@ -8,14 +8,13 @@ use slapbox_qa::archive::Image;
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, minutes, seconds};
 use slapbox_qa::files::empty_folder;
-use slapbox_qa::host::is_root;
 use slapbox_qa::loop_device::LoopDevice;
 use slapbox_qa::open_master::{OpenMaster, Wish};
-use slapbox_qa::peer::Peer;
-use slapbox_qa::product::{self, Product};
 use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::document;
 use slapbox_qa::stock::{self, StartsAs};
+
+use crate::in_a_box::in_a_box;
 
 mod firewall;
 
@@ -56,33 +55,26 @@ struct Stage<'a> {
 
 #[tokio::test]
 async fn a_partition_has_what_its_node_may_give() -> Result<()> {
-    const NAME: &str = "resources";
-    if !is_root() {
-        return product::skip(NAME, "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip(NAME, &format!("{missing:#}"));
-        }
-    };
-    let folder = product::target()?.join("qa").join(NAME);
-    empty_folder(&folder)?;
-    let things = folder.join("shelf");
-    empty_folder(&things)?;
-    Image::of(&product.demo)?
-        .with_programs(&[("slapos/instantiate", INSTANTIATE), ("slapos/web", WEB)])?
-        .write(&things.join("user.oci.tar"))?;
-    stock::make(&product.demo, &things.join("stock.oci.tar"), StartsAs::Root)?;
-    let disks = ["one", "two", "mounted"].map(|name| LoopDevice::over(&folder.join(name), 2));
-    let [one, two, mounted] = disks;
-    let disks = [one?, two?, mounted?];
-    let cell = Cell::boot(&product.usr, &document(4, RESOURCES), &folder.join("box")).await?;
-    let log = folder.join("shelf.log");
-    let _shelf = Shelf::open(&cell, &python, &things, &log).await?;
-    let played = play(&cell, &python, &folder, &disks).await;
-    let journal = cell.journal()?;
-    played.map_err(|error| error.context(journal))
+    let document = document(4, RESOURCES);
+    in_a_box(
+        "resources",
+        &document,
+        async |cell, product, python, folder| {
+            let things = folder.join("shelf");
+            empty_folder(&things)?;
+            Image::of(&product.demo)?
+                .with_programs(&[("slapos/instantiate", INSTANTIATE), ("slapos/web", WEB)])?
+                .write(&things.join("user.oci.tar"))?;
+            stock::make(&product.demo, &things.join("stock.oci.tar"), StartsAs::Root)?;
+            let disks =
+                ["one", "two", "mounted"].map(|name| LoopDevice::over(&folder.join(name), 2));
+            let [one, two, mounted] = disks;
+            let disks = [one?, two?, mounted?];
+            let _shelf = Shelf::open(cell, &python, &things, &folder.join("shelf.log")).await?;
+            play(cell, &python, folder, &disks).await
+        },
+    )
+    .await
 }
 
 async fn play(

@@ -5,14 +5,12 @@ use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, seconds};
-use slapbox_qa::files::empty_folder;
-use slapbox_qa::host::is_root;
-use slapbox_qa::partitions::traces_on_this_machine;
-use slapbox_qa::peer::Peer;
 use slapbox_qa::product::{self, Product};
 use slapbox_qa::releases;
 use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
+
+use crate::in_a_box::in_a_box;
 
 /// A box with what it is asked by and what it fetches from.
 pub(crate) struct Stage<'a> {
@@ -107,39 +105,11 @@ pub(crate) async fn play(
     more: &str,
     story: impl AsyncFnOnce(&mut Stage<'_>, &Product) -> Result<()>,
 ) -> Result<()> {
-    in_a_box(name, more, async |cell, product, python, folder| {
+    let document = document(10, more);
+    in_a_box(name, &document, async |cell, product, python, folder| {
         stage_and_play(cell, product, python, folder, story).await
     })
     .await
-}
-
-/// Boots a box for slapproxy, which is not there yet, and holds that nothing is left of what is done.
-pub(crate) async fn in_a_box(
-    name: &str,
-    more: &str,
-    done: impl AsyncFnOnce(&Cell, &Product, Utf8PathBuf, &Utf8Path) -> Result<()>,
-) -> Result<()> {
-    if !is_root() {
-        return product::skip(name, "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip(name, &format!("{missing:#}"));
-        }
-    };
-    let before = traces_on_this_machine()?;
-    let folder = product::target()?.join("qa").join(name);
-    empty_folder(&folder)?;
-    {
-        let cell = Cell::boot(&product.usr, &document(10, more), &folder.join("box")).await?;
-        let played = done(&cell, &product, python, &folder).await;
-        let journal = cell.journal()?;
-        played.map_err(|error| error.context(journal))?;
-    }
-    let after = traces_on_this_machine()?;
-    ensure!(after == before, "left: {:?}", after.difference(&before));
-    Ok(())
 }
 
 async fn stage_and_play(

@@ -12,10 +12,10 @@ use slapbox_qa::eventually::{eventually, minutes};
 use slapbox_qa::open_master::{OpenMaster, Wish};
 use slapbox_qa::product::Product;
 use slapbox_qa::shelf::Shelf;
-use slapbox_qa::slapproxy::{COMPUTER, Slapproxy};
+use slapbox_qa::slapproxy::{COMPUTER, Slapproxy, document};
 use slapbox_qa::story::act;
 
-use crate::slapproxy::in_a_box;
+use crate::in_a_box::in_a_box;
 
 const DEMO: &str = include_str!("../../../image/demo/mkosi.extra/slapos/instantiate");
 const REQUESTS: &str = include_str!("trees/requests.sh");
@@ -34,7 +34,7 @@ enum Master<'a> {
 async fn an_image_requests_others_of_slapproxy() -> Result<()> {
     in_a_box(
         "tree-slapproxy",
-        "",
+        &document(10, ""),
         async |cell, product, python, folder| {
             let _shelf = lay_out(cell, product, &python, folder).await?;
             let proxy = Slapproxy::start(cell, &python, folder).await?;
@@ -46,12 +46,16 @@ async fn an_image_requests_others_of_slapproxy() -> Result<()> {
 
 #[tokio::test]
 async fn an_image_requests_others_of_our_master() -> Result<()> {
-    in_a_box("tree-master", "", async |cell, product, python, folder| {
-        let _shelf = lay_out(cell, product, &python, folder).await?;
-        let master = OpenMaster::start(cell, folder).await?;
-        master.knows_partitions(PARTITIONS).await?;
-        play(cell, &Master::Ours(master)).await
-    })
+    in_a_box(
+        "tree-master",
+        &document(10, ""),
+        async |cell, product, python, folder| {
+            let _shelf = lay_out(cell, product, &python, folder).await?;
+            let master = OpenMaster::start(cell, folder).await?;
+            master.knows_partitions(PARTITIONS).await?;
+            play(cell, &Master::Ours(master)).await
+        },
+    )
     .await
 }
 
