@@ -62,7 +62,7 @@ pub async fn test(chosen: &[Stage]) -> Result<()> {
     let mut tools = Some(tools);
     let mut total = Tally::default();
     let mut lines = Vec::new();
-    for stage in stages {
+    for stage in stages.iter().copied() {
         if stage >= Stage::Peers
             && let Some(Some(job)) = tools.take()
         {
@@ -72,7 +72,7 @@ pub async fn test(chosen: &[Stage]) -> Result<()> {
         }
         let begun = Instant::now();
         act(format_args!("stage {}", name_of(stage)));
-        let tally = play(stage, &host).await;
+        let tally = play(stage, &stages, &host).await;
         let line = format!(
             "{:12} {:>14}   {}",
             name_of(stage),
@@ -98,8 +98,8 @@ fn start_downloads(host: &Host, stages: &[Stage]) -> Result<Option<Job>> {
     )?))
 }
 
-async fn play(stage: Stage, host: &Host) -> Tally {
-    match attempt(stage, host).await {
+async fn play(stage: Stage, all: &[Stage], host: &Host) -> Tally {
+    match attempt(stage, all, host).await {
         Ok(tally) => tally,
         Err(error) => {
             detail(format_args!("{error:#}"));
@@ -108,7 +108,7 @@ async fn play(stage: Stage, host: &Host) -> Tally {
     }
 }
 
-async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
+async fn attempt(stage: Stage, all: &[Stage], host: &Host) -> Result<Tally> {
     match stage {
         Stage::Fmt => one(host, "fmt", &["fmt", "--all", "--check"]).await,
         Stage::Clippy => one(host, "clippy", &CLIPPY).await,
@@ -130,26 +130,14 @@ async fn attempt(stage: Stage, host: &Host) -> Result<Tally> {
             command.env(TEST_POSTGRES, server.url());
             count(host, "postgres", &command).await
         }
-        Stage::Namespaces => {
-            up::build(host).await?;
-            host.has_registry().await?;
-            build_builder(host).await?;
-            let kvm = host.cargo(&["image", "kvm"])?;
-            run("build the release that runs a machine", &kvm, &host.logs).await?;
-            let mut command = nextest_command(host, &NAMESPACES)?;
-            command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
-            count(host, "namespaces", &command).await
-        }
+        Stage::Namespaces => namespaces(host, all.contains(&Stage::Scenarios)).await,
         Stage::Image => image(host).await,
         Stage::Scenarios => {
             up::build(host).await?;
             build_builder(host).await?;
-            for (name, words) in [
-                ("build the Debian package", ["image", "package"]),
-                ("build a stock Debian", ["image", "debian"]),
-            ] {
-                run(name, &host.cargo(&words)?, &host.logs).await?;
-            }
+            let package = host.cargo(&["image", "package"])?;
+            run("build the Debian package", &package, &host.logs).await?;
+            stock_debian(host)?.finish().await?;
             let mut command = nextest_command(host, &SCENARIOS)?;
             command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
             count(host, "scenarios", &command).await
@@ -173,34 +161,58 @@ const DOC: [&str; 5] = [
     "--no-deps",
     "--document-private-items",
 ];
-const NAMESPACES: [&str; 4] = ["--package", "slapbox-qa", "--profile", "namespaces"];
-const SCENARIOS: [&str; 4] = ["--package", "slapbox-qa", "--profile", "qa"];
-
-const PEERS: [&str; 5] = [
-    "--package",
-    "slapbox-master",
+// Always the whole workspace: one package alone would have other features of its dependencies, which would be compiled once more.
+const NAMESPACES: [&str; 3] = ["--workspace", "--profile", "namespaces"];
+const SCENARIOS: [&str; 3] = ["--workspace", "--profile", "qa"];
+const PEERS: [&str; 4] = [
+    "--workspace",
     "--ignore-default-filter",
     "--filterset",
-    "binary(integration) & test(/^peer::/)",
+    "binary_id(slapbox-master::integration) & test(/^peer::/)",
 ];
 /// Of the original's node one life is enough: what differs is below what it sees.
-const ON_POSTGRES: [&str; 5] = [
-    "--package",
-    "slapbox-master",
+const ON_POSTGRES: [&str; 4] = [
+    "--workspace",
     "--ignore-default-filter",
     "--filterset",
-    "binary(integration) - test(=peer::node::the_original_node_is_served_without_certificates)",
+    "binary_id(slapbox-master::integration) - test(=peer::node::the_original_node_is_served_without_certificates)",
 ];
 /// Where the master's tests find the server.
 const TEST_POSTGRES: &str = "SLAPBOX_TEST_POSTGRES";
 
-const IMAGE: [&str; 5] = [
-    "--package",
-    "slapbox-qa",
+const IMAGE: [&str; 4] = [
+    "--workspace",
     "--ignore-default-filter",
     "--filterset",
-    "binary(image)",
+    "binary_id(slapbox-qa::image)",
 ];
+
+/// These boxes wait more than they work: what machines are booted from later is made meanwhile.
+async fn namespaces(host: &Host, scenarios_follow: bool) -> Result<Tally> {
+    up::build(host).await?;
+    host.has_registry().await?;
+    build_builder(host).await?;
+    let kvm = host.cargo(&["image", "kvm"])?;
+    run("build the release that runs a machine", &kvm, &host.logs).await?;
+    let mut command = nextest_command(host, &NAMESPACES)?;
+    command.env(TEST_PYTHON, Peer::ensure(host).await?.python());
+    let beside = match scenarios_follow {
+        true => Some(stock_debian(host)?),
+        false => None,
+    };
+    let tally = count(host, "namespaces", &command).await;
+    if let Some(job) = beside {
+        // Its failure is the scenarios', which try again and tell.
+        let _ = job.finish().await;
+    }
+    tally
+}
+
+/// A Debian without anything of ours, which scenarios boot.
+fn stock_debian(host: &Host) -> Result<Job> {
+    let debian = host.cargo(&["image", "debian"])?;
+    Job::start("build a stock Debian", &debian, &host.logs)
+}
 
 /// What nodes build software in.
 async fn build_builder(host: &Host) -> Result<()> {
