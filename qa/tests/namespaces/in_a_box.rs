@@ -15,14 +15,8 @@ pub(crate) async fn in_a_box(
     document: &str,
     story: impl AsyncFnOnce(&Cell, &Product, Utf8PathBuf, &Utf8Path) -> Result<()>,
 ) -> Result<()> {
-    if !is_root() {
-        return product::skip(name, "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip(name, &format!("{missing:#}"));
-        }
+    let Some((product, python)) = what_it_takes(name)? else {
+        return Ok(());
     };
     let before = traces_on_this_machine()?;
     let folder = product::target()?.join("qa").join(name);
@@ -36,4 +30,17 @@ pub(crate) async fn in_a_box(
     let after = traces_on_this_machine()?;
     ensure!(after == before, "left: {:?}", after.difference(&before));
     Ok(())
+}
+
+/// Finds the product, and a Python with the original; where something is missing it says so, and there is nothing to play.
+pub(crate) fn what_it_takes(name: &str) -> Result<Option<(Product, Utf8PathBuf)>> {
+    if !is_root() {
+        return product::skip(name, "namespaces need root").map(|()| None);
+    }
+    match (Product::find(), Peer::told_python()) {
+        (Ok(product), Ok(python)) => Ok(Some((product, python))),
+        (Err(missing), _) | (_, Err(missing)) => {
+            product::skip(name, &format!("{missing:#}")).map(|()| None)
+        }
+    }
 }

@@ -14,14 +14,14 @@ use slapbox_qa::archive::Image;
 use slapbox_qa::cell::Cell;
 use slapbox_qa::eventually::{eventually, minutes};
 use slapbox_qa::files::empty_folder;
-use slapbox_qa::host::is_root;
 use slapbox_qa::load::{Target, get, pace};
 use slapbox_qa::open_master::{OpenMaster, Wish};
-use slapbox_qa::peer::Peer;
 use slapbox_qa::product::{self, Product};
 use slapbox_qa::releases;
 use slapbox_qa::shelf::Shelf;
 use slapbox_qa::slapproxy::document;
+
+use crate::in_a_box::what_it_takes;
 
 /// What makes an instance of the demonstration release, and what then goes wrong.
 const DEMO: &str = include_str!("../../../../image/demo/mkosi.extra/slapos/instantiate");
@@ -57,14 +57,8 @@ pub(super) async fn play(
     story: impl AsyncFnOnce(&Stage<'_>) -> Result<()>,
 ) -> Result<()> {
     let name = scene.name;
-    if !is_root() {
-        return product::skip(name, "namespaces need root");
-    }
-    let (product, python) = match (Product::find(), Peer::told_python()) {
-        (Ok(product), Ok(python)) => (product, python),
-        (Err(missing), _) | (_, Err(missing)) => {
-            return product::skip(name, &format!("{missing:#}"));
-        }
+    let Some((product, python)) = what_it_takes(name)? else {
+        return Ok(());
     };
     if scene.builds && !product.builder.exists() {
         return product::skip(name, "`cargo image builder` makes the builder");
