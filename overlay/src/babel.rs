@@ -10,6 +10,7 @@ use std::net::Ipv6Addr;
 
 use ipnet::Ipv6Net;
 
+use crate::links::is_spare_name;
 use crate::netlink::Owner;
 
 pub use control::{Connection, Error, reconcile, stop};
@@ -31,6 +32,9 @@ pub struct Babel {
     pub socket: String,
 }
 
+/// What the way through a spare tunnel costs: more than the longest way through the network, and less than infinity, which is 65535.
+const SPARE: &str = " rxcost 20000";
+
 /// A tunnel to index 0, which no node has.
 const NEVER: &str = "slt0";
 
@@ -45,7 +49,7 @@ impl Babel {
     pub fn render(&self) -> String {
         let mut text = self.render_base();
         for interface in &self.interfaces {
-            let _ = writeln!(text, "interface {interface}");
+            let _ = writeln!(text, "interface {interface}{}", cost_of(interface));
         }
         text
     }
@@ -68,6 +72,8 @@ local-path-readwrite \"{socket}\"
 skip-kernel-setup true
 random-id true
 link-detect true
+# How soon a way that became better is taken: delays are smoothed by themselves, below, and nine times this long is short enough.
+smoothing-half-life 1
 default {TUNNEL}
 redistribute ip {prefix} eq {} proto {ours} allow
 redistribute local deny
@@ -93,9 +99,14 @@ interface {NEVER}
         let add = self
             .interfaces
             .difference(running)
-            .map(|interface| format!("interface {interface} {TUNNEL}"));
+            .map(|interface| format!("interface {interface} {TUNNEL}{}", cost_of(interface)));
         flush.chain(add).collect()
     }
+}
+
+/// Returns what is said of an interface's cost; babeld never changes that of one that it speaks on.
+fn cost_of(interface: &str) -> &'static str {
+    if is_spare_name(interface) { SPARE } else { "" }
 }
 
 #[cfg(test)]
@@ -115,7 +126,7 @@ mod tests {
 
     #[test]
     fn babeld_announces_one_prefix_and_learns_one_network() {
-        let text = babel(&["slt2", "slta"]).render();
+        let text = babel(&["slt2", "slta", "slsa"]).render();
         assert_eq!(text, include_str!("../tests/golden/babeld.conf"));
     }
 
@@ -136,5 +147,13 @@ mod tests {
             commands[1]
         );
         assert!(babel(&["slt2", "slt3"]).commands(&running).is_empty());
+        let commands = babel(&["slt2", "slt3", "sls3"]).commands(&running);
+        assert_eq!(commands.len(), 1);
+        assert!(
+            commands[0].starts_with("interface sls3 "),
+            "{}",
+            commands[0]
+        );
+        assert!(commands[0].ends_with(" rxcost 20000"), "{}", commands[0]);
     }
 }

@@ -1,6 +1,6 @@
-//! The links of a node: one WireGuard interface, one tunnel a peer over it, addresses and routes.
+//! The links of a node: one WireGuard interface, tunnels over it, addresses and routes.
 //!
-//! WireGuard knows one address of each peer and no more, so that routing is left to Babel on the tunnels. `plan` says
+//! WireGuard knows the ends of tunnels of each peer and no more, so that routing is left to Babel on these. `plan` says
 //! what is missing or left over; only `observe`, `apply` and `reconcile` talk to the kernel.
 
 mod apply;
@@ -32,10 +32,23 @@ pub fn tunnel_name(index: u32) -> String {
     format!("slt{index:x}")
 }
 
+/// Returns the name of the spare tunnel to that peer: routes by it are taken for lack of others only.
+pub fn spare_name(index: u32) -> String {
+    format!("sls{index:x}")
+}
+
 fn is_tunnel_name(name: &str) -> bool {
-    name.strip_prefix("slt").is_some_and(|index| {
-        u32::from_str_radix(index, 16).is_ok_and(|index| tunnel_name(index) == name)
-    })
+    is_named(name, "slt", tunnel_name) || is_spare_name(name)
+}
+
+pub(crate) fn is_spare_name(name: &str) -> bool {
+    is_named(name, "sls", spare_name)
+}
+
+fn is_named(name: &str, prefix: &str, rule: fn(u32) -> String) -> bool {
+    let index = name.strip_prefix(prefix);
+    let index = index.and_then(|index| u32::from_str_radix(index, 16).ok());
+    index.is_some_and(|index| rule(index) == name)
 }
 
 /// What links a node shall have.
@@ -67,8 +80,8 @@ pub struct WireGuard {
 /// Whom the WireGuard interface talks to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The one address behind it.
-    pub allowed: Ipv6Addr,
+    /// The addresses behind it: the ends of its tunnels.
+    pub allowed: Ipv6Net,
     /// Where to send the first packet, if that is known; later WireGuard follows the peer.
     pub endpoint: Option<SocketAddr>,
     /// After how many silent seconds to send something; 0 for never.

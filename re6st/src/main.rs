@@ -10,6 +10,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser};
 use sd_notify::NotifyState;
 use slapbox_re6st::node::{self, Linux, Places, Source};
+use slapbox_re6st::reference::Reference;
 use slapbox_re6st::registry::{self, Moment, Registry, Settings, parse_settings};
 use time::OffsetDateTime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,7 +29,7 @@ enum Arguments {
 #[derive(Args, Debug)]
 struct RegistryArguments {
     /// File with the keys that the flags have.
-    #[arg(long, conflicts_with_all = ["state", "socket", "network", "hub"])]
+    #[arg(long, conflicts_with_all = ["state", "socket", "network", "host"])]
     config: Option<Utf8PathBuf>,
     #[command(flatten)]
     settings: Option<Settings>,
@@ -56,6 +57,46 @@ struct NodeArguments {
     /// Where babeld makes its control socket.
     #[arg(long, default_value = "/run/slapbox-babeld/babeld.sock")]
     babel_socket: Utf8PathBuf,
+    #[command(flatten)]
+    alone: Option<Alone>,
+}
+
+/// A node without a master: who it is it says itself, to a registry on the same machine.
+#[derive(Args, Debug)]
+#[group(requires_all = ["registry", "computer"])]
+struct Alone {
+    /// The registry's socket; no master is asked then.
+    #[arg(long, conflicts_with = "identity")]
+    registry: Utf8PathBuf,
+    /// Which computer this is, such as COMP-2.
+    #[arg(long)]
+    computer: Reference,
+    /// UDP port of WireGuard.
+    #[arg(long, default_value_t = 6326)]
+    port: u16,
+    /// `HOST:PORT` at which others reach it.
+    #[arg(long)]
+    endpoint: Option<String>,
+}
+
+impl From<Alone> for Source {
+    fn from(alone: Alone) -> Self {
+        let overlay = node::Overlay {
+            port: alone.port,
+            endpoint: alone.endpoint,
+        };
+        let master = node::Master {
+            // Where a master is, its computer is looked for, too; here there is none.
+            urls: vec![format!("unix:{}", alone.registry)],
+            reference: alone.computer,
+            overlay,
+            proxy: None,
+        };
+        Self::Socket {
+            socket: alone.registry,
+            master,
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -92,13 +133,15 @@ async fn start(arguments: Arguments) -> Result<()> {
             state,
             run,
             babel_socket,
+            alone,
         }) => {
             let places = Places {
                 state,
                 run,
                 babel_socket,
             };
-            node::run(Source::Identity(identity), &places, Linux)
+            let source = alone.map_or(Source::Identity(identity), Source::from);
+            node::run(source, &places, Linux)
                 .await
                 .context("the node stopped")
         }

@@ -36,6 +36,8 @@ pub type Moment = Duration;
 pub enum Input {
     /// Who there is, in ascending order; the node itself may be among them. In place of who there was before.
     Known(Arc<[Member]>),
+    /// Who of them can be reached from anywhere, in ascending order.
+    Public(Arc<[Member]>),
     /// Somebody asks for a tunnel.
     Asked(Member),
     /// Whom we asked has answered.
@@ -61,11 +63,11 @@ pub enum Input {
 /// What is answered to who asks for a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    Accepted,
+    Accepted = 1,
     /// There is no room.
-    Full,
+    Full = 2,
     /// We have asked them ourselves, and that question counts.
-    Crossed,
+    Crossed = 3,
 }
 
 /// What shall be done.
@@ -93,6 +95,7 @@ pub struct Mesh {
     settings: Settings,
     chance: ChaCha8Rng,
     known: Arc<[Member]>,
+    public: Arc<[Member]>,
     links: BTreeMap<Member, Link>,
     /// Who was asked in vain, and until when nobody asks them again.
     resting: BTreeMap<Member, Moment>,
@@ -118,6 +121,7 @@ impl Mesh {
             settings,
             chance: ChaCha8Rng::seed_from_u64(seed),
             known: Arc::from([]),
+            public: Arc::from([]),
             links: BTreeMap::new(),
             resting: BTreeMap::new(),
             wishes: VecDeque::new(),
@@ -135,6 +139,14 @@ impl Mesh {
         self.settings = settings;
     }
 
+    /// Returns who is asked for a tunnel, and has not answered yet.
+    pub fn asked(&self) -> impl Iterator<Item = Member> {
+        let links = self.links.iter();
+        links
+            .filter(|(_, link)| matches!(link.state, State::Asking { .. }))
+            .map(|(peer, _)| *peer)
+    }
+
     /// Returns whom there is a tunnel to, and whether it carries something.
     pub fn tunnels(&self) -> impl Iterator<Item = (Member, bool)> {
         let links = self.links.iter();
@@ -145,6 +157,7 @@ impl Mesh {
     pub fn handle_input(&mut self, now: Moment, input: Input) {
         match input {
             Input::Known(known) => self.hear_of(now, known),
+            Input::Public(public) => self.public = public,
             Input::Asked(peer) => self.hear_question(now, peer),
             Input::Answered(peer, answer) => self.hear_answer(now, peer, answer),
             Input::Up(peer) => self.comes_up(now, peer),
@@ -191,11 +204,13 @@ impl Mesh {
     fn hear_of(&mut self, now: Moment, known: Arc<[Member]>) {
         let was_alone = self.known.len() < 2;
         self.known = known;
+        self.part_from_strangers();
         if was_alone {
             // Where thousands begin at once, they do not all ask at once.
             let spread = self.settings.spread * u32::try_from(self.known.len()).unwrap_or(u32::MAX);
             let spread = spread.min(self.settings.longest_spread);
-            self.next_ask = now + spread.mul_f64(self.chance.random());
+            self.next_ask =
+                now + self.settings.heard_of_after + spread.mul_f64(self.chance.random());
         }
     }
 
@@ -203,13 +218,13 @@ impl Mesh {
     fn fill(&mut self, now: Moment) {
         while self.wants_more() && self.next_ask <= now {
             let Some(peer) = self.choose() else {
-                self.next_ask = now + self.around(self.settings.longest_pause);
+                self.next_ask = now + self.pause().max(self.settings.pause);
                 return;
             };
             let until = now + self.settings.answer_within;
             self.links.insert(peer, Link::asking(until));
             self.actions.push_back(Action::Ask(peer));
-            if self.is_connected() || self.asking() >= self.settings.asks_at_once {
+            if self.is_connected() || self.asked().count() >= self.settings.asks_at_once {
                 self.next_ask = now + self.pause();
             }
         }
@@ -229,21 +244,32 @@ impl Mesh {
                 return Some(peer);
             }
         }
-        let known = Arc::clone(&self.known);
-        if known.is_empty() {
+        if self.is_connected() {
+            return self.anybody(&Arc::clone(&self.known));
+        }
+        // Who is alone may be in a place from which few can be reached, and would rather ask somebody again than nobody.
+        let public = Arc::clone(&self.public);
+        let near_public = self.chance.random::<bool>().then(|| self.anybody(&public));
+        let found = near_public.flatten();
+        let found = found.or_else(|| self.anybody(&Arc::clone(&self.known)));
+        found.or_else(|| {
+            self.resting.clear();
+            self.anybody(&Arc::clone(&self.known))
+        })
+    }
+
+    /// Returns any of these who may be asked.
+    fn anybody(&mut self, of: &[Member]) -> Option<Member> {
+        if of.is_empty() {
             return None;
         }
         for _ in 0..PICKS {
-            let peer = known[self.chance.random_range(0..known.len())];
+            let peer = of[self.chance.random_range(0..of.len())];
             if self.is_free(peer) {
                 return Some(peer);
             }
         }
-        let free: Vec<Member> = known
-            .iter()
-            .copied()
-            .filter(|it| self.is_free(*it))
-            .collect();
+        let free: Vec<Member> = of.iter().copied().filter(|it| self.is_free(*it)).collect();
         (!free.is_empty()).then(|| free[self.chance.random_range(0..free.len())])
     }
 
@@ -254,7 +280,11 @@ impl Mesh {
     /// Returns how long to wait before the next question: longer the more of them were in vain.
     fn pause(&mut self) -> Duration {
         let doubled = self.settings.pause * (1 << self.in_vain.min(16));
-        self.around(doubled.min(self.settings.longest_pause))
+        let longest = match self.is_connected() {
+            true => self.settings.longest_pause,
+            false => self.settings.longest_pause_alone,
+        };
+        self.around(doubled.min(longest))
     }
 
     /// Returns a time between half of it and half more, so that nodes do not keep step.
@@ -306,11 +336,6 @@ impl Mesh {
 
     fn own(&self) -> usize {
         self.links.values().filter(|link| link.mine).count()
-    }
-
-    fn asking(&self) -> usize {
-        let asking = |link: &&Link| matches!(link.state, State::Asking { .. });
-        self.links.values().filter(asking).count()
     }
 
     /// Returns the tunnels of which something is due.

@@ -11,9 +11,11 @@ mod endpoints;
 mod links;
 mod machine;
 mod membership;
+mod neighbours;
 mod policy;
 mod state;
 mod status;
+mod talk;
 
 use std::io;
 
@@ -25,9 +27,8 @@ use crate::disk;
 pub use client::Error as ClientError;
 pub use credentials::{Master, Overlay, Source};
 pub use document::{Document, Facts};
-pub use machine::{Linux, Machine};
+pub use machine::{Ear, Linux, Machine};
 pub use membership::Membership;
-pub use policy::{babel, desired};
 pub use status::{LinkStatus, State as StatusState, Status};
 
 /// Where a node keeps what it must not lose, and where it tells how things are.
@@ -65,7 +66,7 @@ pub async fn run<M: Machine>(source: Source, places: &Places, machine: M) -> Res
         problem: None,
     });
     tokio::select! {
-        () = membership::keep(&source, &state, &news) => {}
+        () = membership::keep(&source, &state, &machine, &news) => {}
         () = links::keep(&machine, places, &key, membership) => {}
     }
     Ok(())

@@ -95,8 +95,8 @@ impl Registry {
                 wanted,
             });
         }
-        if let Some(hub) = &settings.hub {
-            members.set_hub(hub.clone());
+        if let Some(host) = &settings.host {
+            members.set_host(host.clone());
         }
         let regions = prefixes::check_regions(members.network, &settings.regions);
         members.set_regions(regions.map_err(Error::Network)?);
@@ -145,7 +145,7 @@ impl Registry {
                 prefix: place.prefix,
                 link_address: place.link_address,
                 view: members
-                    .view(computer)
+                    .view(computer, 0)
                     .ok_or(Error::Members(members::Refusal::Unknown))?,
             })
         })
@@ -159,9 +159,9 @@ impl Registry {
         })
     }
 
-    /// Returns whom a member talks to.
-    pub fn view(&self, computer: &Reference) -> Result<View, Error> {
-        self.read(|members| members.view(computer))
+    /// Returns who else is a member, or what changed of that since a version.
+    pub fn view(&self, computer: &Reference, since: u64) -> Result<View, Error> {
+        self.read(|members| members.view(computer, since))
             .ok_or(Error::Members(members::Refusal::Unknown))
     }
 

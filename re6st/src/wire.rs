@@ -1,6 +1,7 @@
 //! What nodes and the registry say to each other: JSON over HTTP, under `/v1/re6st/`. Types only.
 
-use std::net::Ipv6Addr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub struct JoinRequest {
     /// `host:port` at which others reach it, if it is told.
     #[serde(default)]
     pub endpoint: Option<String>,
+    /// The addresses of its machine, of which others may reach some.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// The answer to a join: everything that a member needs.
@@ -39,23 +43,56 @@ pub struct JoinReply {
     pub network: Ipv6Net,
     /// The member's own prefix.
     pub prefix: Ipv6Net,
-    /// The member's address on the WireGuard interface.
+    /// The member's address on the WireGuard interface, the first of the /96 that is its own there.
     pub link_address: Ipv6Addr,
-    /// Whom it talks to.
+    /// Who else is a member.
     #[serde(flatten)]
     pub view: View,
 }
 
-/// `GET /v1/re6st/network?since=V`: whom a member talks to.
+/// `GET /v1/re6st/network?since=V`: who else is a member, or what changed of that since version `V`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// Moves when the rest does.
     pub version: u64,
-    /// Which member the others are linked to.
+    /// The version to which the rest is what was added; 0 where it is everything.
     #[serde(default)]
-    pub hub: Option<Reference>,
-    /// The members to be linked with.
+    pub since: u64,
+    /// The member on whose machine the registry is: it is reached where the master is, unless it says otherwise.
+    #[serde(default)]
+    pub host: Option<Reference>,
+    /// Members, in the order of their numbers.
     pub peers: Vec<Peer>,
+    /// The numbers of those who are members no more.
+    #[serde(default)]
+    pub gone: Vec<u32>,
+}
+
+impl View {
+    /// Returns this view with what was added to it; nothing if that was added to another one.
+    pub fn with(&self, news: Self) -> Option<Self> {
+        if news.since == 0 {
+            return Some(news);
+        }
+        if news.since != self.version {
+            return None;
+        }
+        let mut peers: BTreeMap<u32, Peer> = self.numbered();
+        peers.retain(|number, _| !news.gone.contains(number));
+        peers.extend(news.numbered());
+        Some(Self {
+            version: news.version,
+            since: 0,
+            host: news.host,
+            peers: peers.into_values().collect(),
+            gone: Vec::new(),
+        })
+    }
+
+    fn numbered(&self) -> BTreeMap<u32, Peer> {
+        let numbered = |peer: &Peer| (peer.number(), peer.clone());
+        self.peers.iter().map(numbered).collect()
+    }
 }
 
 /// Another member.
@@ -69,10 +106,26 @@ pub struct Peer {
     pub endpoint: Option<String>,
     /// The UDP port it listens on.
     pub port: u16,
+    /// The addresses that its machine has, as it says; some may mean another machine, or nothing, where the reader is.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
     /// Its address on the WireGuard interface.
     pub link_address: Ipv6Addr,
     /// Its prefix.
     pub prefix: Ipv6Net,
+}
+
+impl Peer {
+    /// Returns its number in the network, which is in its link address.
+    pub fn number(&self) -> u32 {
+        number_of(self.link_address)
+    }
+}
+
+/// Returns the number of the member with this link address; its addresses differ in what comes after it.
+pub fn number_of(link_address: Ipv6Addr) -> u32 {
+    let [.., high, low, _, _] = link_address.segments();
+    u32::from(high) << 16 | u32::from(low)
 }
 
 /// Every refusal.

@@ -20,8 +20,8 @@ const DATA: &str = "/var/lib/slapbox-master";
 const SOCKET: &str = "/run/slapbox-registry/http.sock";
 const WELCOME: &str = "/run/slapbox-master/welcome.json";
 const REGISTRY_STATE: &str = "/var/lib/slapbox-registry";
-/// The master's first computer is the box itself: everybody's peer in the overlay's first form.
-const HUB: &str = "COMP-1";
+/// The master's first computer is the box itself, where the registry is.
+const HOST: &str = "COMP-1";
 
 /// `/run/slapbox/master.toml`.
 #[derive(Debug, Serialize)]
@@ -39,7 +39,7 @@ struct MasterToml<'a> {
 struct RegistryToml<'a> {
     state: &'a str,
     socket: &'a str,
-    hub: &'a str,
+    host: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     network: Option<ipnet::Ipv6Net>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -59,7 +59,7 @@ pub fn files(master: &Master) -> anyhow::Result<[(&'static str, String); 2]> {
     let for_registry = RegistryToml {
         state: REGISTRY_STATE,
         socket: SOCKET,
-        hub: HUB,
+        host: HOST,
         network: master.network,
         regions: &master.regions,
     };
@@ -183,7 +183,7 @@ mod tests {
         insta::assert_snapshot!(for_registry.1, @r#"
         state = "/var/lib/slapbox-registry"
         socket = "/run/slapbox-registry/http.sock"
-        hub = "COMP-1"
+        host = "COMP-1"
         network = "fd12:3456:789a::/48"
 
         [regions]

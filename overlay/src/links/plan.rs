@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use ipnet::Ipv6Net;
 
@@ -34,7 +34,7 @@ pub enum Action {
     /// Starts talking to a peer, or changes what is behind it.
     SetPeer {
         key: PublicKey,
-        allowed: Ipv6Addr,
+        allowed: Ipv6Net,
         keepalive: u16,
     },
     /// Tells where a peer is.
@@ -194,7 +194,7 @@ fn wireguard_steps(desired: &Desired, observed: Option<&ObservedWireGuard>) -> V
 
 fn peer_steps(key: PublicKey, peer: &Peer, found: Option<&ObservedPeer>) -> Vec<Action> {
     let mut steps = Vec::new();
-    let allowed = BTreeSet::from([Ipv6Net::from(peer.allowed)]);
+    let allowed = BTreeSet::from([peer.allowed]);
     if found.is_none_or(|found| found.allowed != allowed || found.keepalive != peer.keepalive) {
         steps.push(Action::SetPeer {
             key,

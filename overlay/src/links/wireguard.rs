@@ -4,7 +4,7 @@
     reason = "the kernel's attributes are open sets of which few matter here"
 )]
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
@@ -33,7 +33,7 @@ pub(super) enum Change {
     /// A peer more, or what is behind it.
     Peer {
         key: PublicKey,
-        allowed: Ipv6Addr,
+        allowed: Ipv6Net,
         keepalive: u16,
     },
     /// Where a peer is.
@@ -118,8 +118,8 @@ fn attribute_for(change: Change) -> WireguardAttribute {
             WireguardPeerAttribute::PersistentKeepalive(keepalive),
             WireguardPeerAttribute::AllowedIps(vec![WireguardAllowedIp(vec![
                 WireguardAllowedIpAttr::Family(WireguardAddressFamily::Ipv6),
-                WireguardAllowedIpAttr::IpAddr(IpAddr::V6(allowed)),
-                WireguardAllowedIpAttr::Cidr(128),
+                WireguardAllowedIpAttr::IpAddr(IpAddr::V6(allowed.network())),
+                WireguardAllowedIpAttr::Cidr(allowed.prefix_len()),
             ])]),
         ]),
         Change::Endpoint { key, endpoint } => peer(vec![

@@ -3,6 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use slapbox_overlay::babel::{self, Babel};
 
 use crate::node::{Node, eventually};
@@ -153,4 +155,122 @@ fn a_babeld_that_was_killed_is_told_from_one_that_runs() {
         .run_async(async move || babel::stop(socket.as_ref()).await.unwrap());
     let ended = node.babeld.as_mut().unwrap().wait().unwrap();
     assert!(ended.success(), "it ends by itself when told to: {ended}");
+}
+
+/// Waits until a node's route to a prefix leads by a tunnel.
+fn leads(node: &Node, prefix: &str, tunnel: &str) {
+    eventually("the route leads by the other tunnel", || {
+        let route = node
+            .namespace
+            .ip(&format!("-6 route show {prefix} proto babel"));
+        let by = route.contains(&format!("dev {tunnel} "));
+        if by { Ok(route) } else { Err(route) }
+    });
+}
+
+/// Makes the spare tunnel between two nodes, and has them speak on it.
+fn spare(one: &mut Node, one_index: u32, other: &mut Node, other_index: u32) {
+    let (here, there) = (format!("sls{other_index:x}"), format!("sls{one_index:x}"));
+    one.namespace.connect(&here, &other.namespace, &there);
+    one.babel.interfaces.insert(here);
+    other.babel.interfaces.insert(there);
+    for node in [one, other] {
+        node.reconcile();
+    }
+}
+
+/// Has a node speak on an interface no more.
+fn leave(node: &mut Node, interface: &str) {
+    node.babel.interfaces.remove(interface);
+    node.reconcile();
+}
+
+/// Waits until a node has heard of a prefix by a tunnel.
+fn hears_of(node: &Node, prefix: &str, tunnel: &str) {
+    eventually("the way by the tunnel is known", || {
+        let socket = node.babel.socket.clone();
+        let dump = node.namespace.run_async(async move || {
+            let connection = babel::Connection::open(socket.as_ref()).await;
+            connection.unwrap().unwrap().command("dump").await.unwrap()
+        });
+        let is_meant = |line: &String| {
+            line.contains(&format!(" prefix {prefix} "))
+                && line.ends_with(&format!(" if {tunnel}"))
+                && !line.contains(" metric 65535 ")
+        };
+        match dump.iter().find(|line| is_meant(line)) {
+            Some(line) => Ok(line.clone()),
+            None => Err(dump.join("\n")),
+        }
+    });
+}
+
+#[test]
+fn a_tunnel_is_left_by_way_of_its_spare_without_a_loss() {
+    let (Some(mut first), Some(mut second), Some(mut third)) = (open(1), open(2), open(3)) else {
+        return;
+    };
+    connect(&mut first, 1, &mut second, 2);
+    connect(&mut first, 1, &mut third, 3);
+    connect(&mut second, 2, &mut third, 3);
+    for node in [&mut first, &mut second, &mut third] {
+        node.start_babeld();
+    }
+    let (to_first, to_second) = ("fd12:3456:789a:1::/64", "fd12:3456:789a:2::/64");
+    leads(&first, to_second, "slt2");
+    leads(&second, to_first, "slt1");
+    eventually("the way around is known, too", || third.reaches(2));
+
+    let ping = ["-i", "0.02", "-w", "60", "fd12:3456:789a:2::1"];
+    let pinging = first.namespace.run(move || {
+        let mut command = Command::new("ping");
+        command.args(ping).stdout(Stdio::piped()).spawn().unwrap()
+    });
+    spare(&mut first, 1, &mut second, 2);
+    hears_of(&first, to_second, "sls2");
+    hears_of(&second, to_first, "sls1");
+    leads(&first, to_second, "slt2");
+    leave(&mut first, "slt2");
+    leave(&mut second, "slt1");
+    leads(&first, to_second, "slt3");
+    leads(&second, to_first, "slt3");
+    // They have changed their mind.
+    connect_again(&mut first, "slt2");
+    connect_again(&mut second, "slt1");
+    leads(&first, to_second, "slt2");
+    leads(&second, to_first, "slt1");
+
+    let process = i32::try_from(pinging.id()).unwrap();
+    kill(Pid::from_raw(process), Signal::SIGINT).unwrap();
+    let said = String::from_utf8(pinging.wait_with_output().unwrap().stdout).unwrap();
+    let numbers = said.lines().find(|line| line.contains("received")).unwrap();
+    let mut numbers = numbers.split_whitespace().filter_map(|it| it.parse().ok());
+    let (sent, received): (u32, u32) = (numbers.next().unwrap(), numbers.next().unwrap());
+    assert!(sent > 100, "{said}");
+    // The one that is under way when it ends.
+    assert!(received + 1 >= sent, "{said}");
+}
+
+/// Has a node speak on an interface again.
+fn connect_again(node: &mut Node, interface: &str) {
+    node.babel.interfaces.insert(interface.to_owned());
+    node.reconcile();
+}
+
+#[test]
+fn a_spare_that_is_the_only_way_is_used() {
+    let (Some(mut first), Some(mut second)) = (open(1), open(2)) else {
+        return;
+    };
+    connect(&mut first, 1, &mut second, 2);
+    first.start_babeld();
+    second.start_babeld();
+    let to_second = "fd12:3456:789a:2::/64";
+    leads(&first, to_second, "slt2");
+    spare(&mut first, 1, &mut second, 2);
+    hears_of(&first, to_second, "sls2");
+    leave(&mut first, "slt2");
+    leave(&mut second, "slt1");
+    leads(&first, to_second, "sls2");
+    eventually("it leads there", || first.reaches(2));
 }

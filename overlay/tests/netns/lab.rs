@@ -105,8 +105,10 @@ impl Namespace {
             other.thread
         ));
         for (namespace, end, number) in [(self, here, 1), (other, there, 2)] {
-            // As on our tunnels: a link-local address by hand, usable at once.
+            // As on our tunnels: a link-local address by hand, usable at once, and whatever is sent arrives at the other end, whose address
+            // on the cable nobody asks for.
             namespace.ip(&format!("link set {end} addrgenmode none"));
+            namespace.ip(&format!("link set {end} arp off address 02:00:00:00:00:01"));
             namespace.ip(&format!("link set {end} up"));
             namespace.ip(&format!("-6 address add fe80::{number}/64 dev {end} nodad"));
         }

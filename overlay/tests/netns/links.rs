@@ -66,7 +66,7 @@ fn desired(index: u16, peers: &[u16], endpoint: Option<SocketAddr>) -> Desired {
     };
     for peer in peers {
         let wireguard = Peer {
-            allowed: link_address(*peer),
+            allowed: link_address(*peer).into(),
             endpoint,
             keepalive: if endpoint.is_some() { 25 } else { 0 },
         };

@@ -167,6 +167,18 @@ impl Mesh {
         }
     }
 
+    /// Ends what there is with those of whom nobody knows any more.
+    pub(super) fn part_from_strangers(&mut self) {
+        let known = std::sync::Arc::clone(&self.known);
+        let is_stranger = |peer: &Member| known.binary_search(peer).is_err();
+        for (peer, link) in self.links.extract_if(.., |peer, _| is_stranger(peer)) {
+            if link.state.carries().is_some() {
+                self.actions.push_back(Action::Close(peer));
+            }
+        }
+        self.wishes.retain(|peer| !is_stranger(peer));
+    }
+
     /// The time of a tunnel's state is over.
     pub(super) fn runs_out(&mut self, now: Moment, peer: Member) {
         let settled = now + self.settings.refresh;

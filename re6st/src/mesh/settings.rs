@@ -23,12 +23,16 @@ pub struct Settings {
     pub pause: Duration,
     /// The same, after many questions in vain.
     pub longest_pause: Duration,
+    /// The same of who has no tunnel.
+    pub longest_pause_alone: Duration,
     /// Questions at once of who is not connected.
     pub asks_at_once: usize,
     /// For how long somebody who has no room is not asked again.
     pub rest_of_full: Duration,
     /// The same of somebody who does not answer, or whose tunnel does not come up.
     pub rest_of_silent: Duration,
+    /// How long it takes until the others have heard of who is new.
+    pub heard_of_after: Duration,
     /// Over how long all begin to ask, for each node that there is.
     pub spread: Duration,
     pub longest_spread: Duration,
@@ -47,9 +51,11 @@ impl Default for Settings {
             up_within: Duration::from_secs(10),
             pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
+            longest_pause_alone: Duration::from_secs(5),
             asks_at_once: 3,
             rest_of_full: Duration::from_secs(60),
             rest_of_silent: Duration::from_secs(120),
+            heard_of_after: Duration::from_millis(500),
             spread: Duration::from_millis(10),
             longest_spread: Duration::from_secs(20),
         }

@@ -130,14 +130,49 @@ fn a_question_that_is_accepted_becomes_a_tunnel() {
 #[test]
 fn who_does_not_answer_or_comes_to_nothing_rests() {
     let mut desk = Desk::new(settings());
-    desk.happens(known([5, 6]));
+    // Who has a tunnel can wait; who has none asks again, whoever it is.
+    desk.happens(known([4, 5, 6]));
+    desk.happens(Input::Asked(Member(4)));
+    desk.happens(Input::Up(Member(4)));
     let peer = Member(6);
     assert_eq!(asked(&desk.after(119 * SECOND)), [peer]);
     let again = (0..60).find(|_| !desk.after(SECOND).is_empty());
     assert!(again.is_some());
     desk.happens(Input::Answered(peer, Answer::Accepted));
     assert_eq!(desk.after(11 * SECOND), [Action::Close(peer)]);
-    assert_eq!(desk.tunnels(), []);
+    assert_eq!(desk.tunnels(), [Member(4)]);
+}
+
+#[test]
+fn who_is_alone_asks_again_and_again_those_first_who_can_be_reached() {
+    let mut desk = Desk::new(settings());
+    desk.happens(Input::Public([Member(900)].into()));
+    desk.happens(known(1..1000));
+    let asked = asked(&desk.after(60 * SECOND));
+    let of_public = asked.iter().filter(|peer| **peer == Member(900)).count();
+    assert!(asked.len() >= 12, "{asked:?}");
+    assert!(of_public >= 1, "{asked:?}");
+
+    let mut desk = Desk::new(settings());
+    desk.happens(known([5, 6]));
+    let actions = desk.after(60 * SECOND);
+    assert!(
+        actions.len() >= 6,
+        "though it has not answered: {actions:?}"
+    );
+}
+
+#[test]
+fn who_is_nobody_any_more_has_no_tunnel() {
+    let mut desk = Desk::new(settings());
+    desk.happens(known([4, 5, 6]));
+    for peer in [4, 6].map(Member) {
+        desk.happens(Input::Asked(peer));
+        desk.happens(Input::Up(peer));
+    }
+    let actions = desk.happens(known([5, 6]));
+    assert_eq!(actions, [Action::Close(Member(4))]);
+    assert_eq!(desk.tunnels(), [Member(6)]);
 }
 
 #[test]

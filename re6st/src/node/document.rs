@@ -1,5 +1,7 @@
 //! What the registry last said, and what it was told for it: all that links need. Pure.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use slapbox_overlay::keys::PublicKey;
 use time::OffsetDateTime;
@@ -19,6 +21,9 @@ pub struct Facts {
     pub port: u16,
     /// `host:port` at which others reach it, if it is told.
     pub endpoint: Option<String>,
+    /// The addresses of its machine that others may reach.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
 }
 
 impl Facts {
@@ -29,6 +34,7 @@ impl Facts {
             wireguard_public_key: self.wireguard_public_key,
             port: self.port,
             endpoint: self.endpoint.clone(),
+            addresses: self.addresses.clone(),
         }
     }
 }
@@ -38,28 +44,28 @@ impl Facts {
 pub struct Document {
     /// What the node said.
     pub facts: Facts,
-    /// The URL of the master that answered: its host is where the hub is, unless the hub says otherwise.
+    /// The URL of the master that answered: there is the computer on whose machine the registry is, unless it says otherwise.
     pub url: String,
     /// What the registry said.
     pub joined: JoinReply,
 }
 
 impl Document {
-    /// Returns the document with another view.
-    pub fn with_view(&self, view: View) -> Self {
+    /// Returns the document with what is new of who is a member; nothing if that was added to something else than this.
+    pub fn with_news(&self, news: View) -> Option<Self> {
         let joined = JoinReply {
-            view,
+            view: self.joined.view.with(news)?,
             ..self.joined.clone()
         };
-        Self {
+        Some(Self {
             joined,
             ..self.clone()
-        }
+        })
     }
 
-    /// Says whether this computer is the one that all others are linked to.
-    pub fn is_hub(&self) -> bool {
-        self.joined.view.hub.as_ref() == Some(&self.facts.reference)
+    /// Says whether the registry is on this computer.
+    pub fn is_host(&self) -> bool {
+        self.joined.view.host.as_ref() == Some(&self.facts.reference)
     }
 
     /// Returns when the certificate is at half its life; a certificate that cannot be read is.

@@ -2,7 +2,7 @@
 //!
 //! Pure but for `resolve`: time is an argument.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::reference::Reference;
 /// How long an answer is good while the peer is heard, and while it is not.
 const FRESH: Duration = Duration::from_secs(600);
 const FRESH_IN_SILENCE: Duration = Duration::from_secs(30);
-/// How long one address of a silent peer is tried before the next.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long one address of a silent peer is tried before the next: WireGuard repeats its first packet every five seconds.
+const PATIENCE: Duration = Duration::from_secs(6);
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known of where peers are.
@@ -23,81 +23,137 @@ pub(super) struct Endpoints {
     peers: BTreeMap<Reference, Endpoint>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Endpoint {
-    name: String,
+    /// `host:port`, and what that means; the best come first.
+    names: Vec<Name>,
+    chosen: usize,
+    /// Since when the chosen address has been tried in vain.
+    silent: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Name {
+    text: String,
+    /// When the resolver was asked; never if it need not be.
     asked: Option<Instant>,
     addresses: Vec<SocketAddr>,
-    chosen: usize,
-    since: Instant,
+}
+
+impl Name {
+    fn new(text: String) -> Self {
+        let addresses = text.parse().into_iter().collect();
+        Self {
+            text,
+            asked: None,
+            addresses,
+        }
+    }
+
+    /// Whether the resolver shall be asked for it.
+    fn is_due(&self, fresh: Duration, now: Instant) -> bool {
+        let is_literal = self.text.parse::<SocketAddr>().is_ok();
+        !is_literal && self.asked.is_none_or(|asked| now - asked >= fresh)
+    }
+}
+
+impl Endpoint {
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let mut known = BTreeSet::new();
+        let all = self.names.iter().flat_map(|name| &name.addresses).copied();
+        all.filter(|address| known.insert(*address)).collect()
+    }
+
+    /// Changes the names, and goes on with the address that was chosen, if it is still there.
+    fn change(&mut self, change: impl FnOnce(&mut Vec<Name>)) {
+        let current = self.addresses().get(self.chosen).copied();
+        change(&mut self.names);
+        let mut now = self.addresses().into_iter();
+        let same = now.position(|address| Some(address) == current);
+        if same.is_none() {
+            self.silent = None;
+        }
+        self.chosen = same.unwrap_or(0);
+    }
 }
 
 impl Endpoints {
     /// Takes the names that are told; what is known of others is forgotten.
-    pub(super) fn set_names(&mut self, names: BTreeMap<Reference, String>, now: Instant) {
-        self.peers
-            .retain(|peer, known| names.get(peer) == Some(&known.name));
-        for (peer, name) in names {
-            let new = Endpoint {
-                name,
-                asked: None,
-                addresses: Vec::new(),
-                chosen: 0,
-                since: now,
-            };
-            self.peers.entry(peer).or_insert(new);
+    pub(super) fn set_names(&mut self, names: BTreeMap<Reference, Vec<String>>) {
+        self.peers.retain(|peer, _| names.contains_key(peer));
+        for (peer, texts) in names {
+            let known = self.peers.entry(peer).or_default();
+            if known.names.iter().map(|name| &name.text).eq(&texts) {
+                continue;
+            }
+            known.change(|names| {
+                let mut before: BTreeMap<String, Name> = std::mem::take(names)
+                    .into_iter()
+                    .map(|name| (name.text.clone(), name))
+                    .collect();
+                let kept = |text: String| before.remove(&text).unwrap_or_else(|| Name::new(text));
+                *names = texts.into_iter().map(kept).collect();
+            });
         }
     }
 
-    /// Returns the peers whose name should be resolved, and marks them as asked for.
+    /// Returns the names to resolve of those who must be reached, and marks them as asked for.
     pub(super) fn ask(
         &mut self,
+        wanted: &BTreeSet<Reference>,
         alive: impl Fn(&Reference) -> bool,
         now: Instant,
     ) -> Vec<(Reference, String)> {
         let mut due = Vec::new();
-        for (peer, known) in &mut self.peers {
+        for peer in wanted {
             let fresh = if alive(peer) { FRESH } else { FRESH_IN_SILENCE };
-            if known.asked.is_none_or(|asked| now - asked >= fresh) {
-                known.asked = Some(now);
-                due.push((peer.clone(), known.name.clone()));
+            let Some(known) = self.peers.get_mut(peer) else {
+                continue;
+            };
+            for name in &mut known.names {
+                if name.is_due(fresh, now) {
+                    name.asked = Some(now);
+                    due.push((peer.clone(), name.text.clone()));
+                }
             }
         }
         due
     }
 
-    /// Takes the answer for a peer; none keeps what was known.
-    pub(super) fn answer(&mut self, peer: &Reference, addresses: Vec<SocketAddr>, now: Instant) {
-        if let Some(known) = self.peers.get_mut(peer)
-            && !addresses.is_empty()
-            && known.addresses != addresses
-        {
-            let current = known.addresses.get(known.chosen);
-            known.chosen = current
-                .and_then(|current| addresses.iter().position(|address| address == current))
-                .unwrap_or(0);
-            known.addresses = addresses;
-            known.since = now;
+    /// Takes the answer for a name of a peer; none keeps what was known.
+    pub(super) fn answer(&mut self, peer: &Reference, name: &str, addresses: Vec<SocketAddr>) {
+        let Some(known) = self.peers.get_mut(peer) else {
+            return;
+        };
+        if addresses.is_empty() {
+            return;
         }
+        known.change(|names| {
+            if let Some(name) = names.iter_mut().find(|it| it.text == name) {
+                name.addresses = addresses;
+            }
+        });
     }
 
-    /// Returns the address of each peer, moving on from those that do not answer.
+    /// Returns the address of each peer, moving on from those of whom must be reached and does not answer.
     pub(super) fn choose(
         &mut self,
+        wanted: &BTreeSet<Reference>,
         alive: impl Fn(&Reference) -> bool,
         now: Instant,
     ) -> BTreeMap<Reference, SocketAddr> {
         let mut chosen = BTreeMap::new();
         for (peer, known) in &mut self.peers {
-            if alive(peer) {
-                known.since = now;
-            } else if now - known.since >= PATIENCE {
+            if !wanted.contains(peer) || alive(peer) {
+                known.silent = None;
+            } else if now - *known.silent.get_or_insert(now) >= PATIENCE {
                 known.chosen += 1;
-                known.since = now;
+                known.silent = Some(now);
             }
-            if !known.addresses.is_empty() {
-                known.chosen %= known.addresses.len();
-                chosen.insert(peer.clone(), known.addresses[known.chosen]);
+            let addresses = known.addresses();
+            if let Some(address) = addresses.get(known.chosen % addresses.len().max(1)) {
+                known.chosen %= addresses.len();
+                chosen.insert(peer.clone(), *address);
             }
         }
         chosen
@@ -120,68 +176,4 @@ pub(super) async fn resolve(name: &str) -> Vec<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn peer() -> Reference {
-        "COMP-1".parse().unwrap()
-    }
-
-    fn addresses() -> Vec<SocketAddr> {
-        vec![
-            "192.0.2.1:6326".parse().unwrap(),
-            "[2001:db8::1]:6326".parse().unwrap(),
-        ]
-    }
-
-    fn known(now: Instant) -> Endpoints {
-        let mut endpoints = Endpoints::default();
-        endpoints.set_names([(peer(), "hub:6326".to_owned())].into(), now);
-        assert_eq!(
-            endpoints.ask(|_| false, now),
-            [(peer(), "hub:6326".to_owned())]
-        );
-        endpoints.answer(&peer(), addresses(), now);
-        endpoints
-    }
-
-    #[tokio::test]
-    async fn a_silent_peer_is_tried_at_its_other_addresses() {
-        let start = Instant::now();
-        let mut endpoints = known(start);
-        let chosen = |endpoints: &mut Endpoints, seconds| {
-            endpoints.choose(|_| false, start + Duration::from_secs(seconds))[&peer()]
-        };
-        assert_eq!(chosen(&mut endpoints, 1), addresses()[0]);
-        assert_eq!(chosen(&mut endpoints, 16), addresses()[1]);
-        assert_eq!(chosen(&mut endpoints, 20), addresses()[1]);
-        assert_eq!(chosen(&mut endpoints, 32), addresses()[0]);
-    }
-
-    #[tokio::test]
-    async fn the_address_that_answers_is_kept_even_when_the_resolver_shuffles() {
-        let start = Instant::now();
-        let mut endpoints = known(start);
-        endpoints.choose(|_| false, start + Duration::from_secs(16));
-        endpoints.answer(&peer(), addresses().into_iter().rev().collect(), start);
-        let chosen = endpoints.choose(|_| true, start + Duration::from_secs(3600));
-        assert_eq!(chosen[&peer()], addresses()[1]);
-    }
-
-    #[tokio::test]
-    async fn names_are_resolved_again_sooner_in_silence() {
-        let start = Instant::now();
-        let mut endpoints = known(start);
-        let later = start + Duration::from_secs(60);
-        assert!(endpoints.ask(|_| true, later).is_empty());
-        assert_eq!(endpoints.ask(|_| false, later).len(), 1);
-        endpoints.answer(&peer(), Vec::new(), later);
-        assert_eq!(
-            endpoints.choose(|_| true, later).len(),
-            1,
-            "no answer forgets nothing"
-        );
-        endpoints.set_names(BTreeMap::new(), later);
-        assert!(endpoints.choose(|_| true, later).is_empty());
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
-//! Keeps the links as the membership says, and `node.json` and `babeld.conf` as the links are.
+//! Keeps the links as the membership and the neighbours say, and `node.json` and `babeld.conf` as the links are.
 
-use std::collections::BTreeMap;
+mod live;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,23 +12,28 @@ use slapbox_overlay::babel::Babel;
 use slapbox_overlay::keys::PrivateKey;
 use slapbox_overlay::links::{Desired, Observed, ObservedPeer};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::document::Document;
-use super::endpoints::{Endpoints, resolve};
+use super::endpoints::Endpoints;
 use super::machine::Machine;
 use super::membership::Membership;
+use super::policy::Tunnels;
 use super::status::{State, Status, status};
 use super::{Places, policy};
 use crate::disk::{self, Access};
+use crate::mesh::Member;
 use crate::reference::Reference;
+use crate::wire::Peer;
 use crate::words::words;
+use live::Live;
 
 /// How often to look while others cannot be reached, at first and when that lasts, and when they can.
 const CONNECTING: Duration = Duration::from_millis(500);
 const STILL_CONNECTING: Duration = Duration::from_secs(2);
 const CONNECTED: Duration = Duration::from_secs(5);
+/// How often while a tunnel is being drained.
+const DRAINING: Duration = Duration::from_secs(1);
 /// When it lasts.
 const LONG: Duration = Duration::from_secs(60);
 /// How often to tell babeld again, which may have been restarted by somebody.
@@ -40,6 +47,8 @@ const AGES: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 struct Memory {
     endpoints: Endpoints,
+    /// The version of the network whose members the endpoints are of.
+    version: Option<u64>,
     observed: Observed,
     /// The links that were found to be as desired, and when.
     settled: Option<(Desired, Instant)>,
@@ -56,24 +65,27 @@ pub(super) async fn keep<M: Machine>(
     mut membership: watch::Receiver<Membership>,
 ) {
     let mut memory = Memory::default();
+    let mut live = Live::new();
     let mut ready = false;
     let mut connected = Instant::now();
     loop {
         let known = membership.borrow_and_update().clone();
-        let problem = match &known.document {
-            Some(document) => realise(machine, places, key, document, &mut memory).await,
+        let document = known.document.as_ref();
+        let problem = match document {
+            Some(document) => realise(machine, places, key, document, &mut live, &mut memory).await,
             None => None,
         };
         let problem = problem.or(known.problem);
-        let now = status(
-            known.document.as_ref(),
-            &memory.observed,
-            problem.as_deref(),
-        );
+        let tunnels = live.tunnels();
+        let now = status(document, &tunnels, &memory.observed, problem.as_deref());
         let pause = match now.state {
             State::Connected => {
                 connected = Instant::now();
-                CONNECTED
+                if live.is_draining() {
+                    DRAINING
+                } else {
+                    CONNECTED
+                }
             }
             State::Connecting if connected.elapsed() < LONG => CONNECTING,
             State::Connecting => STILL_CONNECTING,
@@ -81,52 +93,110 @@ pub(super) async fn keep<M: Machine>(
         tell(now, places, &mut memory, &mut ready);
         tokio::select! {
             changed = membership.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(pause) => {}
+            () = live.until_moved(pause, &mut memory.endpoints) => {}
         }
     }
 }
 
-/// Makes links and babeld as the document says; returns in words what went wrong.
+/// Makes links and babeld as the document and the neighbours say; returns in words what went wrong.
 async fn realise<M: Machine>(
     machine: &M,
     places: &Places,
     key: &PrivateKey,
     document: &Document,
+    live: &mut Live<M>,
     memory: &mut Memory,
 ) -> Option<String> {
-    let endpoints = find(document, memory).await;
-    let desired = policy::desired(document, key, &endpoints);
+    live.begin(document);
+    let tunnels = live.tunnels();
+    let endpoints = find(document, live, memory);
+    let desired = policy::desired(document, key, &endpoints, &tunnels);
+    let socket = places.babel_socket.to_string();
+    let babel = policy::babel(document, &tunnels, socket);
+    let left = leave(machine, &babel, memory).await;
     let links = realise_links(machine, &desired, memory).await;
-    let babel = policy::babel(document, places.babel_socket.to_string());
+    let listens = live.listen(machine, document);
     let routing = realise_babel(machine, places, babel, memory).await;
-    links.err().or(routing.err())
+    live.know(document);
+    live.weigh(uses(document, &tunnels, &memory.observed));
+    let all = [left, links, listens, routing];
+    all.into_iter().find_map(Result::err)
 }
 
-/// Returns where peers are, asking the resolver where that is due.
-async fn find(document: &Document, memory: &mut Memory) -> BTreeMap<Reference, SocketAddr> {
-    let alive: BTreeMap<_, _> = policy::peers(document)
+/// Returns where peers are, and has the resolver asked where that is due.
+fn find<M: Machine>(
+    document: &Document,
+    live: &mut Live<M>,
+    memory: &mut Memory,
+) -> BTreeMap<Reference, SocketAddr> {
+    let version = document.joined.view.version;
+    if memory.version != Some(version) {
+        memory.endpoints.set_names(policy::endpoint_names(document));
+        memory.version = Some(version);
+    }
+    let wanted = live.wanted();
+    let peers = document.joined.view.peers.iter();
+    let wanted = peers.filter(|peer| wanted.contains(&peer.number()));
+    let found = memory.observed.wireguard.as_ref();
+    let is_alive = |peer: &&Peer| {
+        let peers = found.map(|found| &found.peers);
+        let peer = peers.and_then(|peers| peers.get(&peer.wireguard_public_key));
+        peer.is_some_and(ObservedPeer::is_alive)
+    };
+    let (wanted, alive): (BTreeSet<_>, Vec<_>) = wanted
         .map(|peer| {
-            let wireguard = memory.observed.wireguard.as_ref();
-            let found =
-                wireguard.and_then(|wireguard| wireguard.peers.get(&peer.wireguard_public_key));
-            (
-                peer.reference.clone(),
-                found.is_some_and(ObservedPeer::is_alive),
-            )
+            let alive = is_alive(&peer).then(|| peer.reference.clone());
+            (peer.reference.clone(), alive)
         })
-        .collect();
-    let alive = |peer: &Reference| alive.get(peer).copied().unwrap_or_default();
+        .unzip();
+    let alive: BTreeSet<Reference> = alive.into_iter().flatten().collect();
+    let now = Instant::now();
+    let due = memory
+        .endpoints
+        .ask(&wanted, |peer| alive.contains(peer), now);
+    live.resolve(due);
     memory
         .endpoints
-        .set_names(policy::endpoint_names(document), Instant::now());
-    let mut asked = JoinSet::new();
-    for (peer, name) in memory.endpoints.ask(alive, Instant::now()) {
-        asked.spawn(async move { (peer, resolve(&name).await) });
+        .choose(&wanted, |peer| alive.contains(peer), now)
+}
+
+/// Returns how many destinations are reached by each tunnel.
+fn uses(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Tunnels<u64> {
+    let peers = document.joined.view.peers.iter();
+    let names: BTreeMap<String, Member> = peers
+        .map(|peer| (peer, Member(peer.number())))
+        .filter(|(_, member)| tunnels.contains_key(member))
+        .flat_map(|(peer, member)| {
+            let names = [policy::tunnel_of(peer), policy::spare_of(peer)];
+            names.map(|name| (name, member))
+        })
+        .collect();
+    let mut uses: Tunnels<u64> = names.values().map(|member| (*member, 0)).collect();
+    for link in observed.babel.values() {
+        if let Some(count) = names.get(link).and_then(|member| uses.get_mut(member)) {
+            *count += 1;
+        }
     }
-    for (peer, addresses) in asked.join_all().await {
-        memory.endpoints.answer(&peer, addresses, Instant::now());
+    uses
+}
+
+/// Has babeld leave the tunnels that shall go, before they go: the sooner it knows, the shorter nobody has a way.
+async fn leave<M: Machine>(machine: &M, babel: &Babel, memory: &mut Memory) -> Result<(), String> {
+    let Some((told, since)) = &memory.told_babel else {
+        return Ok(());
+    };
+    if told.interfaces.is_subset(&babel.interfaces) {
+        return Ok(());
     }
-    memory.endpoints.choose(alive, Instant::now())
+    let both = told.interfaces.intersection(&babel.interfaces);
+    let fewer = Babel {
+        interfaces: both.cloned().collect(),
+        ..told.clone()
+    };
+    let since = *since;
+    let running = machine.babel(&fewer).await.map_err(|err| words(&err))?;
+    memory.told_babel = running.then_some((fewer, since));
+    Ok(())
 }
 
 async fn realise_links<M: Machine>(

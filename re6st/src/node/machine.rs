@@ -1,9 +1,16 @@
 //! The port through which the node changes its machine, and the real one behind it.
 
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::SystemTime;
 
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::SockaddrStorage;
 use slapbox_overlay::babel::{self, Babel};
-use slapbox_overlay::links::{self, Desired, Observed, Outcome};
+use slapbox_overlay::links::{self, Desired, Observed, Outcome, WIREGUARD};
+use tokio::net::UdpSocket;
+
+use super::{policy, talk};
 
 /// A machine that can have links; tests have another.
 pub trait Machine: Sync {
@@ -25,6 +32,24 @@ pub trait Machine: Sync {
     /// Ends a running babeld, whose supervisor starts it anew.
     fn restart_babel(&self, babel: &Babel)
     -> impl Future<Output = Result<(), babel::Error>> + Send;
+
+    /// Where datagrams from neighbours arrive.
+    type Ear: Ear;
+
+    /// Opens the port for what neighbours say, at this node's link address.
+    fn listen(&self, at: Ipv6Addr) -> io::Result<Self::Ear>;
+
+    /// Returns the addresses of the machine that others may reach.
+    fn addresses(&self) -> Vec<IpAddr>;
+}
+
+/// Sends to neighbours, and hears them; whom a datagram is from is proven.
+pub trait Ear: Send + Sync {
+    /// Sends a datagram to a link address; it may get lost.
+    fn say(&self, to: Ipv6Addr, what: &[u8]) -> io::Result<()>;
+
+    /// Waits for the next datagram, and returns from whom and how long it is. To cease waiting loses nothing.
+    fn hear(&self, into: &mut [u8]) -> impl Future<Output = io::Result<(Ipv6Addr, usize)>> + Send;
 }
 
 /// This machine.
@@ -47,4 +72,46 @@ impl Machine for Linux {
     async fn restart_babel(&self, babel: &Babel) -> Result<(), babel::Error> {
         babel::stop(babel.socket.as_ref()).await
     }
+
+    type Ear = UdpSocket;
+
+    fn listen(&self, at: Ipv6Addr) -> io::Result<UdpSocket> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::IPV6,
+            socket2::Type::DGRAM.nonblocking().cloexec(),
+            None,
+        )?;
+        // Else who writes a link address on a packet and sends it through a tunnel would be taken for that member.
+        socket.bind_device(Some(WIREGUARD.as_bytes()))?;
+        socket.bind(&SocketAddr::from((at, talk::PORT)).into())?;
+        UdpSocket::from_std(socket.into())
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        let Ok(all) = getifaddrs() else {
+            return Vec::new();
+        };
+        let all = all.filter_map(|it| Some((it.interface_name, ip_of(&it.address?)?)));
+        policy::reachable(all)
+    }
+}
+
+impl Ear for UdpSocket {
+    fn say(&self, to: Ipv6Addr, what: &[u8]) -> io::Result<()> {
+        self.try_send_to(what, (to, talk::PORT).into()).map(drop)
+    }
+
+    async fn hear(&self, into: &mut [u8]) -> io::Result<(Ipv6Addr, usize)> {
+        loop {
+            let (length, from) = self.recv_from(into).await?;
+            if let SocketAddr::V6(from) = from {
+                return Ok((*from.ip(), length));
+            }
+        }
+    }
+}
+
+fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
+    let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
 }

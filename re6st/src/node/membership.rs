@@ -11,6 +11,7 @@ use super::backoff::pause;
 use super::client::Error as ClientError;
 use super::credentials::{self, Registry, Source};
 use super::document::{Document, Facts};
+use super::machine::Machine;
 use super::state::{KeyError, State};
 use crate::disk;
 use crate::words::words;
@@ -49,14 +50,19 @@ enum Question {
 }
 
 /// Keeps the membership, for ever; tells what changes through `news`.
-pub(super) async fn keep(source: &Source, state: &State, news: &watch::Sender<Membership>) {
+pub(super) async fn keep<M: Machine>(
+    source: &Source,
+    state: &State,
+    machine: &M,
+    news: &watch::Sender<Membership>,
+) {
     let mut failures = 0;
     let mut attempt = 0;
     let mut joined = None;
     let mut registry = None;
     loop {
         let stepped = match source.open(attempt, registry.take()) {
-            Ok(opened) => step(registry.insert(opened), state, &mut joined, news).await,
+            Ok(opened) => step(registry.insert(opened), state, machine, &mut joined, news).await,
             Err(err) => Err(Error::Credentials(err)),
         };
         match stepped {
@@ -75,9 +81,10 @@ pub(super) async fn keep(source: &Source, state: &State, news: &watch::Sender<Me
     }
 }
 
-async fn step(
+async fn step<M: Machine>(
     registry: &Registry,
     state: &State,
+    machine: &M,
     joined: &mut Option<Instant>,
     news: &watch::Sender<Membership>,
 ) -> Result<(), Error> {
@@ -86,6 +93,7 @@ async fn step(
         wireguard_public_key: state.keys().wireguard_public,
         port: registry.master.overlay.port,
         endpoint: registry.master.overlay.endpoint.clone(),
+        addresses: machine.addresses(),
     };
     let known = news.borrow().document.clone();
     let may_renew = joined.is_none_or(|joined: Instant| joined.elapsed() >= BETWEEN_RENEWALS);
@@ -94,7 +102,11 @@ async fn step(
         known,
     ) {
         (Question::News { since }, Some(known)) => match registry.client.network(since).await {
-            Ok(view) => known.with_view(view),
+            // What does not fit to what is known was asked with another version: everything is asked anew.
+            Ok(news) => match known.with_news(news) {
+                Some(document) => document,
+                None => join(registry, facts, state).await?,
+            },
             Err(err) if err.is_not_a_member() => join(registry, facts, state).await?,
             Err(err) => return Err(Error::News(err)),
         },

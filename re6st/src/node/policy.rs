@@ -1,36 +1,42 @@
-//! Which links a member shall have: in this first form a star, the hub to all and the others to the hub.
+//! What the kernel shall have: every member is a peer of WireGuard, who can be spoken to at once; tunnels, by which Babel routes, are those that
+//! the neighbours have agreed on.
 //!
-//! Pure: a document and the node's key in, the overlay's desired state out.
+//! Pure: a document, the node's key and its tunnels in, the overlay's desired state out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
 use slapbox_overlay::babel::Babel;
 use slapbox_overlay::keys::PrivateKey;
 use slapbox_overlay::links::{
-    self, Desired, LOOPBACK, Route, Tunnel, WIREGUARD, WireGuard, tunnel_name,
+    self, Desired, LOOPBACK, Route, WIREGUARD, WireGuard, spare_name, tunnel_name,
 };
 
 use super::document::Document;
+use super::neighbours::{Tunnel, Way};
+use crate::mesh::Member;
 use crate::reference::Reference;
-use crate::wire::Peer;
+use crate::wire::{Peer, number_of};
 
 /// What an Ethernet leaves of 1500 bytes to WireGuard over IPv6.
 const WIREGUARD_MTU: u32 = 1420;
 /// What that leaves to a packet in another header of IPv6.
 const TUNNEL_MTU: u32 = WIREGUARD_MTU - 40;
-/// Keeps the way through a NAT open.
-const KEEPALIVE: u16 = 25;
+/// How many addresses of a machine are told.
+const MOST_ADDRESSES: usize = 16;
+
+/// Something of each tunnel of a node, by who is at its other end.
+pub(super) type Tunnels<T = Tunnel> = BTreeMap<Member, T>;
 
 /// Returns the links of a member; `endpoints` tells where peers are, as far as that is known.
-pub fn desired(
+pub(super) fn desired(
     document: &Document,
     key: &PrivateKey,
     endpoints: &BTreeMap<Reference, SocketAddr>,
+    tunnels: &Tunnels,
 ) -> Desired {
     let joined = &document.joined;
-    let link_local = link_local(joined.link_address);
     let mut desired = Desired {
         wireguard: WireGuard {
             private_key: key.clone(),
@@ -42,6 +48,7 @@ pub fn desired(
         addresses: BTreeSet::from([
             (LOOPBACK.to_owned(), address(joined.prefix).into()),
             (WIREGUARD.to_owned(), joined.link_address.into()),
+            (WIREGUARD.to_owned(), spare_end(joined.link_address).into()),
         ]),
         routes: BTreeSet::from([
             Route::Through {
@@ -52,73 +59,111 @@ pub fn desired(
             Route::Unreachable(joined.prefix),
         ]),
     };
-    for peer in peers(document) {
+    for peer in &joined.view.peers {
         let wireguard = links::Peer {
-            allowed: peer.link_address,
+            allowed: own_links(peer.link_address),
             endpoint: endpoints.get(&peer.reference).copied(),
-            keepalive: if document.is_hub() { 0 } else { KEEPALIVE },
+            // Tunnels beat more often than any NAT forgets, and nobody else is spoken to.
+            keepalive: 0,
         };
         desired
             .wireguard
             .peers
             .insert(peer.wireguard_public_key, wireguard);
-        let name = tunnel_of(peer);
-        desired.addresses.insert((name.clone(), link_local));
-        let tunnel = Tunnel {
-            local: joined.link_address,
-            remote: peer.link_address,
-            mtu: TUNNEL_MTU,
+        let Some(tunnel) = tunnels.get(&Member(peer.number())) else {
+            continue;
         };
-        desired.tunnels.insert(name, tunnel);
+        let (local, remote) = (joined.link_address, peer.link_address);
+        let mut between = |name: String, local: Ipv6Addr, remote: Ipv6Addr| {
+            desired.addresses.insert((name.clone(), link_local(local)));
+            let mtu = TUNNEL_MTU;
+            let tunnel = links::Tunnel { local, remote, mtu };
+            desired.tunnels.insert(name, tunnel);
+        };
+        between(tunnel_of(peer), local, remote);
+        if tunnel.way != Way::Main {
+            between(spare_of(peer), spare_end(local), spare_end(remote));
+        }
     }
     desired
 }
 
 /// Returns what babeld shall do for a member.
-pub fn babel(document: &Document, socket: String) -> Babel {
+pub(super) fn babel(document: &Document, tunnels: &Tunnels, socket: String) -> Babel {
     let joined = &document.joined;
+    let interfaces = |peer: &Peer| {
+        let way = tunnels.get(&Member(peer.number())).map(|it| it.way);
+        let main = way.filter(|way| *way != Way::Spare);
+        let spare = way.filter(|way| *way != Way::Main);
+        let main = main.map(|_| tunnel_of(peer));
+        main.into_iter().chain(spare.map(|_| spare_of(peer)))
+    };
     Babel {
         network: joined.network,
         prefix: joined.prefix,
         address: address(joined.prefix),
         link_network: link_network(joined.link_address),
-        interfaces: peers(document).map(tunnel_of).collect(),
+        interfaces: joined.view.peers.iter().flat_map(interfaces).collect(),
         socket,
     }
 }
 
-/// Returns the members to be linked with.
-pub(super) fn peers(document: &Document) -> impl Iterator<Item = &Peer> {
+/// Returns who there is, the node itself among them, in ascending order.
+pub(super) fn members(document: &Document) -> Vec<Member> {
+    let joined = &document.joined;
+    let others = joined.view.peers.iter().map(Peer::number);
+    let all = others.chain([number_of(joined.link_address)]).map(Member);
+    let all: BTreeSet<_> = all.collect();
+    all.into_iter().collect()
+}
+
+/// Returns who can be called from anywhere, since it is told where they are.
+pub(super) fn public(document: &Document) -> Vec<Member> {
     let view = &document.joined.view;
-    let wanted =
-        move |peer: &&Peer| document.is_hub() || view.hub.as_ref() == Some(&peer.reference);
-    view.peers.iter().filter(wanted)
+    let is_public =
+        |peer: &&Peer| peer.endpoint.is_some() || view.host.as_ref() == Some(&peer.reference);
+    let peers = view.peers.iter().filter(is_public);
+    peers.map(|peer| Member(peer.number())).collect()
 }
 
-/// Returns the one peer that a node needs, if it is a member already; the hub needs none.
-pub(super) fn hub(document: &Document) -> Option<&Peer> {
-    peers(document).find(|peer| document.joined.view.hub.as_ref() == Some(&peer.reference))
-}
-
-/// Returns the `host:port` of each peer that can be called first: the others call us.
-pub(super) fn endpoint_names(document: &Document) -> BTreeMap<Reference, String> {
-    let named = |peer: &Peer| {
-        let told = peer.endpoint.clone();
-        let is_hub = document.joined.view.hub.as_ref() == Some(&peer.reference);
-        let beside_master = || {
-            is_hub
-                .then(|| host_of(&document.url))
-                .flatten()
-                .map(|host| format!("{host}:{}", peer.port))
-        };
-        Some((peer.reference.clone(), told.or_else(beside_master)?))
+/// Returns the `host:port` at which peers may be called, the best first.
+pub(super) fn endpoint_names(document: &Document) -> BTreeMap<Reference, Vec<String>> {
+    let view = &document.joined.view;
+    let names = |peer: &Peer| {
+        let is_host = view.host.as_ref() == Some(&peer.reference);
+        let beside_master = host_of(&document.url).filter(|_| is_host);
+        let beside_master = beside_master.map(|host| format!("{host}:{}", peer.port));
+        let told = peer.endpoint.clone().or(beside_master);
+        let seen = peer.addresses.iter();
+        let seen = seen.map(|address| SocketAddr::new(*address, peer.port).to_string());
+        let mut names: Vec<String> = told.into_iter().chain(seen).collect();
+        let mut known = BTreeSet::new();
+        names.retain(|name| known.insert(name.clone()));
+        (peer.reference.clone(), names)
     };
-    peers(document).filter_map(named).collect()
+    view.peers.iter().map(names).collect()
+}
+
+/// Returns the addresses of a machine that others may reach, of those that its interfaces have.
+pub(super) fn reachable(all: impl Iterator<Item = (String, IpAddr)>) -> Vec<IpAddr> {
+    let is_of_ours = |name: &str| name == LOOPBACK || name.starts_with("sl");
+    let is_local = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
+    };
+    let good = all.filter(|(name, address)| !is_of_ours(name) && !is_local(address));
+    let good: BTreeSet<IpAddr> = good.map(|(_, address)| address).collect();
+    good.into_iter().take(MOST_ADDRESSES).collect()
 }
 
 /// Returns the name of the tunnel to a peer.
 pub(super) fn tunnel_of(peer: &Peer) -> String {
-    tunnel_name(index_of(peer.link_address))
+    tunnel_name(peer.number())
+}
+
+/// Returns the name of the spare tunnel to a peer, by which routes lead for lack of others only.
+pub(super) fn spare_of(peer: &Peer) -> String {
+    spare_name(peer.number())
 }
 
 /// Returns a node's own address.
@@ -130,7 +175,26 @@ fn host_of(url: &str) -> Option<String> {
     reqwest::Url::parse(url).ok()?.host_str().map(str::to_owned)
 }
 
-fn link_network(link_address: Ipv6Addr) -> Ipv6Net {
+/// Returns the address of another member on its WireGuard interface, of one's own.
+pub(super) fn link_address(own: Ipv6Addr, member: Member) -> Ipv6Addr {
+    let network = u128::from(link_network(own).network());
+    Ipv6Addr::from(network | u128::from(member.0) << 32 | 1)
+}
+
+/// Returns what a member has of that network.
+fn own_links(link_address: Ipv6Addr) -> Ipv6Net {
+    Ipv6Net::new(link_address, 96)
+        .expect("96 is at most 128")
+        .trunc()
+}
+
+/// Returns where a member's spare tunnels end.
+fn spare_end(link_address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from(u128::from(link_address) + 1)
+}
+
+/// Returns the network that all link addresses are of.
+pub(super) fn link_network(link_address: Ipv6Addr) -> Ipv6Net {
     Ipv6Net::new(link_address, 64)
         .expect("64 is at most 128")
         .trunc()
@@ -138,13 +202,8 @@ fn link_network(link_address: Ipv6Addr) -> Ipv6Net {
 
 /// Returns a node's address on its tunnels: the same on each, for each is a network of its own.
 fn link_local(link_address: Ipv6Addr) -> Ipv6Net {
-    let bits = (0xfe80 << 112) | u128::from(index_of(link_address));
+    let bits = (0xfe80 << 112) | u128::from(number_of(link_address));
     Ipv6Net::new(Ipv6Addr::from(bits), 64).expect("64 is at most 128")
-}
-
-fn index_of(link_address: Ipv6Addr) -> u32 {
-    let [.., high, low] = link_address.segments();
-    u32::from(high) << 16 | u32::from(low)
 }
 
 #[cfg(test)]

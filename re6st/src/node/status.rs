@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use slapbox_overlay::links::{Observed, ObservedPeer};
 
 use super::document::Document;
-use super::policy;
+use super::policy::{self, Tunnels};
+use crate::mesh::Member;
 use crate::reference::Reference;
 use crate::wire::Peer;
 
 /// `node.json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// The whole overlay.
     pub network: Option<Ipv6Net>,
@@ -20,7 +21,7 @@ pub struct Status {
     pub prefix: Option<Ipv6Net>,
     /// The node's own address.
     pub address: Option<Ipv6Addr>,
-    /// Its links.
+    /// Its tunnels.
     pub links: Vec<LinkStatus>,
     /// Whether others can be reached.
     pub state: State,
@@ -28,13 +29,15 @@ pub struct Status {
     pub reason: String,
 }
 
-/// One link.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One tunnel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinkStatus {
     /// The other end.
     pub peer: Reference,
     /// Whether packets pass.
     pub state: LinkState,
+    /// How long there and back takes, in milliseconds.
+    pub round_trip_ms: Option<f64>,
     /// How long ago both ends proved who they are.
     pub last_handshake_seconds: Option<u64>,
 }
@@ -62,6 +65,7 @@ pub enum LinkState {
 /// Returns how things are, from what was decided, what there is and what went wrong.
 pub(super) fn status(
     document: Option<&Document>,
+    tunnels: &Tunnels,
     observed: &Observed,
     problem: Option<&str>,
 ) -> Status {
@@ -76,7 +80,7 @@ pub(super) fn status(
             reason,
         };
     };
-    let obstacle = obstacle(document, observed);
+    let obstacle = obstacle(document, tunnels, observed);
     let state = if obstacle.is_some() {
         State::Connecting
     } else {
@@ -87,9 +91,7 @@ pub(super) fn status(
         network: Some(document.joined.network),
         prefix: Some(document.joined.prefix),
         address: Some(policy::address(document.joined.prefix)),
-        links: policy::peers(document)
-            .map(|peer| link(peer, found(peer, observed)))
-            .collect(),
+        links: links(document, tunnels, observed),
         state,
         reason: reasons.join("; "),
     }
@@ -103,71 +105,75 @@ fn found<'a>(peer: &Peer, observed: &'a Observed) -> Option<&'a ObservedPeer> {
         .get(&peer.wireguard_public_key)
 }
 
-fn link(peer: &Peer, found: Option<&ObservedPeer>) -> LinkStatus {
-    LinkStatus {
-        peer: peer.reference.clone(),
-        state: if found.is_some_and(ObservedPeer::is_alive) {
-            LinkState::Up
-        } else {
-            LinkState::Down
-        },
-        last_handshake_seconds: found
-            .and_then(|found| found.handshake_age)
-            .map(|age| age.as_secs()),
-    }
+fn links(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Vec<LinkStatus> {
+    let peers = document.joined.view.peers.iter();
+    let link = |peer: &Peer| {
+        let tunnel = tunnels.get(&Member(peer.number()))?;
+        let age = found(peer, observed).and_then(|found| found.handshake_age);
+        Some(LinkStatus {
+            peer: peer.reference.clone(),
+            state: if tunnel.is_up {
+                LinkState::Up
+            } else {
+                LinkState::Down
+            },
+            round_trip_ms: tunnel
+                .round_trip
+                .map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
+            last_handshake_seconds: age.map(|age| age.as_secs()),
+        })
+    };
+    peers.filter_map(link).collect()
 }
 
 /// Returns in words what is between the node and the others.
-fn obstacle(document: &Document, observed: &Observed) -> Option<String> {
-    let wireguard = match &observed.wireguard {
-        Some(wireguard) if wireguard.up => wireguard,
-        _ => return Some("the WireGuard interface is not up yet".to_owned()),
-    };
-    if document.is_hub() {
-        return None;
+fn obstacle(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Option<String> {
+    if !observed.wireguard.as_ref().is_some_and(|it| it.up) {
+        return Some("the WireGuard interface is not up yet".to_owned());
     }
-    let Some(hub) = policy::hub(document) else {
-        return Some(match &document.joined.view.hub {
-            Some(hub) => format!("the hub {hub} has not joined the network yet"),
-            None => "the network has no hub yet".to_owned(),
-        });
-    };
-    let name = &hub.reference;
-    let Some(peer) = wireguard.peers.get(&hub.wireguard_public_key) else {
-        return Some(format!("the link to the hub {name} is not made yet"));
-    };
-    match (peer.is_alive(), peer.handshake_age, peer.endpoint) {
-        (true, ..) => {}
-        (false, Some(_), _) => {
-            return Some(format!(
-                "the hub {name} has been silent for more than three minutes"
-            ));
-        }
-        (false, None, Some(endpoint)) => {
-            return Some(format!(
-                "the hub {name} does not answer at {endpoint} (UDP)"
-            ));
-        }
-        (false, None, None) => return Some(format!("the address of the hub {name} is not known")),
+    let peers = &document.joined.view.peers;
+    if peers.is_empty() {
+        // Where the registry is there need not be anybody else.
+        let is_lonely = !document.is_host();
+        return is_lonely.then(|| "nobody else has joined the network yet".to_owned());
     }
-    let routed = observed.babel.contains_key(&hub.prefix);
-    (!routed).then(|| {
-        format!(
-            "the hub {name} answers, but there is no route to {} yet",
-            hub.prefix
-        )
-    })
+    let is_up = |peer: &&Peer| {
+        let tunnel = tunnels.get(&Member(peer.number()));
+        tunnel.is_some_and(|tunnel| tunnel.is_up)
+    };
+    let Some(neighbour) = peers.iter().find(is_up) else {
+        return Some(silence(peers, observed));
+    };
+    let own = document.joined.prefix;
+    let is_routed = observed.babel.keys().any(|prefix| *prefix != own);
+    let name = &neighbour.reference;
+    (!is_routed).then(|| format!("{name} answers, but there is no route to anybody yet"))
+}
+
+/// Returns in words why nobody answers.
+fn silence(peers: &[Peer], observed: &Observed) -> String {
+    let tried = peers.iter().find_map(|peer| {
+        let endpoint = found(peer, observed)?.endpoint?;
+        Some(format!("{} does not at {endpoint} (UDP)", peer.reference))
+    });
+    let count = peers.len();
+    match (tried, peers) {
+        (Some(tried), [_]) => format!("the other computer does not answer: {tried}"),
+        (Some(tried), _) => format!("none of {count} computers answers: {tried}"),
+        (None, [peer]) => format!("the address of {} is not known", peer.reference),
+        (None, _) => format!("the address of none of {count} computers is known"),
+    }
 }
 
 impl Status {
-    /// Says whether two statuses differ in more than the age of handshakes.
+    /// Says whether two statuses differ in more than times.
     pub fn differs_from(&self, other: &Self) -> bool {
         let ageless = |status: &Self| {
             let mut status = status.clone();
             status
                 .links
                 .iter_mut()
-                .for_each(|link| link.last_handshake_seconds = None);
+                .for_each(|link| (link.round_trip_ms, link.last_handshake_seconds) = (None, None));
             status
         };
         ageless(self) != ageless(other)

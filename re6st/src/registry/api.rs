@@ -28,6 +28,8 @@ use crate::words::words;
 
 /// How long a question for news is held.
 const HOLD: Duration = Duration::from_secs(50);
+/// How long news may wait for more of them: where a thousand begin at once, each hears of many at a time.
+const GATHER: Duration = Duration::from_millis(250);
 /// A signing request and a few words.
 const LARGEST_BODY: usize = 64 * 1024;
 
@@ -92,13 +94,14 @@ async fn network(
     let deadline = Instant::now() + HOLD;
     loop {
         changes.mark_unchanged();
-        let view = registry.view(&computer)?;
+        let view = registry.view(&computer, known.since)?;
         if view.version != known.since {
             return Ok(Json(view));
         }
         if timeout_at(deadline, changes.changed()).await.is_err() {
             return Ok(Json(view));
         }
+        tokio::time::sleep(GATHER).await;
     }
 }
 
@@ -141,7 +144,7 @@ impl IntoResponse for Error {
                     Refusal::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "network_full"),
                     Refusal::RegionFull(..) => (StatusCode::INSUFFICIENT_STORAGE, "region_full"),
                     Refusal::KeyTaken => (StatusCode::CONFLICT, "key_taken"),
-                    Refusal::Endpoint(_) | Refusal::Port => {
+                    Refusal::Endpoint(_) | Refusal::Addresses(_) | Refusal::Port => {
                         (StatusCode::BAD_REQUEST, "bad_request")
                     }
                     Refusal::Unknown => (StatusCode::NOT_FOUND, "not_a_member"),

@@ -1,9 +1,9 @@
-//! Who is a member and who talks to whom: in this first form a star around one hub.
+//! Who is a member, and what changed of that since a member last asked.
 //!
 //! Pure: no file, no clock. A refused join changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The endpoint is not `host:port`.
     #[error("the endpoint `{0}` is not host:port")]
     Endpoint(String),
+    /// A machine has fewer addresses than that.
+    #[error("{0} addresses are more than the {MOST_ADDRESSES} that a computer may tell")]
+    Addresses(usize),
     /// Nothing listens on port 0.
     #[error("the port is 0")]
     Port,
@@ -42,7 +45,14 @@ pub(super) struct Facts {
     wireguard_public_key: PublicKey,
     port: u16,
     endpoint: Option<String>,
+    #[serde(default)]
+    addresses: Vec<IpAddr>,
 }
+
+/// How many addresses a computer may tell.
+const MOST_ADDRESSES: usize = 16;
+/// How many of those who went are remembered for who asks what changed; who was away for longer hears everything anew.
+const MOST_GONE: usize = 1024;
 
 impl TryFrom<&JoinRequest> for Facts {
     type Error = Refusal;
@@ -58,10 +68,14 @@ impl TryFrom<&JoinRequest> for Facts {
         {
             return Err(Refusal::Endpoint(endpoint.clone()));
         }
+        if request.addresses.len() > MOST_ADDRESSES {
+            return Err(Refusal::Addresses(request.addresses.len()));
+        }
         Ok(Self {
             wireguard_public_key: request.wireguard_public_key,
             port: request.port,
             endpoint: request.endpoint.clone(),
+            addresses: request.addresses.clone(),
         })
     }
 }
@@ -81,6 +95,8 @@ struct Member {
     /// Its own in the network as long as it is a member.
     number: u32,
     prefix: Ipv6Net,
+    /// The version with which it became what it is.
+    version: u64,
     #[serde(flatten)]
     facts: Facts,
 }
@@ -98,9 +114,12 @@ pub(super) struct Members {
     pub(super) network: Ipv6Net,
     /// Moves at every change.
     pub(super) version: u64,
-    /// The version at which the hub last changed, which is all that the others see.
-    hub_version: u64,
-    hub: Option<Reference>,
+    host: Option<Reference>,
+    /// The numbers of those who went, and with which version; of whom was forgotten the last went with `forgotten`.
+    #[serde(default)]
+    gone: BTreeMap<u32, u64>,
+    #[serde(default)]
+    forgotten: u64,
     /// Which part of the network is a region's.
     #[serde(default)]
     regions: BTreeMap<String, Ipv6Net>,
@@ -113,19 +132,20 @@ impl Members {
         Self {
             network,
             version: 1,
-            hub_version: 1,
-            hub: None,
+            host: None,
+            gone: BTreeMap::new(),
+            forgotten: 0,
             regions: BTreeMap::new(),
             members: BTreeMap::new(),
         }
     }
 
-    /// Makes a computer the hub, whether it joined or not.
-    pub(super) fn set_hub(&mut self, hub: Reference) {
-        if self.hub.as_ref() != Some(&hub) {
-            self.hub = Some(hub);
+    /// Notes on whose machine the registry is, whether it joined or not.
+    pub(super) fn set_host(&mut self, host: Reference) {
+        if self.host.as_ref() != Some(&host) {
+            self.host = Some(host);
             self.version += 1;
-            self.hub_version = self.version;
+            self.forget_all();
         }
     }
 
@@ -134,8 +154,8 @@ impl Members {
         self.regions = regions;
     }
 
-    /// Takes a computer in, or what it says of itself anew; who is a member keeps their prefix, wherever they are by now. Without a hub the
-    /// first one becomes it.
+    /// Takes a computer in, or what it says of itself anew; who is a member keeps their prefix, wherever they are by now. The
+    /// registry is where the first one is, unless it is told otherwise.
     pub(super) fn join(
         &mut self,
         computer: &Reference,
@@ -156,22 +176,34 @@ impl Members {
             Some(member) => (member.number, member.prefix),
             None => (self.free_number(), self.free_prefix(region)?),
         };
+        self.version += 1;
         let member = Member {
             number,
             prefix,
+            version: self.version,
             facts,
         };
+        self.gone.remove(&number);
         self.members.insert(computer.clone(), member);
-        self.hub.get_or_insert_with(|| computer.clone());
-        self.moved(computer);
+        self.host.get_or_insert_with(|| computer.clone());
         Ok(())
     }
 
-    /// Puts a computer out and frees its prefix; the name of the hub stays, for it may come back.
+    /// Puts a computer out and frees its prefix; where the registry is stays known, for its computer may come back.
     pub(super) fn release(&mut self, computer: &Reference) {
-        if self.members.remove(computer).is_some() {
-            self.moved(computer);
+        let Some(member) = self.members.remove(computer) else {
+            return;
+        };
+        self.version += 1;
+        self.gone.insert(member.number, self.version);
+        if self.gone.len() > MOST_GONE {
+            self.forget_all();
         }
+    }
+
+    fn forget_all(&mut self) {
+        self.gone.clear();
+        self.forgotten = self.version;
     }
 
     /// Returns where a member is.
@@ -183,25 +215,31 @@ impl Members {
         })
     }
 
-    /// Returns whom a member talks to: the hub to all, the others to the hub.
-    pub(super) fn view(&self, computer: &Reference) -> Option<View> {
+    /// Returns who else is a member, or what changed of that since a version, where that is still known.
+    pub(super) fn view(&self, computer: &Reference, since: u64) -> Option<View> {
         self.members.get(computer)?;
-        let is_hub = self.hub.as_ref() == Some(computer);
-        let is_peer =
-            |name: &Reference| name != computer && (is_hub || self.hub.as_ref() == Some(name));
-        let peers = self
-            .members
-            .iter()
-            .filter(|(name, _)| is_peer(name))
-            .map(|(name, member)| self.peer(name, member));
+        let since = if (self.forgotten..=self.version).contains(&since) {
+            since
+        } else {
+            0
+        };
+        let is_new = |name: &Reference, member: &Member| name != computer && member.version > since;
+        let members = self.members.iter();
+        let mut peers: Vec<Peer> = members
+            .filter(|(name, member)| is_new(name, member))
+            .map(|(name, member)| self.peer(name, member))
+            .collect();
+        peers.sort_unstable_by_key(Peer::number);
+        let gone = self.gone.iter().filter(|(_, version)| **version > since);
         Some(View {
-            version: if is_hub {
-                self.version
-            } else {
-                self.hub_version
+            version: self.version,
+            since,
+            host: self.host.clone(),
+            peers,
+            gone: match since {
+                0 => Vec::new(),
+                _ => gone.map(|(number, _)| *number).collect(),
             },
-            hub: self.hub.clone(),
-            peers: peers.collect(),
         })
     }
 
@@ -211,6 +249,7 @@ impl Members {
             wireguard_public_key: member.facts.wireguard_public_key,
             endpoint: member.facts.endpoint.clone(),
             port: member.facts.port,
+            addresses: member.facts.addresses.clone(),
             link_address: prefixes::link_address(self.network, member.number),
             prefix: member.prefix,
         }
@@ -235,13 +274,6 @@ impl Members {
         }
         taken.extend(self.regions.values());
         prefixes::free_prefix(self.network, &taken).ok_or(Refusal::Full(self.network))
-    }
-
-    fn moved(&mut self, computer: &Reference) {
-        self.version += 1;
-        if self.hub.as_ref() == Some(computer) {
-            self.hub_version = self.version;
-        }
     }
 }
 

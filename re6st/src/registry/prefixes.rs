@@ -77,9 +77,9 @@ pub(super) fn free_prefix(within: Ipv6Net, taken: &BTreeSet<Ipv6Net>) -> Option<
     Ipv6Net::new(block.network(), MEMBER).ok()
 }
 
-/// Returns the address of a member on its WireGuard interface.
+/// Returns the address of a member on its WireGuard interface: the first one of the /96 of its own that the ends of its tunnels are in.
 pub(super) fn link_address(network: Ipv6Net, number: u32) -> Ipv6Addr {
-    Ipv6Addr::from(u128::from(of_links(network).network()) | u128::from(number))
+    Ipv6Addr::from(u128::from(of_links(network).network()) | u128::from(number) << 32 | 1)
 }
 
 /// Returns the smallest free block that is at least a member's; of equal ones the first.
@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(prefix, network(&format!("fd12:3456:789a:{expected}::/64")));
             taken.insert(prefix);
         }
-        assert_eq!(link_address(net, 2).to_string(), "fd12:3456:789a::2");
+        assert_eq!(link_address(net, 2).to_string(), "fd12:3456:789a::2:0:1");
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub struct Settings {
     /// The overlay's prefix, /48 to /60; a random unique local /48 otherwise.
     #[arg(long)]
     pub network: Option<Ipv6Net>,
-    /// The computer that all others are linked to; the first to join otherwise.
+    /// The computer on whose machine this registry is; the first to join otherwise.
     #[arg(long)]
-    pub hub: Option<Reference>,
+    pub host: Option<Reference>,
     /// Parts of the network, each a region's: `[regions]` with `eu = "fd12:3456:789a:8000::/49"`. Only in a file.
     #[arg(skip)]
     #[serde(default)]
@@ -43,12 +43,15 @@ mod tests {
     #[test]
     fn a_file_says_what_flags_say() {
         let settings = parse_settings(
-            "state = \"/a\"\nsocket = \"/b\"\nnetwork = \"fd00:1:2::/48\"\nhub = \"COMP-1\"\n\
+            "state = \"/a\"\nsocket = \"/b\"\nnetwork = \"fd00:1:2::/48\"\nhost = \"COMP-1\"\n\
              [regions]\neu = \"fd00:1:2:8000::/49\"\n",
         )
         .unwrap();
         assert_eq!(settings.network, Some("fd00:1:2::/48".parse().unwrap()));
-        assert_eq!(settings.hub.as_ref().map(Reference::as_str), Some("COMP-1"));
+        assert_eq!(
+            settings.host.as_ref().map(Reference::as_str),
+            Some("COMP-1")
+        );
         assert_eq!(
             settings.regions["eu"],
             "fd00:1:2:8000::/49".parse().unwrap()

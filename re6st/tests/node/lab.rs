@@ -1,20 +1,25 @@
 //! A registry on its socket, nodes on machines that do at once what they are told, and one way to wait.
 
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use slapbox_overlay::babel::{self, Babel};
 use slapbox_overlay::links::{self, Desired, Observed, ObservedPeer, ObservedWireGuard, Outcome};
-use slapbox_re6st::node::{self, Machine, Master, Overlay, Places, Source, Status};
+use slapbox_re6st::node::{self, Ear, Machine, Master, Overlay, Places, Source, Status};
 use slapbox_re6st::registry::{self, Moment, Registry, Settings};
 use tempfile::TempDir;
 use time::OffsetDateTime;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// A folder for everything of a test.
 pub(crate) struct Lab {
     folder: TempDir,
+    air: Air,
 }
 
 impl Lab {
@@ -22,6 +27,7 @@ impl Lab {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         Self {
             folder: tempfile::tempdir().unwrap(),
+            air: Air::default(),
         }
     }
 
@@ -35,8 +41,8 @@ impl Lab {
             state: self.path("registry"),
             socket: self.path("http.sock"),
             network: Some("fd12:3456:789a::/48".parse().unwrap()),
-            hub: Some("COMP-1".parse().unwrap()),
-            regions: std::collections::BTreeMap::new(),
+            host: Some("COMP-1".parse().unwrap()),
+            regions: BTreeMap::new(),
         };
         let moment = Moment {
             now: OffsetDateTime::now_utc(),
@@ -71,6 +77,14 @@ impl Lab {
         Source::Socket {
             socket: self.path("http.sock"),
             master,
+        }
+    }
+
+    /// Returns a machine that the others of this lab hear.
+    pub(crate) fn machine(&self) -> FakeMachine {
+        FakeMachine {
+            air: Arc::clone(&self.air),
+            ..FakeMachine::default()
         }
     }
 
@@ -120,10 +134,39 @@ impl Node {
     }
 }
 
-/// A machine whose links come up as soon as they are desired.
+/// A machine whose links come up as soon as they are desired, and on which datagrams go to whoever listens in the same air.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FakeMachine {
     seen: Arc<Mutex<Seen>>,
+    air: Air,
+}
+
+/// Where datagrams are: who listens at which link address.
+pub(crate) type Air = Arc<Mutex<BTreeMap<Ipv6Addr, mpsc::UnboundedSender<(Ipv6Addr, Vec<u8>)>>>>;
+
+/// Where a machine's datagrams arrive.
+#[derive(Debug)]
+pub(crate) struct FakeEar {
+    at: Ipv6Addr,
+    air: Air,
+    arrived: tokio::sync::Mutex<mpsc::UnboundedReceiver<(Ipv6Addr, Vec<u8>)>>,
+}
+
+impl Ear for FakeEar {
+    fn say(&self, to: Ipv6Addr, what: &[u8]) -> io::Result<()> {
+        if let Some(there) = self.air.lock().unwrap().get(&to) {
+            let _ = there.send((self.at, what.to_vec()));
+        }
+        Ok(())
+    }
+
+    async fn hear(&self, into: &mut [u8]) -> io::Result<(Ipv6Addr, usize)> {
+        let Some((from, what)) = self.arrived.lock().await.recv().await else {
+            return std::future::pending().await;
+        };
+        into[..what.len()].copy_from_slice(&what);
+        Ok((from, what.len()))
+    }
 }
 
 /// What a machine was told.
@@ -185,6 +228,22 @@ impl Machine for FakeMachine {
     async fn restart_babel(&self, _: &Babel) -> Result<(), babel::Error> {
         self.seen.lock().unwrap().babel_restarts += 1;
         Ok(())
+    }
+
+    type Ear = FakeEar;
+
+    fn listen(&self, at: Ipv6Addr) -> io::Result<FakeEar> {
+        let (there, arrived) = mpsc::unbounded_channel();
+        self.air.lock().unwrap().insert(at, there);
+        Ok(FakeEar {
+            at,
+            air: Arc::clone(&self.air),
+            arrived: tokio::sync::Mutex::new(arrived),
+        })
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
     }
 }
 

@@ -2,5 +2,5 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod lab;
-mod star;
+mod mesh;
 mod tls;

@@ -1,5 +1,6 @@
 //! The plan leads from any links to any others, and converged links need no action.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -36,7 +37,7 @@ fn desired(peers: &BTreeSet<u8>, key: u8, mtu: u32) -> Desired {
     for peer in peers {
         let endpoint = Some(SocketAddr::from(([192, 0, 2, *peer], 6326)));
         let wireguard = Peer {
-            allowed: link_address(*peer),
+            allowed: link_address(*peer).into(),
             endpoint,
             keepalive: 25,
         };
@@ -104,7 +105,7 @@ fn after(mut observed: Observed, action: &Action) -> Observed {
             keepalive,
         } => {
             let peer = wireguard(&mut observed).peers.entry(key).or_default();
-            (peer.allowed, peer.keepalive) = ([allowed.into()].into(), keepalive);
+            (peer.allowed, peer.keepalive) = ([allowed].into(), keepalive);
         }
         Action::SetEndpoint { key, endpoint } => {
             wireguard(&mut observed)

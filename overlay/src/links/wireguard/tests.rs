@@ -36,7 +36,7 @@ fn read(attributes: Vec<WireguardAttribute>, now: u64) -> ObservedWireGuard {
 fn what_is_set_is_what_is_read() {
     let key = PublicKey([9; 32]);
     let private_key = PrivateKey::new([3; 32]);
-    let allowed = "fd12:3456:789a:ffff::9".parse().unwrap();
+    let allowed = "fd12:3456:789a::9:0:0/96".parse().unwrap();
     let endpoint = "[2001:db8::1]:6326".parse().unwrap();
     let changes = [
         Change::PrivateKey(private_key.clone()),
@@ -52,7 +52,7 @@ fn what_is_set_is_what_is_read() {
     assert_eq!(found.private_key, Some(private_key));
     assert_eq!(found.port, 6326);
     let peer = &found.peers[&key];
-    assert_eq!(peer.allowed, [allowed.into()].into());
+    assert_eq!(peer.allowed, [allowed].into());
     assert_eq!(peer.endpoint, Some(endpoint));
     assert_eq!(peer.keepalive, 25);
     assert_eq!(peer.handshake_age, None);

@@ -1,5 +1,7 @@
 //! What a document means for links.
 
+use std::time::Duration;
+
 use slapbox_overlay::keys::PublicKey;
 
 use super::*;
@@ -12,12 +14,13 @@ pub(crate) fn peer(number: u8, endpoint: Option<&str>) -> Peer {
         wireguard_public_key: PublicKey([number; 32]),
         endpoint: endpoint.map(str::to_owned),
         port: 6326,
-        link_address: format!("fd12:3456:789a:ffff::{number:x}").parse().unwrap(),
+        addresses: Vec::new(),
+        link_address: format!("fd12:3456:789a::{number:x}:0:1").parse().unwrap(),
         prefix: format!("fd12:3456:789a:{number:x}::/64").parse().unwrap(),
     }
 }
 
-/// The document of a member that sees these peers; the hub is COMP-1.
+/// The document of a member that sees these peers; the registry is on COMP-1.
 pub(crate) fn document(number: u8, peers: Vec<Peer>) -> Document {
     let own = peer(number, None);
     Document {
@@ -26,6 +29,7 @@ pub(crate) fn document(number: u8, peers: Vec<Peer>) -> Document {
             wireguard_public_key: own.wireguard_public_key,
             port: own.port,
             endpoint: None,
+            addresses: Vec::new(),
         },
         url: "https://[2001:db8::5]:8443".to_owned(),
         joined: JoinReply {
@@ -36,8 +40,9 @@ pub(crate) fn document(number: u8, peers: Vec<Peer>) -> Document {
             link_address: own.link_address,
             view: View {
                 version: 1,
-                hub: Some("COMP-1".parse().unwrap()),
+                host: Some("COMP-1".parse().unwrap()),
                 peers,
+                ..View::default()
             },
         },
     }
@@ -47,26 +52,35 @@ fn key() -> PrivateKey {
     PrivateKey::new([5; 32])
 }
 
+/// A tunnel to each of these, which hear us.
+pub(crate) fn tunnels(peers: &[u32]) -> Tunnels {
+    let tunnel = Tunnel {
+        is_up: true,
+        way: Way::Main,
+        round_trip: Some(Duration::from_micros(1_234)),
+        age: Duration::from_secs(5),
+    };
+    peers.iter().map(|peer| (Member(*peer), tunnel)).collect()
+}
+
 #[test]
-fn a_node_has_one_link_to_the_hub() {
+fn all_are_peers_and_neighbours_have_tunnels() {
     let document = document(0x1a, vec![peer(1, None), peer(3, None)]);
     let endpoint = "[2001:db8::5]:6326".parse().unwrap();
-    let desired = desired(
-        &document,
-        &key(),
-        &[("COMP-1".parse().unwrap(), endpoint)].into(),
-    );
+    let endpoints = [("COMP-1".parse().unwrap(), endpoint)].into();
+    let desired = desired(&document, &key(), &endpoints, &tunnels(&[1]));
 
     assert_eq!(desired.wireguard.port, 6326);
-    assert_eq!(desired.wireguard.peers.len(), 1);
-    let hub = &desired.wireguard.peers[&PublicKey([1; 32])];
+    assert_eq!(desired.wireguard.peers.len(), 2);
+    let first = &desired.wireguard.peers[&PublicKey([1; 32])];
     assert_eq!(
-        (
-            hub.allowed.to_string().as_str(),
-            hub.endpoint,
-            hub.keepalive
-        ),
-        ("fd12:3456:789a:ffff::1", Some(endpoint), 25)
+        (first.allowed.to_string().as_str(), first.endpoint),
+        ("fd12:3456:789a::1:0:0/96", Some(endpoint))
+    );
+    assert_eq!(
+        desired.wireguard.peers[&PublicKey([3; 32])].endpoint,
+        None,
+        "it may call us"
     );
     assert_eq!(desired.tunnels.keys().collect::<Vec<_>>(), ["slt1"]);
     let addresses: Vec<_> = desired
@@ -78,7 +92,8 @@ fn a_node_has_one_link_to_the_hub() {
         addresses,
         [
             "lo fd12:3456:789a:1a::1/128",
-            "slapwg0 fd12:3456:789a:ffff::1a/128",
+            "slapwg0 fd12:3456:789a::1a:0:1/128",
+            "slapwg0 fd12:3456:789a::1a:0:2/128",
             "slt1 fe80::1a/64"
         ]
     );
@@ -86,44 +101,105 @@ fn a_node_has_one_link_to_the_hub() {
     assert_eq!(
         routes,
         [
-            "route to fd12:3456:789a:ffff::/64 through slapwg0",
+            "route to fd12:3456:789a::/64 through slapwg0",
             "unreachable route to fd12:3456:789a::/48",
             "unreachable route to fd12:3456:789a:1a::/64",
         ]
     );
-}
-
-#[test]
-fn the_hub_has_a_link_to_everybody_and_waits_for_their_call() {
-    let document = document(1, vec![peer(2, None), peer(0xab, None)]);
-    let desired = desired(&document, &key(), &BTreeMap::new());
-    assert_eq!(
-        desired.tunnels.keys().collect::<Vec<_>>(),
-        ["slt2", "sltab"]
-    );
-    assert!(
-        desired
-            .wireguard
-            .peers
-            .values()
-            .all(|peer| peer.endpoint.is_none() && peer.keepalive == 0)
-    );
-    let babel = babel(&document, "/run/babeld.sock".to_owned());
+    let babel = babel(&document, &tunnels(&[1]), "/run/babeld.sock".to_owned());
     assert_eq!(babel.interfaces, desired.tunnels.into_keys().collect());
-    assert_eq!(babel.link_network.to_string(), "fd12:3456:789a:ffff::/64");
+    assert_eq!(babel.link_network.to_string(), "fd12:3456:789a::/64");
 }
 
 #[test]
-fn the_hub_is_where_it_says_or_else_beside_its_master() {
-    let names = |endpoint| {
-        let document = document(2, vec![peer(1, endpoint)]);
-        endpoint_names(&document).into_values().collect::<Vec<_>>()
+fn a_tunnel_that_shall_be_left_has_a_spare_beside_it_and_then_in_its_place() {
+    let document = document(2, vec![peer(1, None), peer(3, None)]);
+    let mut tunnels = tunnels(&[1, 3]);
+    let mut made = |way| {
+        tunnels.get_mut(&Member(3)).unwrap().way = way;
+        let desired = desired(&document, &key(), &BTreeMap::new(), &tunnels);
+        let babel = babel(&document, &tunnels, "/run/babeld.sock".to_owned());
+        let spare = desired.tunnels.get("sls3").cloned();
+        let names: Vec<_> = desired.tunnels.into_keys().collect();
+        (
+            names,
+            babel.interfaces.into_iter().collect::<Vec<_>>(),
+            spare,
+        )
     };
-    assert_eq!(names(Some("hub.example:1")), ["hub.example:1"]);
-    assert_eq!(names(None), ["[2001:db8::5]:6326"]);
+    let (names, spoken_on, _) = made(Way::Main);
+    assert_eq!(
+        (names, spoken_on.join(" ")),
+        (
+            vec!["slt1".to_owned(), "slt3".to_owned()],
+            "slt1 slt3".to_owned()
+        )
+    );
+    let (names, spoken_on, spare) = made(Way::Both);
+    assert_eq!(
+        (names.join(" "), spoken_on.join(" ")),
+        ("sls3 slt1 slt3".to_owned(), "sls3 slt1 slt3".to_owned())
+    );
+    let spare = spare.unwrap();
+    assert_eq!(
+        (spare.local.to_string(), spare.remote.to_string()),
+        (
+            "fd12:3456:789a::2:0:2".to_owned(),
+            "fd12:3456:789a::3:0:2".to_owned()
+        )
+    );
+    let (names, spoken_on, _) = made(Way::Spare);
+    assert_eq!(
+        (names.join(" "), spoken_on.join(" ")),
+        ("sls3 slt1 slt3".to_owned(), "sls3 slt1".to_owned())
+    );
 }
 
 #[test]
-fn an_index_may_be_larger_than_sixteen_bits() {
-    assert_eq!(index_of("fd12::f:fffe".parse().unwrap()), 0xf_fffe);
+fn peers_are_looked_for_where_they_say_and_where_their_machines_are() {
+    let names = |endpoint, addresses: &[&str]| {
+        let mut first = peer(1, endpoint);
+        first.addresses = addresses.iter().map(|it| it.parse().unwrap()).collect();
+        let mut names = endpoint_names(&document(2, vec![first, peer(3, None)]));
+        assert!(names[&"COMP-3".parse().unwrap()].is_empty());
+        names.remove(&"COMP-1".parse().unwrap()).unwrap()
+    };
+    assert_eq!(names(Some("hub.example:1"), &[]), ["hub.example:1"]);
+    assert_eq!(
+        names(None, &["192.0.2.7", "2001:db8::5"]),
+        ["[2001:db8::5]:6326", "192.0.2.7:6326"],
+        "the registry's computer is beside its master, and what is twice is tried once"
+    );
+}
+
+#[test]
+fn only_addresses_that_others_may_reach_are_told() {
+    let all = [
+        ("lo", "fd12:3456:789a:1::1"),
+        ("slapwg0", "fd12:3456:789a::1"),
+        ("slt3", "fe80::1"),
+        ("eth0", "fe80::5054:ff:fe12:3456"),
+        ("eth0", "2001:db8::7"),
+        ("eth0", "192.0.2.7"),
+        ("eth1", "169.254.3.4"),
+        ("docker0", "192.0.2.7"),
+    ];
+    let all = all.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap()));
+    let told: Vec<_> = reachable(all.into_iter())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(told, ["192.0.2.7", "2001:db8::7"]);
+}
+
+#[test]
+fn who_can_be_called_from_anywhere_says_where_or_is_beside_the_registry() {
+    let peers = vec![
+        peer(1, None),
+        peer(3, Some("192.0.2.1:6326")),
+        peer(4, None),
+    ];
+    let document = document(2, peers);
+    assert_eq!(public(&document), [Member(1), Member(3)]);
+    assert_eq!(members(&document), [1, 2, 3, 4].map(Member));
 }

@@ -32,7 +32,7 @@ impl Served {
             state: path.join("state"),
             socket: socket.clone(),
             network: Some(network.parse().unwrap()),
-            hub: Some("COMP-1".parse().unwrap()),
+            host: Some("COMP-1".parse().unwrap()),
             regions: std::collections::BTreeMap::new(),
         };
         let registry = Arc::new(Registry::open(&settings, [7; 5], moment()).unwrap());
@@ -106,7 +106,7 @@ async fn a_restart_keeps_prefixes_and_authority() {
     let (_, first) = registry.join("COMP-1", &request(1)).await;
     let (_, second) = registry.join("COMP-2", &request(2)).await;
     assert_eq!(second["prefix"], "fd12:3456:789a:2::/64");
-    assert_eq!(second["link_address"], "fd12:3456:789a::2");
+    assert_eq!(second["link_address"], "fd12:3456:789a::2:0:1");
     assert_eq!(second["peers"][0]["reference"], "COMP-1");
 
     let registry = registry.restart(NETWORK).await;
@@ -141,14 +141,15 @@ async fn nobody_is_answered_without_a_name() {
 #[tokio::test]
 async fn news_come_as_soon_as_there_are_any() {
     let registry = registry(NETWORK).await;
-    let (_, hub) = registry.join("COMP-1", &request(1)).await;
-    let (news, _) = tokio::join!(registry.network("COMP-1", &hub["version"]), async {
+    let (_, first) = registry.join("COMP-1", &request(1)).await;
+    let (news, _) = tokio::join!(registry.network("COMP-1", &first["version"]), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         registry.join("COMP-2", &request(2)).await
     });
     assert_eq!(news.1["peers"][0]["prefix"], "fd12:3456:789a:2::/64");
+    assert_eq!(news.1["since"], first["version"], "only what is new");
     let (_, known) = registry.network("COMP-1", &json!(0)).await;
-    assert_eq!(known, news.1);
+    assert_eq!(known["peers"], news.1["peers"]);
 }
 
 #[tokio::test]
@@ -205,6 +206,11 @@ async fn bad_joins_are_refused_in_words() {
             "the endpoint `nowhere` is not host:port",
         ),
         (
+            with("addresses", json!(vec!["192.0.2.1"; 17])),
+            "bad_request",
+            "17 addresses are more than the 16 that a computer may tell",
+        ),
+        (
             with("csr", json!("x")),
             "bad_request",
             "the certificate signing request is not good",
@@ -248,7 +254,7 @@ async fn another_network_needs_another_folder() {
         state: state.clone(),
         socket: state.join("http.sock"),
         network: network.map(|network| network.parse().unwrap()),
-        hub: None,
+        host: None,
         regions: std::collections::BTreeMap::new(),
     };
     let made = Registry::open(&settings(None), [0x12, 0x34, 0x56, 0x78, 0x9a], moment()).unwrap();

@@ -11,6 +11,7 @@ fn facts(key: u8) -> Facts {
         wireguard_public_key: PublicKey([key; 32]),
         port: 6326,
         endpoint: None,
+        addresses: Vec::new(),
     }
 }
 
@@ -25,7 +26,7 @@ fn members(network: &str, count: u8) -> Members {
 }
 
 fn peers(members: &Members, computer: u32) -> Vec<String> {
-    let view = members.view(&name(computer)).unwrap();
+    let view = members.view(&name(computer), 0).unwrap();
     view.peers
         .iter()
         .map(|peer| peer.reference.to_string())
@@ -37,7 +38,7 @@ fn a_computer_keeps_its_prefix_whatever_it_changes() {
     let mut members = members("fd12:3456:789a::/48", 3);
     let place = members.place_of(&name(2)).unwrap();
     assert_eq!(place.prefix.to_string(), "fd12:3456:789a:2::/64");
-    assert_eq!(place.link_address.to_string(), "fd12:3456:789a::2");
+    assert_eq!(place.link_address.to_string(), "fd12:3456:789a::2:0:1");
     members.release(&name(1));
     members.join(&name(2), facts(77), None).unwrap();
     assert_eq!(members.place_of(&name(2)), Some(place));
@@ -50,41 +51,92 @@ fn a_computer_keeps_its_prefix_whatever_it_changes() {
 }
 
 #[test]
-fn the_hub_sees_all_and_the_others_see_the_hub() {
+fn everybody_sees_everybody_else() {
     let members = members("fd12:3456:789a::/48", 3);
     assert_eq!(peers(&members, 1), ["COMP-2", "COMP-3"]);
-    assert_eq!(peers(&members, 2), ["COMP-1"]);
-    assert!(members.view(&name(4)).is_none());
+    assert_eq!(peers(&members, 2), ["COMP-1", "COMP-3"]);
+    assert!(members.view(&name(4), 0).is_none());
 }
 
 #[test]
-fn a_hub_that_was_named_need_not_be_the_first() {
+fn the_registry_is_where_it_is_told_or_else_where_the_first_one_is() {
+    let host = |members: &Members| members.view(&name(1), 0).unwrap().host.unwrap();
+    assert_eq!(host(&members("fd12:3456:789a::/48", 2)), name(1));
     let mut members = Members::new("fd12:3456:789a::/48".parse().unwrap());
-    members.set_hub(name(2));
+    members.set_host(name(2));
     members.join(&name(1), facts(1), None).unwrap();
-    assert!(peers(&members, 1).is_empty(), "the hub is not there yet");
-    let before = members.view(&name(1)).unwrap().version;
-    members.join(&name(2), facts(2), None).unwrap();
-    assert_eq!(peers(&members, 1), ["COMP-2"]);
-    assert!(members.view(&name(1)).unwrap().version > before);
+    assert_eq!(host(&members), name(2), "though it has not joined yet");
 }
 
 #[test]
-fn only_the_hub_is_woken_by_a_newcomer() {
-    let mut members = members("fd12:3456:789a::/48", 2);
-    let versions =
-        |members: &Members| [1, 2].map(|number| members.view(&name(number)).unwrap().version);
-    let [hub, node] = versions(&members);
-    members.join(&name(3), facts(3), None).unwrap();
-    assert_eq!(versions(&members), [hub + 1, node]);
-    members.join(&name(3), facts(3), None).unwrap();
-    assert_eq!(versions(&members), [hub + 1, node], "nothing new");
-    members.join(&name(1), facts(11), None).unwrap();
+fn who_asks_again_hears_what_changed_and_knows_all_then() {
+    let mut members = members("fd12:3456:789a::/48", 4);
+    let known = members.view(&name(1), 0).unwrap();
+    members.join(&name(5), facts(5), None).unwrap();
+    members.join(&name(2), facts(22), None).unwrap();
+    members.release(&name(3));
+    let news = members.view(&name(1), known.version).unwrap();
+    let numbers: Vec<_> = news.peers.iter().map(Peer::number).collect();
+    assert_eq!((numbers, &news.gone[..]), (vec![2, 5], &[3][..]));
+    let all = members.view(&name(1), 0).unwrap();
+    assert_eq!(known.with(news), Some(all.clone()));
+
+    members.join(&name(5), facts(5), None).unwrap();
+    let nothing = members.view(&name(1), all.version).unwrap();
     assert_eq!(
-        versions(&members),
-        [hub + 2, hub + 2],
-        "the hub's new key concerns all"
+        nothing.version, all.version,
+        "they have said the same before"
     );
+    assert!(nothing.peers.is_empty());
+
+    members.join(&name(6), facts(6), None).unwrap();
+    let news = members.view(&name(1), all.version).unwrap();
+    assert_eq!(
+        news.peers[0].number(),
+        3,
+        "who comes gets the number of who went"
+    );
+    assert!(news.gone.is_empty());
+    let now = all.with(news).unwrap();
+    assert_eq!(Some(now), members.view(&name(1), 0));
+}
+
+#[test]
+fn who_asks_with_another_registrys_version_hears_all() {
+    let mut members = members("fd12:3456:789a::/48", 3);
+    let all = members.view(&name(1), 0).unwrap();
+    assert_eq!(members.view(&name(1), all.version + 7), Some(all.clone()));
+    members.set_host(name(2));
+    let moved = members.view(&name(1), all.version).unwrap();
+    assert_eq!((moved.since, moved.peers.len()), (0, 2));
+    assert_eq!(moved.host, Some(name(2)));
+    let stray = View {
+        since: 3,
+        ..moved.clone()
+    };
+    assert_eq!(all.with(stray), None, "what was added to something else");
+}
+
+#[test]
+fn those_who_went_long_ago_are_forgotten() {
+    let mut members = members("fd12:3456:789a::/32", 2);
+    let old = members.view(&name(1), 0).unwrap();
+    for number in 0..=MOST_GONE {
+        let number = u32::try_from(number).unwrap() + 10;
+        let mut facts = facts(0);
+        facts.wireguard_public_key.0[..4].copy_from_slice(&number.to_be_bytes());
+        members.join(&name(number), facts, None).unwrap();
+    }
+    let all: Vec<_> = members.members.keys().cloned().collect();
+    for computer in &all {
+        if *computer != name(1) && *computer != name(2) {
+            members.release(computer);
+        }
+    }
+    assert!(members.gone.len() <= MOST_GONE);
+    let news = members.view(&name(1), old.version).unwrap();
+    assert_eq!(news.since, 0, "everything is told anew");
+    assert_eq!(news.peers.len(), 1);
 }
 
 #[test]

@@ -1,0 +1,228 @@
+//! The tunnels of a node as they live: what the mesh decides becomes datagrams, and what comes from the other ends becomes news for the mesh.
+//!
+//! It does no I/O and has no clock: datagrams and moments come in, datagrams and the set of tunnels come out.
+//!
+//! Both ends of a tunnel beat twice a second, and each beat says what its sender last heard. An end that misses a beat asks more often, and
+//! to be answered at once; if that stays without an answer the tunnel is down, a good second after the last beat, whatever else was lost. What an
+//! end wants (to drain, to keep) is in each beat, so that nothing depends on one datagram.
+
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::talk::{Beat, Message};
+use crate::mesh::{Action, Answer, Input, Member, Mesh, Moment, Settings};
+use link::{Due, Link};
+pub(super) use link::{Tunnel, Way};
+
+/// How often a question is repeated that has no answer.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A node's tunnels, and whom it asks for one.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    mesh: Mesh,
+    links: BTreeMap<Member, Link>,
+    /// When who was asked for a tunnel is asked again.
+    asks: BTreeMap<Member, Moment>,
+    outbox: VecDeque<(Member, Message)>,
+    /// How many destinations are reached by each tunnel.
+    uses: BTreeMap<Member, u64>,
+    /// Whether tunnels came, went, or shall be used otherwise, since somebody asked.
+    moved: bool,
+}
+
+impl Neighbours {
+    /// Begins without a tunnel; the same seed and the same inputs give the same outcome.
+    pub(super) fn new(me: Member, settings: Settings, seed: u64, now: Moment) -> Self {
+        Self {
+            mesh: Mesh::new(me, settings, seed, now),
+            links: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            uses: BTreeMap::new(),
+            moved: false,
+        }
+    }
+
+    /// Takes who there is, and who of them can be reached from anywhere; both in ascending order.
+    pub(super) fn know(&mut self, now: Moment, known: Arc<[Member]>, public: Arc<[Member]>) {
+        self.tell(now, Input::Public(public));
+        self.tell(now, Input::Known(known));
+    }
+
+    /// Takes how many destinations are reached by each tunnel.
+    pub(super) fn weigh(&mut self, now: Moment, uses: BTreeMap<Member, u64>) {
+        self.uses = uses;
+        let uses = &self.uses;
+        let mut unused = Vec::new();
+        for (peer, link) in &mut self.links {
+            link.weigh(uses.get(peer).copied().unwrap_or_default());
+            if link.is_unused() {
+                unused.push(*peer);
+            }
+        }
+        for peer in unused {
+            self.tell(now, Input::Unused(peer));
+        }
+    }
+
+    /// Takes a datagram.
+    pub(super) fn receive(&mut self, now: Moment, from: Member, message: Message) {
+        match message {
+            Message::Ask => self.tell(now, Input::Asked(from)),
+            Message::Answer(answer) => self.tell(now, Input::Answered(from, answer)),
+            Message::Close => self.tell(now, Input::Closed(from)),
+            Message::Beat(beat) => self.hear(now, from, beat),
+        }
+    }
+
+    fn hear(&mut self, now: Moment, from: Member, beat: Beat) {
+        let Some(link) = self.links.get_mut(&from) else {
+            // They have a tunnel that we do not: we began anew. Who was asked just now may have been faster with it than with the answer.
+            if !self.asks.contains_key(&from) {
+                self.outbox.push_back((from, Message::Close));
+            }
+            return;
+        };
+        let (was_heard, drained) = (link.is_heard(), link.theirs.drains);
+        link.hear(now, beat);
+        let is_heard = link.is_heard();
+        let is_unused = link.is_unused();
+        if beat.urgent {
+            let answer = link.beat(now, false);
+            self.outbox.push_back((from, Message::Beat(answer)));
+        }
+        if is_heard && !was_heard {
+            self.moved = true;
+            self.tell(now, Input::Up(from));
+        }
+        if beat.drains != drained {
+            self.moved = true;
+            let input = match beat.drains {
+                true => Input::Drains(from),
+                false => Input::Keeps(from),
+            };
+            self.tell(now, input);
+        }
+        if is_unused {
+            self.tell(now, Input::Unused(from));
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_timeout(&mut self, now: Moment) {
+        let mut down = Vec::new();
+        for (peer, link) in &mut self.links {
+            self.moved |= link.has_turned(now);
+            match link.due(now) {
+                Due::Nothing => {}
+                Due::Beat { urgent } => {
+                    let beat = link.beat(now, urgent);
+                    self.outbox.push_back((*peer, Message::Beat(beat)));
+                }
+                Due::Down => down.push(*peer),
+            }
+        }
+        for peer in down {
+            self.tell(now, Input::Down(peer));
+        }
+        for (peer, again) in &mut self.asks {
+            if *again <= now {
+                *again = now + ASK_AGAIN;
+                self.outbox.push_back((*peer, Message::Ask));
+            }
+        }
+        if self.mesh.poll_timeout() <= now {
+            self.mesh.handle_timeout(now);
+            self.act(now);
+        }
+    }
+
+    /// Returns when `handle_timeout` shall be called at the latest.
+    pub(super) fn poll_timeout(&self) -> Moment {
+        let links = self.links.values().map(Link::next);
+        let asks = self.asks.values().copied();
+        let first = links.chain(asks).min();
+        let mesh = self.mesh.poll_timeout();
+        first.map_or(mesh, |first| first.min(mesh))
+    }
+
+    /// Returns what to send next, until there is nothing.
+    pub(super) fn poll_send(&mut self) -> Option<(Member, Message)> {
+        self.outbox.pop_front()
+    }
+
+    /// Says whether tunnels came, went, or shall be used otherwise, since this was asked last.
+    pub(super) fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Returns the tunnels that shall be there.
+    pub(super) fn tunnels(&self, now: Moment) -> impl Iterator<Item = (Member, Tunnel)> {
+        self.links
+            .iter()
+            .map(move |(peer, link)| (*peer, link.tunnel(now)))
+    }
+
+    /// Returns who must be reached: to whom there is a tunnel, or who is asked for one.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = Member> {
+        self.links.keys().chain(self.asks.keys()).copied()
+    }
+
+    /// Whether some tunnel shall be left by all who can.
+    pub(super) fn is_draining(&self) -> bool {
+        self.links.values().any(Link::is_drained)
+    }
+
+    fn tell(&mut self, now: Moment, input: Input) {
+        self.mesh.handle_input(now, input);
+        self.act(now);
+    }
+
+    /// Carries out what the mesh decided.
+    fn act(&mut self, now: Moment) {
+        while let Some(action) = self.mesh.poll_action() {
+            match action {
+                Action::Ask(peer) => {
+                    self.asks.insert(peer, now + ASK_AGAIN);
+                    self.moved = true;
+                    self.outbox.push_back((peer, Message::Ask));
+                }
+                Action::Answer(peer, answer) => self.answer(peer, answer),
+                Action::Open(peer) => {
+                    self.links.insert(peer, Link::new(now));
+                    self.moved = true;
+                }
+                Action::Drain(peer) => self.drain(now, peer, true),
+                Action::Keep(peer) => self.drain(now, peer, false),
+                Action::Close(peer) => {
+                    self.moved |= self.links.remove(&peer).is_some();
+                    self.outbox.push_back((peer, Message::Close));
+                }
+                Action::Weigh => {
+                    let uses = self.uses.clone();
+                    self.mesh.handle_input(now, Input::Weighed(uses));
+                }
+            }
+        }
+        let mesh = &self.mesh;
+        self.asks
+            .retain(|peer, _| mesh.asked().any(|it| it == *peer));
+    }
+
+    fn answer(&mut self, peer: Member, answer: Answer) {
+        self.outbox.push_back((peer, Message::Answer(answer)));
+    }
+
+    fn drain(&mut self, now: Moment, peer: Member, drains: bool) {
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.drain(now, drains);
+            self.moved = true;
+        }
+    }
+}

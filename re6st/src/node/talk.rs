@@ -1,0 +1,159 @@
+//! What neighbours say to each other: small datagrams between link addresses, inside WireGuard, which proves who has sent them. Pure.
+//!
+//! A datagram is a version, a kind, and what the kind needs, in network byte order. What follows is ignored, so that later versions may say
+//! more.
+
+use crate::mesh::Answer;
+
+/// UDP port of these datagrams, on link addresses only.
+pub(super) const PORT: u16 = 6327;
+/// The longest that is read.
+pub(super) const LONGEST: usize = 64;
+
+const VERSION: u8 = 1;
+
+/// One datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Message {
+    /// There shall be a tunnel between us.
+    Ask,
+    /// The answer to that.
+    Answer(Answer),
+    /// There is no tunnel between us, or not any more.
+    Close,
+    /// There is one, and this came through it.
+    Beat(Beat),
+}
+
+/// The sign of life of a tunnel's end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Beat {
+    /// When it was sent, in microseconds of the sender's clock.
+    pub(super) stamp: u32,
+    /// The last stamp that came from the other end, and for how many microseconds it was kept: so the other end learns that it is heard,
+    /// and how long there and back takes.
+    pub(super) echo: Option<(u32, u32)>,
+    /// Its end wants the tunnel to be closed.
+    pub(super) drains: bool,
+    /// Its end sends nothing by the tunnel.
+    pub(super) unused: bool,
+    /// It shall be answered at once.
+    pub(super) urgent: bool,
+}
+
+const ASK: u8 = 1;
+const ANSWER: u8 = 2;
+const CLOSE: u8 = 3;
+const BEAT: u8 = 4;
+
+const DRAINS: u8 = 1;
+const UNUSED: u8 = 2;
+const URGENT: u8 = 4;
+const ECHO: u8 = 8;
+
+impl Message {
+    /// Returns the datagram.
+    pub(super) fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Ask => vec![VERSION, ASK],
+            Self::Answer(answer) => vec![VERSION, ANSWER, answer as u8],
+            Self::Close => vec![VERSION, CLOSE],
+            Self::Beat(beat) => {
+                let flag = |is: bool, flag| if is { flag } else { 0 };
+                let flags = flag(beat.drains, DRAINS)
+                    | flag(beat.unused, UNUSED)
+                    | flag(beat.urgent, URGENT)
+                    | flag(beat.echo.is_some(), ECHO);
+                let (stamp, kept) = beat.echo.unwrap_or_default();
+                let mut bytes = vec![VERSION, BEAT, flags];
+                for number in [beat.stamp, stamp, kept] {
+                    bytes.extend(number.to_be_bytes());
+                }
+                bytes
+            }
+        }
+    }
+
+    /// Reads a datagram; nothing if it is none that this version knows.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [VERSION, ASK, ..] => Some(Self::Ask),
+            [VERSION, CLOSE, ..] => Some(Self::Close),
+            [VERSION, ANSWER, answer, ..] => {
+                let answers = [Answer::Accepted, Answer::Full, Answer::Crossed];
+                let meant = answers.into_iter().find(|it| *it as u8 == *answer);
+                meant.map(Self::Answer)
+            }
+            [VERSION, BEAT, flags, rest @ ..] => {
+                let (numbers, _) = rest.as_chunks();
+                let [stamp, echo, kept] = *numbers.first_chunk()?;
+                let [stamp, echo, kept] = [stamp, echo, kept].map(u32::from_be_bytes);
+                Some(Self::Beat(Beat {
+                    stamp,
+                    echo: (flags & ECHO != 0).then_some((echo, kept)),
+                    drains: flags & DRAINS != 0,
+                    unused: flags & UNUSED != 0,
+                    urgent: flags & URGENT != 0,
+                }))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let beat = Beat {
+            stamp: 0x0102_0304,
+            echo: Some((7, 9)),
+            drains: true,
+            ..Beat::default()
+        };
+        let all = [
+            Message::Ask,
+            Message::Close,
+            Message::Answer(Answer::Accepted),
+            Message::Answer(Answer::Full),
+            Message::Answer(Answer::Crossed),
+            Message::Beat(Beat::default()),
+            Message::Beat(beat),
+        ];
+        for message in all {
+            let mut bytes = message.encode();
+            assert!(bytes.len() <= LONGEST);
+            assert_eq!(Message::decode(&bytes), Some(message));
+            bytes.extend([9; 4]);
+            assert_eq!(Message::decode(&bytes), Some(message), "more is ignored");
+        }
+        assert_eq!(
+            Message::Beat(beat).encode(),
+            [1, 4, 9, 1, 2, 3, 4, 0, 0, 0, 7, 0, 0, 0, 9]
+        );
+    }
+
+    #[test]
+    fn what_is_cut_short_or_of_another_version_is_nothing() {
+        let whole = Message::Beat(Beat::default()).encode();
+        for length in 0..whole.len() {
+            assert_eq!(Message::decode(&whole[..length]), None, "{length}");
+        }
+        for bytes in [&[2, 1][..], &[1, 0], &[1, 2, 7], &[1, 99]] {
+            assert_eq!(Message::decode(bytes), None, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_is_nothing(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Some(message) = Message::decode(&bytes) {
+                prop_assert_eq!(Message::decode(&message.encode()), Some(message));
+            }
+        }
+    }
+}
