@@ -31,6 +31,9 @@ pub(super) struct Original {
     new: f64,
     changed: f64,
     changed_cpu: f64,
+    /// What zc.buildout alone takes, without a node around it.
+    alone: f64,
+    alone_cpu: f64,
     unchanged: f64,
 }
 
@@ -101,6 +104,13 @@ impl Original {
             watched(
                 "original: a changed partition, processor time",
                 each(self.changed_cpu),
+            ),
+            watched("zc.buildout alone", each(self.alone)),
+            watched("zc.buildout alone, processor time", each(self.alone_cpu)),
+            Figure::watched(
+                "zc.buildout alone, of the original's",
+                self.alone / self.changed,
+                "",
             ),
             watched("original: a new partition", each(self.new)),
             watched("original: a changed partition", each(self.changed)),
