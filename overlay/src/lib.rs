@@ -9,5 +9,6 @@ pub mod links;
 mod netlink;
 pub mod partitions;
 mod tap;
+pub mod userspace;
 
 pub use netlink::Error as NetlinkError;

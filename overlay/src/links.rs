@@ -1,14 +1,19 @@
 //! The links of a node: one WireGuard interface, tunnels over it, addresses and routes.
 //!
+//! The kernel carries their packets, or a plane of this process that looks the same from both sides.
+//!
 //! WireGuard knows the ends of tunnels of each peer and no more, so that routing is left to Babel on these. `plan` says
 //! what is missing or left over; only `observe`, `apply` and `reconcile` talk to the kernel.
 
 mod apply;
+mod change;
 mod observe;
 mod plan;
+mod plane;
 mod wireguard;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +23,9 @@ use crate::keys::{PrivateKey, PublicKey};
 use crate::netlink::{self, Netlink};
 
 pub use apply::{Failure, Refusal};
+pub(crate) use change::Change;
 pub use plan::{Action, plan};
+pub use plane::{Lack, Plane};
 
 /// The one WireGuard interface of a node.
 pub const WIREGUARD: &str = "slapwg0";
@@ -198,36 +205,50 @@ pub enum Error {
     /// The state of WireGuard cannot be read.
     #[error("failed to observe WireGuard")]
     ObserveWireGuard(#[source] Refusal),
+    /// The kernel does not say what it can do.
+    #[error("failed to find out whether the kernel has WireGuard and tunnels")]
+    Try(#[source] io::Error),
+    /// No data plane of our own.
+    #[error("failed to start the userspace data plane")]
+    Start(#[source] io::Error),
 }
 
-/// Makes the kernel have the desired links and no others of ours; `now` tells how old handshakes are.
+/// Makes the machine have the desired links and no others of ours; `now` tells how old handshakes are.
 ///
-/// Interfaces, addresses and routes of others stay.
-pub async fn reconcile(desired: &Desired, now: SystemTime) -> Result<Outcome, Error> {
+/// Interfaces, addresses and routes of others stay. Links that another plane carries are replaced.
+pub async fn reconcile(
+    plane: &Plane,
+    desired: &Desired,
+    now: SystemTime,
+) -> Result<Outcome, Error> {
     let netlink = Netlink::open().map_err(Error::Observe)?;
-    let (observed, mut indexes) = observe::observe(&netlink, now).await?;
+    let (observed, mut indexes) = observe::observe(&netlink, plane, now).await?;
     let mut outcome = Outcome {
         changed: 0,
         failures: Vec::new(),
         observed,
     };
     let actions = plan(desired, &outcome.observed);
-    apply::apply(&netlink, &mut indexes, actions, &mut outcome).await;
+    apply::apply(&netlink, plane, &mut indexes, actions, &mut outcome).await;
     Ok(outcome)
 }
 
 /// Returns `seen` with what changes by itself as it is now: what WireGuard knows of its peers, and where Babel routes to.
 ///
 /// The whole is hundreds of addresses and interfaces on a node with partitions; this is a few messages.
-pub async fn look_again(seen: &Observed, now: SystemTime) -> Result<Observed, Error> {
+pub async fn look_again(
+    plane: &Plane,
+    seen: &Observed,
+    now: SystemTime,
+) -> Result<Observed, Error> {
     let netlink = Netlink::open().map_err(Error::Observe)?;
-    observe::observe_again(&netlink, seen, now).await
+    observe::observe_again(&netlink, plane, seen, now).await
 }
 
 /// Returns what links there are.
-pub async fn look(now: SystemTime) -> Result<Observed, Error> {
+pub async fn look(plane: &Plane, now: SystemTime) -> Result<Observed, Error> {
     let netlink = Netlink::open().map_err(Error::Observe)?;
-    observe::observe(&netlink, now)
+    observe::observe(&netlink, plane, now)
         .await
         .map(|(observed, _)| observed)
 }

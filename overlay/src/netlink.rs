@@ -21,8 +21,8 @@ use rtnetlink::packet_route::route::{RouteMessage, RouteProtocol};
 
 pub(crate) use messages::{
     Host, Owner, Via, add_address, add_pair, add_route, add_tunnel, add_way, add_wireguard,
-    address_of, is_up, keep_bare, kind_of, mtu_of, name_of, raise, remove_address, remove_link,
-    remove_route, remove_way, route_of, set_mtu, tap_owner, tunnel_ends, way_of,
+    address_of, fit, is_up, keep_bare, kind_of, mtu_of, name_of, raise, remove_address,
+    remove_link, remove_route, remove_way, route_of, set_mtu, tap_owner, tunnel_ends, way_of,
 };
 
 /// How many requests may wait for their answer: more would overflow the socket's receive buffer.

@@ -141,7 +141,8 @@ async fn start(arguments: Arguments) -> Result<()> {
                 babel_socket,
             };
             let source = alone.map_or(Source::Identity(identity), Source::from);
-            node::run(source, &places, Linux)
+            let machine = Linux::open().await.context("no links can be made")?;
+            node::run(source, &places, machine)
                 .await
                 .context("the node stopped")
         }

@@ -6,9 +6,10 @@ use std::io;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 
-use super::wireguard::{self, Change};
-use super::{Action, Outcome, Route, WIREGUARD};
+use super::wireguard;
+use super::{Action, Change, Outcome, Plane, Route, WIREGUARD};
 use crate::netlink::{self, Answer, Host, Netlink, Owner, Via};
+use crate::userspace;
 
 /// Why the kernel did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum Refusal {
     /// It has no WireGuard, or does not say so in a way that we understand.
     #[error("WireGuard does not answer")]
     WireGuard(#[source] genetlink::GenetlinkError),
+    /// Our own data plane's answer was an error.
+    #[error("the userspace data plane refused")]
+    Plane(#[source] io::Error),
 }
 
 /// A step that was not done.
@@ -38,12 +42,13 @@ pub struct Failure {
 /// Carries out all steps; one that fails stops no other.
 pub(super) async fn apply(
     netlink: &Netlink,
+    plane: &Plane,
     indexes: &mut BTreeMap<String, u32>,
     actions: Vec<Action>,
     outcome: &mut Outcome,
 ) {
     for action in actions {
-        match step(netlink, indexes, &action).await {
+        match step(netlink, plane, indexes, &action).await {
             Ok(Answer::Done) => outcome.changed += 1,
             Ok(Answer::AlreadySo) => {}
             Err(source) => outcome.failures.push(Failure { action, source }),
@@ -53,19 +58,54 @@ pub(super) async fn apply(
 
 async fn step(
     netlink: &Netlink,
+    plane: &Plane,
     indexes: &mut BTreeMap<String, u32>,
     action: &Action,
 ) -> Result<Answer, Refusal> {
-    if let Some(change) = change_for(action) {
-        return wireguard::change(change).await.map(|()| Answer::Done);
+    match plane {
+        Plane::Kernel => {
+            if let Some(change) = change_for(action) {
+                return wireguard::change(change).await.map(|()| Answer::Done);
+            }
+        }
+        Plane::Userspace(plane) => {
+            if let Some(change) = userspace_change_for(action) {
+                plane.change(change).await.map_err(Refusal::Plane)?;
+                return finish(netlink, indexes, action).await;
+            }
+        }
     }
-    let request = request_for(action, indexes)?;
-    let answer = netlink.request(request).await.map_err(Refusal::Kernel)?;
+    let answer = request(netlink, request_for(action, indexes)?).await?;
     if let Some(made) = made_by(action) {
-        let index = if_nametoindex(made).map_err(|err| Refusal::Kernel(err.into()))?;
-        indexes.insert(made.to_owned(), index);
+        indexes.insert(made.to_owned(), index_of(made)?);
     }
     Ok(answer)
+}
+
+/// Has the kernel do its part of what the userspace plane did.
+async fn finish(
+    netlink: &Netlink,
+    indexes: &mut BTreeMap<String, u32>,
+    action: &Action,
+) -> Result<Answer, Refusal> {
+    if let Some(made) = made_by(action) {
+        let index = index_of(made)?;
+        indexes.insert(made.to_owned(), index);
+        return request(netlink, netlink::fit(index, userspace::JOINED)).await;
+    }
+    if let Action::RemoveLink(_) = action {
+        // It may have been somebody else's.
+        return request(netlink, request_for(action, indexes)?).await;
+    }
+    Ok(Answer::Done)
+}
+
+async fn request(netlink: &Netlink, request: RouteNetlinkMessage) -> Result<Answer, Refusal> {
+    netlink.request(request).await.map_err(Refusal::Kernel)
+}
+
+fn index_of(name: &str) -> Result<u32, Refusal> {
+    if_nametoindex(name).map_err(|err| Refusal::Kernel(err.into()))
 }
 
 fn made_by(action: &Action) -> Option<&str> {
@@ -114,6 +154,33 @@ fn change_for(action: &Action) -> Option<Change> {
         | Action::AddTunnel { .. }
         | Action::KeepBare(_)
         | Action::SetMtu { .. }
+        | Action::RaiseLink(_)
+        | Action::AddAddress { .. }
+        | Action::AddRoute(_) => None,
+    }
+}
+
+/// Returns the change of the userspace plane that a step is, if it is one.
+fn userspace_change_for(action: &Action) -> Option<userspace::Change> {
+    match action {
+        Action::RemoveLink(name) => Some(userspace::Change::RemoveLink(name.clone())),
+        Action::AddWireGuard { mtu } => Some(userspace::Change::AddLinks { mtu: *mtu }),
+        Action::AddTunnel { name, tunnel } => Some(userspace::Change::AddTunnel {
+            name: name.clone(),
+            tunnel: tunnel.clone(),
+        }),
+        Action::SetMtu { link, mtu } => Some(userspace::Change::SetMtu {
+            link: link.clone(),
+            mtu: *mtu,
+        }),
+        Action::SetPrivateKey(_)
+        | Action::SetPort(_)
+        | Action::RemovePeer(_)
+        | Action::SetPeer { .. }
+        | Action::SetEndpoint { .. } => change_for(action).map(userspace::Change::WireGuard),
+        Action::RemoveRoute(_)
+        | Action::RemoveAddress { .. }
+        | Action::KeepBare(_)
         | Action::RaiseLink(_)
         | Action::AddAddress { .. }
         | Action::AddRoute(_) => None,

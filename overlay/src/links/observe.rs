@@ -1,7 +1,7 @@
 //! Reads from the kernel what links there are: dumps only, no change.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::SystemTime;
 
 use ipnet::Ipv6Net;
@@ -10,23 +10,26 @@ use rtnetlink::packet_route::link::{InfoKind, LinkMessage};
 use rtnetlink::packet_route::route::RouteProtocol;
 
 use super::{
-    Error, LOOPBACK, Observed, ObservedTunnel, ObservedWireGuard, Route, WIREGUARD, is_tunnel_name,
-    wireguard,
+    Error, LOOPBACK, Observed, ObservedPeer, ObservedTunnel, ObservedWireGuard, Plane, Refusal,
+    Route, WIREGUARD, is_tunnel_name, wireguard,
 };
 use crate::netlink::{self, Netlink, Owner, Via};
+use crate::userspace::{Seen, SeenLinks, SeenPeer};
 
 /// Returns what there is, and the kernel's number of each interface that matters.
 pub(super) async fn observe(
     netlink: &Netlink,
+    plane: &Plane,
     now: SystemTime,
 ) -> Result<(Observed, BTreeMap<String, u32>), Error> {
+    let seen = ask(plane).await?;
     let mut observed = Observed::default();
     let mut names = BTreeMap::new();
     for link in netlink.links().await.map_err(Error::Observe)? {
         let Some(name) = netlink::name_of(&link) else {
             continue;
         };
-        if add_link(&mut observed, name, &link) {
+        if add_link(&mut observed, name, &link, seen.as_ref()) {
             names.insert(link.header.index, name.to_owned());
         }
     }
@@ -37,9 +40,7 @@ pub(super) async fn observe(
         .await
         .map_err(Error::Observe)?;
     if let Some(found) = &mut observed.wireguard {
-        wireguard::observe(found, now)
-            .await
-            .map_err(Error::ObserveWireGuard)?;
+        add_wireguard(found, seen, now).await?;
     }
     let indexes = names
         .into_iter()
@@ -51,6 +52,7 @@ pub(super) async fn observe(
 /// Returns what there was, with the peers' state and Babel's routes as they are now.
 pub(super) async fn observe_again(
     netlink: &Netlink,
+    plane: &Plane,
     seen: &Observed,
     now: SystemTime,
 ) -> Result<Observed, Error> {
@@ -64,39 +66,102 @@ pub(super) async fn observe_again(
         .map_err(Error::Observe)?;
     if let Some(found) = &mut observed.wireguard {
         found.peers.clear();
-        wireguard::observe(found, now)
-            .await
-            .map_err(Error::ObserveWireGuard)?;
+        add_wireguard(found, ask(plane).await?, now).await?;
     }
     Ok(observed)
 }
 
-/// Takes an interface in if it is one of ours or the loopback.
-fn add_link(observed: &mut Observed, name: &str, link: &LinkMessage) -> bool {
+/// Asks a plane of our own what there is; the kernel is asked by netlink.
+async fn ask(plane: &Plane) -> Result<Option<Seen>, Error> {
+    match plane {
+        Plane::Kernel => Ok(None),
+        Plane::Userspace(plane) => {
+            let seen = plane.look().await.map_err(Refusal::Plane);
+            seen.map(Some).map_err(Error::ObserveWireGuard)
+        }
+    }
+}
+
+/// Takes in what the plane knows of keys and peers.
+async fn add_wireguard(
+    found: &mut ObservedWireGuard,
+    seen: Option<Seen>,
+    now: SystemTime,
+) -> Result<(), Error> {
+    match seen {
+        None => wireguard::observe(found, now)
+            .await
+            .map_err(Error::ObserveWireGuard),
+        Some(seen) => {
+            seen.links
+                .into_iter()
+                .for_each(|links| read_links(found, links));
+            Ok(())
+        }
+    }
+}
+
+fn read_links(found: &mut ObservedWireGuard, links: SeenLinks) {
+    let observed = |peer: SeenPeer| ObservedPeer {
+        allowed: peer.allowed.into_iter().collect(),
+        endpoint: peer.endpoint,
+        keepalive: peer.keepalive,
+        handshake_age: peer.handshake_age,
+        traffic: peer.traffic,
+    };
+    found.private_key = links.private_key;
+    found.port = links.port;
+    let peers = links.peers.into_iter();
+    found
+        .peers
+        .extend(peers.map(|(key, peer)| (key, observed(peer))));
+}
+
+/// Takes an interface in if it is one of ours or the loopback; what another plane carries is an impostor.
+fn add_link(observed: &mut Observed, name: &str, link: &LinkMessage, seen: Option<&Seen>) -> bool {
     let up = netlink::is_up(link);
     let mtu = netlink::mtu_of(link).unwrap_or_default();
-    match netlink::kind_of(link) {
-        Some(InfoKind::Wireguard) if name == WIREGUARD => {
-            observed.wireguard = Some(ObservedWireGuard {
-                up,
-                mtu,
-                ..ObservedWireGuard::default()
-            });
-        }
-        Some(InfoKind::Ip6Tnl) if is_tunnel_name(name) => {
-            let tunnel = ObservedTunnel {
-                ends: netlink::tunnel_ends(link),
-                mtu,
-                up,
-            };
-            observed.tunnels.insert(name.to_owned(), tunnel);
-        }
-        _ if name == WIREGUARD || is_tunnel_name(name) => {
-            observed.impostors.insert(name.to_owned());
-        }
-        _ => return name == LOOPBACK,
+    if is_wireguard(name, link, seen) {
+        observed.wireguard = Some(ObservedWireGuard {
+            up,
+            mtu,
+            ..ObservedWireGuard::default()
+        });
+    } else if let Some(ends) = tunnel_ends(name, link, seen) {
+        let tunnel = ObservedTunnel { ends, mtu, up };
+        observed.tunnels.insert(name.to_owned(), tunnel);
+    } else if name == WIREGUARD || is_tunnel_name(name) {
+        observed.impostors.insert(name.to_owned());
+    } else {
+        return name == LOOPBACK;
     }
     true
+}
+
+fn is_wireguard(name: &str, link: &LinkMessage, seen: Option<&Seen>) -> bool {
+    let is_carried = match seen {
+        None => netlink::kind_of(link) == Some(&InfoKind::Wireguard),
+        Some(seen) => {
+            let links = seen.links.as_ref();
+            links.is_some_and(|links| links.index == link.header.index)
+        }
+    };
+    name == WIREGUARD && is_carried
+}
+
+/// Returns both ends of a tunnel, as far as they are known, if it is one of the plane's.
+fn tunnel_ends(
+    name: &str,
+    link: &LinkMessage,
+    seen: Option<&Seen>,
+) -> Option<Option<(Ipv6Addr, Ipv6Addr)>> {
+    let Some(seen) = seen else {
+        let is_tunnel = netlink::kind_of(link) == Some(&InfoKind::Ip6Tnl) && is_tunnel_name(name);
+        return is_tunnel.then(|| netlink::tunnel_ends(link));
+    };
+    let tunnel = seen.tunnels.get(name);
+    let tunnel = tunnel.filter(|tunnel| tunnel.index == link.header.index);
+    tunnel.map(|tunnel| Some(tunnel.ends))
 }
 
 async fn add_addresses(

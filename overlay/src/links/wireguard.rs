@@ -4,7 +4,7 @@
     reason = "the kernel's attributes are open sets of which few matter here"
 )]
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
@@ -18,30 +18,8 @@ use netlink_packet_wireguard::{
     WireguardTimeSpec,
 };
 
-use super::{ObservedWireGuard, Refusal, WIREGUARD};
+use super::{Change, ObservedWireGuard, Refusal, WIREGUARD};
 use crate::keys::{PrivateKey, PublicKey};
-
-/// One change of the interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Its key.
-    PrivateKey(PrivateKey),
-    /// Its port.
-    Port(u16),
-    /// A peer less.
-    RemovePeer(PublicKey),
-    /// A peer more, or what is behind it.
-    Peer {
-        key: PublicKey,
-        allowed: Ipv6Net,
-        keepalive: u16,
-    },
-    /// Where a peer is.
-    Endpoint {
-        key: PublicKey,
-        endpoint: SocketAddr,
-    },
-}
 
 /// Adds what WireGuard knows to what was seen of its interface.
 pub(super) async fn observe(found: &mut ObservedWireGuard, now: SystemTime) -> Result<(), Refusal> {

@@ -275,9 +275,20 @@ pub(crate) fn add_tunnel(
 
 /// Asks the kernel not to make a link-local address on an interface; it refuses this while it makes the interface.
 pub(crate) fn keep_bare(index: u32) -> RouteNetlinkMessage {
+    let link = LinkUnspec::new_with_index(index).append_extra_attribute(bare());
+    RouteNetlinkMessage::SetLink(link.build())
+}
+
+fn bare() -> LinkAttribute {
     let by_hand = vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)];
-    let addresses = LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(by_hand)]);
-    let link = LinkUnspec::new_with_index(index).append_extra_attribute(addresses);
+    LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(by_hand)])
+}
+
+/// Asks for an interface of the userspace plane to be like the kernel's: bare, and with packets of at most so many joined.
+pub(crate) fn fit(index: u32, joined: u32) -> RouteNetlinkMessage {
+    let link = LinkUnspec::new_with_index(index)
+        .append_extra_attribute(bare())
+        .append_extra_attribute(LinkAttribute::GsoMaxSegs(joined));
     RouteNetlinkMessage::SetLink(link.build())
 }
 

@@ -1,106 +1,14 @@
-//! WireGuard and tunnels in the kernel: a hub and two nodes, routed by babeld. Kernels without them are told so.
+//! WireGuard and tunnels: a hub and two nodes, routed by babeld, in the kernel and in processes. Kernels without them are
+//! told so.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
-use ipnet::Ipv6Net;
-use slapbox_overlay::keys::{PrivateKey, PublicKey};
-use slapbox_overlay::links::{
-    Desired, LOOPBACK, Observed, Outcome, Peer, Route, Tunnel, WIREGUARD, WireGuard, look,
-    reconcile, tunnel_name,
-};
+use slapbox_overlay::links::{LOOPBACK, Plane, look};
 
 use crate::lab::{Namespace, skip};
+use crate::member::{PORT, desired, public_key, reconciled, settled, userspace_plane};
 use crate::node::{Node, eventually};
-
-const PORT: u16 = 6326;
-
-fn key(index: u16) -> PrivateKey {
-    PrivateKey::new([index as u8; 32])
-}
-
-/// The public keys that belong to `key`.
-fn public_key(index: u16) -> PublicKey {
-    let text = match index {
-        1 => "pOCSkrZRwni5dyxWn1+puxPZBrRqtoyd+dwrRAn4ogk=",
-        2 => "zo060cy2M+x7cMF4FKXHbs0CloUFDTRHRboFhw5YfVk=",
-        3 => "Xf7dO2vUf2+ijuFdlp1bsOpTd01Ii9r53xxuASSz7yI=",
-        other => panic!("node {other} has no key"),
-    };
-    text.parse().unwrap()
-}
-
-fn link_address(index: u16) -> Ipv6Addr {
-    format!("fd12:3456:789a:ffff::{index:x}").parse().unwrap()
-}
-
-/// What a member with these peers shall have; the first peer is at an address if it is told.
-fn desired(index: u16, peers: &[u16], endpoint: Option<SocketAddr>) -> Desired {
-    let net = |text: &str| text.parse::<Ipv6Net>().unwrap();
-    let prefix = net(&format!("fd12:3456:789a:{index:x}::/64"));
-    let mut desired = Desired {
-        wireguard: WireGuard {
-            private_key: key(index),
-            port: PORT,
-            mtu: 1420,
-            peers: [].into(),
-        },
-        tunnels: [].into(),
-        addresses: [
-            (
-                LOOPBACK.to_owned(),
-                net(&format!("fd12:3456:789a:{index:x}::1/128")),
-            ),
-            (WIREGUARD.to_owned(), link_address(index).into()),
-        ]
-        .into(),
-        routes: [
-            Route::Through {
-                to: net("fd12:3456:789a:ffff::/64"),
-                link: WIREGUARD.to_owned(),
-            },
-            Route::Unreachable(net("fd12:3456:789a::/48")),
-            Route::Unreachable(prefix),
-        ]
-        .into(),
-    };
-    for peer in peers {
-        let wireguard = Peer {
-            allowed: link_address(*peer).into(),
-            endpoint,
-            keepalive: if endpoint.is_some() { 25 } else { 0 },
-        };
-        desired.wireguard.peers.insert(public_key(*peer), wireguard);
-        let name = tunnel_name((*peer).into());
-        desired
-            .addresses
-            .insert((name.clone(), net(&format!("fe80::{index:x}/64"))));
-        let tunnel = Tunnel {
-            local: link_address(index),
-            remote: link_address(*peer),
-            mtu: 1380,
-        };
-        desired.tunnels.insert(name, tunnel);
-    }
-    desired
-}
-
-fn reconciled(namespace: &Namespace, desired: Desired) -> Outcome {
-    namespace.run_async(async move || reconcile(&desired, SystemTime::now()).await.unwrap())
-}
-
-/// Reconciles twice: the first time without a failure, the second time without a change.
-fn settled(namespace: &Namespace, desired: &Desired) -> Observed {
-    let first = reconciled(namespace, desired.clone());
-    assert!(first.failures.is_empty(), "{:#?}", first.failures);
-    let second = reconciled(namespace, desired.clone());
-    assert_eq!(
-        (second.changed, second.failures.len()),
-        (0, 0),
-        "{second:#?}"
-    );
-    second.observed
-}
 
 /// Says whether this kernel has what links are made of.
 fn kernel_has_links(namespace: &Namespace) -> bool {
@@ -114,13 +22,30 @@ fn kernel_has_links(namespace: &Namespace) -> bool {
     has("wireguard") && has("ip6tnl local ::1 remote ::1")
 }
 
-/// A hub and two nodes that reach the hub over cables of their own.
-fn star() -> Option<[Node; 3]> {
-    let nodes = [Node::open(1)?, Node::open(2)?, Node::open(3)?];
-    if !kernel_has_links(&nodes[0].namespace) {
-        skip("this kernel has no WireGuard or no ip6tnl");
-        return None;
+/// Returns the kernel as a plane, if it can be one.
+fn kernel(namespace: &Namespace) -> Option<Plane> {
+    if kernel_has_links(namespace) {
+        return Some(Plane::Kernel);
     }
+    skip("this kernel has no WireGuard or no ip6tnl");
+    None
+}
+
+/// A plane of this process, which any kernel can have.
+#[expect(clippy::unnecessary_wraps, reason = "another plane may be missing")]
+fn own(namespace: &Namespace) -> Option<Plane> {
+    Some(userspace_plane(namespace))
+}
+
+/// A hub and two nodes that reach the hub over cables of their own, each with its plane.
+fn star(plane: [fn(&Namespace) -> Option<Plane>; 3]) -> Option<([Node; 3], [Plane; 3])> {
+    let nodes = [Node::open(1)?, Node::open(2)?, Node::open(3)?];
+    let [hub, first, second] = &nodes;
+    let planes = [
+        plane[0](&hub.namespace)?,
+        plane[1](&first.namespace)?,
+        plane[2](&second.namespace)?,
+    ];
     for index in [2, 3] {
         let (near, far) = (&nodes[0].namespace, &nodes[index - 1].namespace);
         near.connect(&format!("cable{index}"), far, "cable");
@@ -131,21 +56,36 @@ fn star() -> Option<[Node; 3]> {
             "address add 192.0.2.{index}/32 peer 192.0.2.1 dev cable"
         ));
     }
-    Some(nodes)
+    Some((nodes, planes))
 }
 
 #[test]
 fn two_nodes_reach_each_other_through_the_hub() {
-    let Some([mut hub, mut first, mut second]) = star() else {
+    reach_each_other([kernel; 3]);
+}
+
+#[test]
+fn two_nodes_with_planes_of_their_own_reach_each_other_through_the_hub() {
+    reach_each_other([own; 3]);
+}
+
+#[test]
+fn planes_of_both_kinds_understand_each_other() {
+    reach_each_other([kernel, own, kernel]);
+    reach_each_other([own, kernel, own]);
+}
+
+fn reach_each_other(plane: [fn(&Namespace) -> Option<Plane>; 3]) {
+    let Some(([mut hub, mut first, mut second], planes)) = star(plane) else {
         return;
     };
     let at_hub = Some(SocketAddr::from(([192, 0, 2, 1], PORT)));
-    for (node, wanted) in [
-        (&mut hub, desired(1, &[2, 3], None)),
-        (&mut first, desired(2, &[1], at_hub)),
-        (&mut second, desired(3, &[1], at_hub)),
+    for (node, plane, wanted) in [
+        (&mut hub, &planes[0], desired(1, &[2, 3], None)),
+        (&mut first, &planes[1], desired(2, &[1], at_hub)),
+        (&mut second, &planes[2], desired(3, &[1], at_hub)),
     ] {
-        settled(&node.namespace, &wanted);
+        settled(&node.namespace, plane, &wanted);
         node.babel.interfaces.extend(wanted.tunnels.into_keys());
         node.start_babeld();
     }
@@ -162,7 +102,7 @@ fn two_nodes_reach_each_other_through_the_hub() {
             .is_err()
     );
 
-    let seen = settled(&hub.namespace, &desired(1, &[2, 3], None));
+    let seen = settled(&hub.namespace, &planes[0], &desired(1, &[2, 3], None));
     let peer = &seen.wireguard.as_ref().unwrap().peers[&public_key(2)];
     assert!(peer.is_alive(), "{peer:?}");
     assert_eq!(
@@ -175,7 +115,7 @@ fn two_nodes_reach_each_other_through_the_hub() {
         "slt3"
     );
 
-    settled(&hub.namespace, &desired(1, &[2], None));
+    settled(&hub.namespace, &planes[0], &desired(1, &[2], None));
     hub.babel.interfaces.remove("slt3");
     hub.reconcile();
     eventually("who was put out is reached no more", || {
@@ -189,28 +129,45 @@ fn two_nodes_reach_each_other_through_the_hub() {
 
 #[test]
 fn links_of_others_and_links_that_somebody_broke() {
-    let Some([hub, ..]) = star() else { return };
-    let wanted = desired(1, &[2, 3], None);
-    hub.namespace.ip("link add wg7 type wireguard");
-    hub.namespace
-        .ip("link add foreign type ip6tnl local 2001:db8::1 remote 2001:db8::2");
-    settled(&hub.namespace, &wanted);
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    let Some(plane) = kernel(&namespace) else {
+        return;
+    };
+    namespace.ip("link add wg7 type wireguard");
+    namespace.ip("link add foreign type ip6tnl local 2001:db8::1 remote 2001:db8::2");
+    repairs(&namespace, &plane);
+}
 
-    hub.namespace.ip("link delete slt3");
-    hub.namespace.ip("link set slt2 mtu 1300");
-    hub.namespace
-        .ip("address delete fd12:3456:789a:1::1/128 dev lo");
-    hub.namespace
-        .ip("-6 route delete unreachable fd12:3456:789a::/48");
-    hub.namespace.ip("link set slapwg0 down");
-    settled(&hub.namespace, &wanted);
-    hub.namespace.ip("link delete slapwg0");
-    settled(&hub.namespace, &wanted);
+#[test]
+fn links_of_others_and_links_of_our_own_plane_that_somebody_broke() {
+    let Some(namespace) = Namespace::open() else {
+        return;
+    };
+    namespace.ip("tuntap add wg7 mode tun");
+    namespace.ip("link add foreign type veth peer name other");
+    let plane = userspace_plane(&namespace);
+    repairs(&namespace, &plane);
+}
+
+fn repairs(namespace: &Namespace, plane: &Plane) {
+    let wanted = desired(1, &[2, 3], None);
+    settled(namespace, plane, &wanted);
+
+    namespace.ip("link delete slt3");
+    namespace.ip("link set slt2 mtu 1300");
+    namespace.ip("address delete fd12:3456:789a:1::1/128 dev lo");
+    namespace.ip("-6 route delete unreachable fd12:3456:789a::/48");
+    namespace.ip("link set slapwg0 down");
+    settled(namespace, plane, &wanted);
+    namespace.ip("link delete slapwg0");
+    settled(namespace, plane, &wanted);
 
     let nobody = desired(1, &[], None);
-    let seen = settled(&hub.namespace, &nobody);
+    let seen = settled(namespace, plane, &nobody);
     assert!(seen.tunnels.is_empty() && seen.wireguard.unwrap().peers.is_empty());
-    let links = hub.namespace.ip("-brief link show");
+    let links = namespace.ip("-brief link show");
     assert!(
         links.contains("wg7") && links.contains("foreign"),
         "{links}"
@@ -226,12 +183,12 @@ fn without_wireguard_the_rest_is_done_and_the_failure_is_told() {
         skip("this kernel has WireGuard");
         return;
     }
-    let outcome = reconciled(&namespace, desired(1, &[2], None));
+    let outcome = reconciled(&namespace, &Plane::Kernel, &desired(1, &[2], None));
     assert_eq!(
         outcome.failures[0].to_string(),
         "failed to make WireGuard interface slapwg0 with MTU 1420"
     );
-    let seen = namespace.run_async(async || look(SystemTime::now()).await.unwrap());
+    let seen = namespace.run_async(async || look(&Plane::Kernel, SystemTime::now()).await.unwrap());
     let address = "fd12:3456:789a:1::1/128".parse().unwrap();
     assert!(
         seen.addresses.contains(&(LOOPBACK.to_owned(), address)),

@@ -9,5 +9,7 @@ mod apart;
 mod babel;
 mod lab;
 mod links;
+mod member;
 mod node;
 mod partitions;
+mod userspace;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 use slapbox_overlay::babel::{self, Babel};
-use slapbox_overlay::links::{self, Desired, Observed, Outcome, WIREGUARD};
+use slapbox_overlay::links::{self, Desired, Observed, Outcome, Plane, WIREGUARD};
 use tokio::net::UdpSocket;
 
 use super::{policy, talk};
@@ -53,16 +53,34 @@ pub trait Ear: Send + Sync {
 }
 
 /// This machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Linux;
+#[derive(Clone, Debug)]
+pub struct Linux {
+    plane: Plane,
+}
+
+impl Linux {
+    /// Takes the machine as it is: where its kernel cannot carry the packets of links, this process does.
+    pub async fn open() -> Result<Self, links::Error> {
+        let (plane, lack) = Plane::choose().await?;
+        match lack {
+            None => tracing::info!("the kernel carries the packets of links"),
+            Some(lack) => {
+                tracing::info!(
+                    "this process carries the packets of links: the kernel has no {lack}"
+                );
+            }
+        }
+        Ok(Self { plane })
+    }
+}
 
 impl Machine for Linux {
     async fn links(&self, desired: &Desired) -> Result<Outcome, links::Error> {
-        links::reconcile(desired, SystemTime::now()).await
+        links::reconcile(&self.plane, desired, SystemTime::now()).await
     }
 
     async fn look_again(&self, seen: &Observed) -> Result<Observed, links::Error> {
-        links::look_again(seen, SystemTime::now()).await
+        links::look_again(&self.plane, seen, SystemTime::now()).await
     }
 
     async fn babel(&self, babel: &Babel) -> Result<bool, babel::Error> {

@@ -1,0 +1,147 @@
+//! Datagrams of peers, and of others, to the interfaces.
+
+use gotatun::noise::TunnResult;
+use gotatun::noise::handshake::parse_handshake_anon;
+use gotatun::packet::{Packet, WgKind};
+
+use super::Switch;
+use crate::keys::PublicKey;
+use crate::userspace::device::BUFFER;
+use crate::userspace::drops::Reason;
+use crate::userspace::ecn::Ecn;
+use crate::userspace::gate::Verdict;
+use crate::userspace::message::{Kind, kind_of};
+use crate::userspace::outlet::Way;
+use crate::userspace::packet::{To, arrival};
+use crate::userspace::peers::Place;
+
+impl Switch {
+    /// Takes datagrams of `size` each that came the same way, and hands on what they carry.
+    pub(in crate::userspace) fn receive(
+        &mut self,
+        datagrams: &[u8],
+        size: usize,
+        back: Way,
+        ecn: Ecn,
+    ) {
+        for datagram in datagrams.chunks(size.max(1)) {
+            let taken = self.take(datagram, back, ecn);
+            self.drops.count_err(taken);
+        }
+    }
+
+    /// Lets everything leave that came of what was received.
+    pub(in crate::userspace) fn settle(&mut self) {
+        self.flush();
+    }
+
+    fn take(&mut self, datagram: &[u8], back: Way, ecn: Ecn) -> Result<(), Reason> {
+        let kind = kind_of(datagram).ok_or(Reason::Malformed)?;
+        match kind {
+            Kind::Data(session) => {
+                let place = self.peers.in_session(session).ok_or(Reason::Stranger)?;
+                let message = self.buffered(datagram)?;
+                self.take_data(place, message, back, ecn)
+            }
+            Kind::Cookie(session) => {
+                let place = self.peers.in_session(session).ok_or(Reason::Stranger)?;
+                let message = parsed(Packet::copy_from(datagram))?;
+                self.take_message(place, message, back)
+            }
+            Kind::Initiation | Kind::Response(_) => self.take_handshake(datagram, kind, back),
+        }
+    }
+
+    fn take_handshake(&mut self, datagram: &[u8], kind: Kind, back: Way) -> Result<(), Reason> {
+        let identity = self.identity.as_mut().ok_or(Reason::Stranger)?;
+        let message = match identity
+            .gate
+            .admit(back.endpoint, Packet::copy_from(datagram))
+        {
+            Verdict::Admitted(message) => message,
+            Verdict::Answered(cookie) => {
+                let outlet = self.outlet.as_mut().ok_or(Reason::NotTaken)?;
+                return outlet.push(&cookie, back, Ecn::NotCapable);
+            }
+            Verdict::Dropped(reason) => return Err(reason),
+        };
+        let place = match (&message, kind) {
+            (WgKind::HandshakeInit(message), _) => {
+                let half = parse_handshake_anon(&identity.secret, &identity.public, message);
+                let half = half.map_err(|_| Reason::Forged)?;
+                self.peers.with_key(&PublicKey(half.peer_static_public))
+            }
+            (_, Kind::Response(session)) => self.peers.in_session(session),
+            _ => None,
+        };
+        self.take_message(place.ok_or(Reason::Stranger)?, message, back)
+    }
+
+    /// Takes a message of a handshake, and answers it.
+    fn take_message(&mut self, place: Place, message: WgKind, back: Way) -> Result<(), Reason> {
+        let completes = matches!(message, WgKind::HandshakeResp(_));
+        let peer = self.peers.get(place).ok_or(Reason::Stranger)?;
+        match peer.tunn.handle_incoming_packet(message) {
+            TunnResult::WriteToNetwork(answer) => {
+                peer.way = Some(back);
+                self.send(place, answer, back)?;
+                if completes {
+                    self.send_awaited(place, back);
+                }
+                Ok(())
+            }
+            TunnResult::Done | TunnResult::WriteToTunnel(_) => Ok(()),
+            TunnResult::Err(_) => Err(Reason::Forged),
+        }
+    }
+
+    fn take_data(
+        &mut self,
+        place: Place,
+        message: WgKind,
+        back: Way,
+        ecn: Ecn,
+    ) -> Result<(), Reason> {
+        let peer = self.peers.get(place).ok_or(Reason::Stranger)?;
+        let mut packet = match peer.tunn.handle_incoming_packet(message) {
+            TunnResult::WriteToTunnel(packet) => packet,
+            TunnResult::Done | TunnResult::WriteToNetwork(_) => return Ok(()),
+            TunnResult::Err(_) => return Err(Reason::Forged),
+        };
+        peer.way = Some(back);
+        let allowed = peer.allowed;
+        if peer.is_awaited {
+            self.send_awaited(place, back);
+        }
+        if packet.is_empty() {
+            return Ok(());
+        }
+        let arrival = arrival(&mut packet, ecn)?;
+        if !allowed.is_some_and(|allowed| allowed.contains(&arrival.source)) {
+            return Err(Reason::ForeignSource);
+        }
+        let device = match arrival.to {
+            To::Links => &self.links.as_ref().ok_or(Reason::NotTaken)?.0,
+            To::Tunnel(local) => self
+                .ends
+                .get(&(local, arrival.source))
+                .ok_or(Reason::NoTunnel)?,
+        };
+        self.delivery.push(device, &packet[arrival.range])
+    }
+
+    /// Copies a datagram into a buffer of its own, in which it is decrypted.
+    fn buffered(&self, datagram: &[u8]) -> Result<WgKind, Reason> {
+        if datagram.len() > BUFFER {
+            return Err(Reason::TooLarge);
+        }
+        let mut packet = self.pool.get();
+        packet.truncate(datagram.len());
+        packet.copy_from_slice(datagram);
+        parsed(packet)
+    }
+}
+
+fn parsed(packet: Packet) -> Result<WgKind, Reason> {
+    packet.try_into_wg().map_err(|_| Reason::Malformed)
+}
