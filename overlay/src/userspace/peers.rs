@@ -27,8 +27,8 @@ pub(super) struct Peer {
     pub(super) keepalive: u16,
     /// The way to it, as far as it is known.
     pub(super) way: Option<Way>,
-    /// Whether packets wait for a session.
-    pub(super) is_awaited: bool,
+    /// How many packets wait for a session.
+    pub(super) awaited: usize,
 }
 
 /// All peers.

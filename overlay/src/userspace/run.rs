@@ -23,9 +23,9 @@ use crate::links::WIREGUARD;
 /// How often handshakes and signs of life are looked at.
 const TICK: Duration = Duration::from_millis(250);
 /// How many buffers one call may fill.
-const RECEIVED: usize = 2;
-/// After how many calls others have their turn.
-const TURN: usize = 8;
+const RECEIVED: usize = 4;
+/// After how many packets others have their turn.
+const TURN: usize = 64;
 
 type Shared = Rc<RefCell<Switch>>;
 
@@ -191,17 +191,21 @@ async fn watch(switch: Shared, device: Rc<Device>, origin: Origin) {
 /// Reads some of what is there, and says whether the interface is gone.
 fn is_gone(switch: &Shared, device: &Device, origin: Origin) -> bool {
     let mut switch = switch.borrow_mut();
-    for _ in 0..TURN {
+    let mut turn = 0;
+    let is_gone = loop {
         match switch.read(device, origin) {
-            Read::Packets(_) | Read::Refused(_) => {}
-            Read::Nothing => return false,
-            Read::Gone => return true,
+            Read::Packets(count) => turn += count.max(1),
+            Read::Refused(_) => turn += 1,
+            Read::Nothing => break false,
+            Read::Gone => break true,
         }
-        if switch.outlet().is_some_and(|outlet| outlet.is_stuck()) {
-            return false;
+        let is_stuck = switch.outlet().is_some_and(|outlet| outlet.is_stuck());
+        if turn >= TURN || is_stuck {
+            break false;
         }
-    }
-    false
+    };
+    switch.settle();
+    is_gone
 }
 
 /// Waits while the socket takes nothing, so that senders are slowed down and nothing is lost.
@@ -237,22 +241,22 @@ impl Buffers {
 
     /// Receives some of what is there.
     fn receive(&mut self, switch: &Shared) {
-        for _ in 0..TURN {
-            let mut switch = switch.borrow_mut();
-            let Some(outlet) = switch.outlet() else {
-                return;
-            };
+        let mut switch = switch.borrow_mut();
+        let mut turn = 0;
+        while turn < TURN
+            && let Some(outlet) = switch.outlet()
+        {
             let mut slices = self.bytes.each_mut().map(|bytes| IoSliceMut::new(bytes));
             let Ok(count) = outlet.receive(&mut slices, &mut self.metas) else {
-                return;
+                break;
             };
             for (bytes, meta) in self.bytes.iter().zip(&self.metas).take(count) {
                 let ecn = meta
                     .ecn
                     .map_or(Ecn::NotCapable, |ecn| Ecn::from_bits(ecn as u8));
-                switch.receive(&bytes[..meta.len], meta.stride, way_back(meta), ecn);
+                turn += switch.receive(&bytes[..meta.len], meta.stride, way_back(meta), ecn);
             }
-            switch.settle();
         }
+        switch.settle();
     }
 }

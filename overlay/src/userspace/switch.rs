@@ -29,6 +29,9 @@ use crate::keys::{PrivateKey, PublicKey};
 /// How many buffers of packets are kept for the next ones: a packet has one only while it is looked at.
 const POOL: usize = 16;
 
+/// How many packets to one peer may wait for a session.
+const AWAITED: usize = 32;
+
 /// Everything that the data path knows.
 pub(super) struct Switch {
     identity: Option<Identity>,
@@ -217,7 +220,7 @@ impl Switch {
             allowed: None,
             keepalive: 0,
             way: None,
-            is_awaited: false,
+            awaited: 0,
         })
     }
 
@@ -279,7 +282,7 @@ impl Switch {
         self.drops.clone()
     }
 
-    /// Reads an interface once and sends what it gave.
+    /// Reads an interface once and puts what it gave to what is about to leave.
     pub(super) fn read(&mut self, device: &Device, origin: Origin) -> Read {
         let room = match origin {
             Origin::Links => 0,
@@ -293,7 +296,6 @@ impl Switch {
                     let sent = self.leave(packet, room + length, origin);
                     self.drops.count_err(sent);
                 }
-                self.flush();
             }
             Read::Refused(reason) => self.drops.count(reason),
             Read::Nothing | Read::Gone => {}
@@ -322,11 +324,25 @@ impl Switch {
                 let data: Packet = data.into();
                 outlet.push(&data, way, ecn)
             }
-            Err(buffer) => {
-                peer.is_awaited = true;
-                let hello = peer.tunn.handle_outgoing_packet(detached(&buffer), None);
-                hello.map_or(Ok(()), |hello| self.send(place, hello, way))
-            }
+            Err(buffer) => self.wait(place, &buffer, way),
+        }
+    }
+
+    /// Has a packet wait for a session with its peer, which is begun.
+    fn wait(&mut self, place: Place, packet: &Packet, way: Way) -> Result<(), Reason> {
+        let peer = self.peers.get(place).ok_or(Reason::NoPeer)?;
+        let (hello, waits) = if peer.awaited < AWAITED {
+            peer.awaited += 1;
+            // In memory of its own size, so that it keeps no buffer.
+            let packet = Packet::copy_from(&packet[..]);
+            (peer.tunn.handle_outgoing_packet(packet, None), Ok(()))
+        } else {
+            let hello = peer.tunn.format_handshake_initiation(false);
+            (hello.map(Into::into), Err(Reason::NotTaken))
+        };
+        match hello {
+            Some(hello) => self.send(place, hello, way).and(waits),
+            None => waits,
         }
     }
 
@@ -344,7 +360,7 @@ impl Switch {
         let Some(peer) = self.peers.get(place) else {
             return;
         };
-        peer.is_awaited = false;
+        peer.awaited = 0;
         let messages: Vec<_> = peer.tunn.get_queued_packets(&mut mtu).collect();
         for message in messages {
             let sent = self.send(place, message, way);
@@ -370,11 +386,11 @@ impl Switch {
                 self.drops.count_err(sent);
             }
         }
-        self.flush();
+        self.settle();
     }
 
     /// Lets everything leave that was collected.
-    fn flush(&mut self) {
+    pub(super) fn settle(&mut self) {
         let written = self.delivery.flush();
         self.drops.count_err(written);
         if let Some(outlet) = &mut self.outlet {
@@ -396,10 +412,13 @@ impl Switch {
 fn due(peer: &mut Peer) -> Option<WgKind> {
     match peer.tunn.update_timers() {
         Ok(message) => message,
-        Err(_) if peer.keepalive > 0 => {
-            peer.tunn.format_handshake_initiation(false).map(Into::into)
+        Err(_) => {
+            // With the handshake, everything is forgotten that waited for it.
+            peer.awaited = 0;
+            let begins = peer.keepalive > 0;
+            let hello = begins.then(|| peer.tunn.format_handshake_initiation(false));
+            hello.flatten().map(Into::into)
         }
-        Err(_) => None,
     }
 }
 
@@ -411,9 +430,4 @@ fn pad(buffer: &mut Packet, length: usize, mtu: u16) {
         .clamp(length, buffer.len());
     buffer[length..padded].fill(0);
     buffer.truncate(padded);
-}
-
-/// Copies a packet that must wait, so that it takes the memory that it needs and no buffer of the pool.
-fn detached(packet: &Packet) -> Packet {
-    Packet::copy_from(&packet[..])
 }

@@ -16,23 +16,21 @@ use crate::userspace::packet::{To, arrival};
 use crate::userspace::peers::Place;
 
 impl Switch {
-    /// Takes datagrams of `size` each that came the same way, and hands on what they carry.
+    /// Takes datagrams of `size` each that came the same way, hands on what they carry, and says how many they were.
     pub(in crate::userspace) fn receive(
         &mut self,
         datagrams: &[u8],
         size: usize,
         back: Way,
         ecn: Ecn,
-    ) {
-        for datagram in datagrams.chunks(size.max(1)) {
+    ) -> usize {
+        let datagrams = datagrams.chunks(size.max(1));
+        let count = datagrams.len();
+        for datagram in datagrams {
             let taken = self.take(datagram, back, ecn);
             self.drops.count_err(taken);
         }
-    }
-
-    /// Lets everything leave that came of what was received.
-    pub(in crate::userspace) fn settle(&mut self) {
-        self.flush();
+        count
     }
 
     fn take(&mut self, datagram: &[u8], back: Way, ecn: Ecn) -> Result<(), Reason> {
@@ -110,7 +108,7 @@ impl Switch {
         };
         peer.way = Some(back);
         let allowed = peer.allowed;
-        if peer.is_awaited {
+        if peer.awaited > 0 {
             self.send_awaited(place, back);
         }
         if packet.is_empty() {
