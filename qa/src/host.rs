@@ -58,6 +58,15 @@ const NEEDS: &[Need] = &[
         program: "unshare",
         package: "util-linux",
     },
+    // Another implementation, for our own to talk to.
+    Need {
+        program: "wireguard-go",
+        package: "wireguard-go",
+    },
+    Need {
+        program: "wg",
+        package: "wireguard-tools",
+    },
     Need {
         program: "systemd-sysusers",
         package: "systemd-standalone-sysusers",

@@ -7,6 +7,7 @@
 
 mod apart;
 mod babel;
+mod interop;
 mod lab;
 mod links;
 mod member;

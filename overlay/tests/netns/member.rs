@@ -19,6 +19,11 @@ fn key(index: u16) -> PrivateKey {
     PrivateKey::new([index as u8; 32])
 }
 
+/// A node's key as `wg` reads it.
+pub(crate) fn private_key_text(index: u16) -> String {
+    key(index).reveal_text()
+}
+
 /// The public keys that belong to `key`.
 pub(crate) fn public_key(index: u16) -> PublicKey {
     let text = match index {
