@@ -13,12 +13,8 @@ use super::{AGENT, systemd};
 
 /// Less does not hold one release with its instance.
 const LEAST_FREE: u64 = 1 << 30;
-/// Parts of the kernel, each with what it is for.
-const MODULES: [(&str, &str); 3] = [
-    ("wireguard", "the links of the overlay"),
-    ("ip6_tunnel", "the prefixes of the overlay"),
-    ("tun", "the taps of partitions"),
-];
+/// Parts of the kernel, each with what it is for. Without WireGuard or its tunnels, the overlay does with these, too.
+const MODULES: [(&str, &str); 1] = [("tun", "the taps of partitions and the overlay")];
 const SLAPGRID: &str = "/srv/slapgrid";
 
 /// What was found.
@@ -246,7 +242,7 @@ pub(super) mod tests {
             has_agent: false,
             enrolled: Some("COMP-2 of https://192.0.2.1".to_owned()),
             has_original: true,
-            missing: vec!["wireguard", "tun"],
+            missing: vec!["tun"],
             ipv6: false,
             free_bytes: 512 << 20,
             babel: Babel::Routing,
