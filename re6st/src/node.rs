@@ -65,9 +65,10 @@ pub async fn run<M: Machine>(source: Source, places: &Places, machine: M) -> Res
         document,
         problem: None,
     });
+    let (see, seen) = watch::channel(Vec::new());
     tokio::select! {
-        () = membership::keep(&source, &state, &machine, &news) => {}
-        () = links::keep(&machine, places, &key, membership) => {}
+        () = membership::keep(&source, &state, &machine, seen, &news) => {}
+        () = links::keep(&machine, places, &key, membership, &see) => {}
     }
     Ok(())
 }

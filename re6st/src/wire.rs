@@ -1,7 +1,7 @@
 //! What nodes and the registry say to each other: JSON over HTTP, under `/v1/re6st/`. Types only.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,9 @@ pub struct JoinRequest {
     /// `host:port` at which others reach it, if it is told.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// The addresses of its machine, of which others may reach some.
+    /// Where others might reach it: as others see it, and the addresses of its machine; the best first.
     #[serde(default)]
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// The answer to a join: everything that a member needs.
@@ -106,9 +106,9 @@ pub struct Peer {
     pub endpoint: Option<String>,
     /// The UDP port it listens on.
     pub port: u16,
-    /// The addresses that its machine has, as it says; some may mean another machine, or nothing, where the reader is.
+    /// Where it might be reached, as it says, the best first; some may mean another machine, or nothing, where the reader is.
     #[serde(default)]
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<SocketAddr>,
     /// Its address on the WireGuard interface.
     pub link_address: Ipv6Addr,
     /// Its prefix.

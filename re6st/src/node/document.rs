@@ -1,6 +1,6 @@
 //! What the registry last said, and what it was told for it: all that links need. Pure.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use slapbox_overlay::keys::PublicKey;
@@ -21,9 +21,9 @@ pub struct Facts {
     pub port: u16,
     /// `host:port` at which others reach it, if it is told.
     pub endpoint: Option<String>,
-    /// The addresses of its machine that others may reach.
+    /// Where others might reach it: as they see it, and the addresses of its machine.
     #[serde(default)]
-    pub addresses: Vec<IpAddr>,
+    pub addresses: Vec<SocketAddr>,
 }
 
 impl Facts {

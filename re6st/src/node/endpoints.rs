@@ -28,8 +28,8 @@ struct Endpoint {
     /// `host:port`, and what that means; the best come first.
     names: Vec<Name>,
     chosen: usize,
-    /// Since when the chosen address has been tried in vain.
-    silent: Option<Instant>,
+    /// Since when the chosen address has been tried, if it was in vain so far.
+    tried: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Endpoint {
         let mut now = self.addresses().into_iter();
         let same = now.position(|address| Some(address) == current);
         if same.is_none() {
-            self.silent = None;
+            self.tried = None;
         }
         self.chosen = same.unwrap_or(0);
     }
@@ -144,11 +144,11 @@ impl Endpoints {
     ) -> BTreeMap<Reference, SocketAddr> {
         let mut chosen = BTreeMap::new();
         for (peer, known) in &mut self.peers {
-            if !wanted.contains(peer) || alive(peer) {
-                known.silent = None;
-            } else if now - *known.silent.get_or_insert(now) >= PATIENCE {
+            if alive(peer) {
+                known.tried = None;
+            } else if wanted.contains(peer) && now - *known.tried.get_or_insert(now) >= PATIENCE {
                 known.chosen += 1;
-                known.silent = Some(now);
+                known.tried = Some(now);
             }
             let addresses = known.addresses();
             if let Some(address) = addresses.get(known.chosen % addresses.len().max(1)) {

@@ -63,6 +63,7 @@ pub(super) async fn keep<M: Machine>(
     places: &Places,
     key: &PrivateKey,
     mut membership: watch::Receiver<Membership>,
+    seen: &watch::Sender<Vec<SocketAddr>>,
 ) {
     let mut memory = Memory::default();
     let mut live = Live::new();
@@ -91,6 +92,15 @@ pub(super) async fn keep<M: Machine>(
             State::Connecting => STILL_CONNECTING,
         };
         tell(now, places, &mut memory, &mut ready);
+        let seen_at = live.seen_at();
+        seen.send_if_modified(|known| {
+            // Who is seen by nobody just now was not moved by that.
+            let is_new = !seen_at.is_empty() && *known != seen_at;
+            if is_new {
+                *known = seen_at;
+            }
+            is_new
+        });
         tokio::select! {
             changed = membership.changed() => if changed.is_err() { return },
             () = live.until_moved(pause, &mut memory.endpoints) => {}
@@ -119,6 +129,7 @@ async fn realise<M: Machine>(
     let routing = realise_babel(machine, places, babel, memory).await;
     live.know(document);
     live.weigh(uses(document, &tunnels, &memory.observed));
+    live.see(&seen(document, &tunnels, &memory.observed));
     let all = [left, links, listens, routing];
     all.into_iter().find_map(Result::err)
 }
@@ -178,6 +189,19 @@ fn uses(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Tunnels<
         }
     }
     uses
+}
+
+/// Returns at which addresses neighbours are seen.
+fn seen(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Tunnels<SocketAddr> {
+    let peers = document.joined.view.peers.iter();
+    let found = observed.wireguard.as_ref().map(|it| &it.peers);
+    let seen = peers.filter_map(|peer| {
+        let member = Member(peer.number());
+        tunnels.get(&member)?;
+        let found = found?.get(&peer.wireguard_public_key)?;
+        Some((member, found.endpoint?))
+    });
+    seen.collect()
 }
 
 /// Has babeld leave the tunnels that shall go, before they go: the sooner it knows, the shorter nobody has a way.

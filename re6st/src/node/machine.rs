@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
 use slapbox_overlay::babel::{self, Babel};
-use slapbox_overlay::links::{self, Desired, Observed, Outcome, Plane, WIREGUARD};
+use slapbox_overlay::links::{self, Desired, Observed, Outcome, Plane};
 use tokio::net::UdpSocket;
 
-use super::{policy, talk};
+use super::talk;
 
 /// A machine that can have links; tests have another.
 pub trait Machine: Sync {
@@ -36,16 +36,16 @@ pub trait Machine: Sync {
     /// Where datagrams from neighbours arrive.
     type Ear: Ear;
 
-    /// Opens the port for what neighbours say, at this node's link address.
-    fn listen(&self, at: Ipv6Addr) -> io::Result<Self::Ear>;
+    /// Opens the port for what nodes say, at an address of this one: only for what comes through an interface, if one is named.
+    fn listen(&self, at: Ipv6Addr, through: Option<&str>) -> io::Result<Self::Ear>;
 
-    /// Returns the addresses of the machine that others may reach.
-    fn addresses(&self) -> Vec<IpAddr>;
+    /// Returns the addresses of the machine, and of which interfaces they are.
+    fn addresses(&self) -> Vec<(String, IpAddr)>;
 }
 
-/// Sends to neighbours, and hears them; whom a datagram is from is proven.
+/// Sends to other nodes, and hears them.
 pub trait Ear: Send + Sync {
-    /// Sends a datagram to a link address; it may get lost.
+    /// Sends a datagram to the same port at an address; it may get lost.
     fn say(&self, to: Ipv6Addr, what: &[u8]) -> io::Result<()>;
 
     /// Waits for the next datagram, and returns from whom and how long it is. To cease waiting loses nothing.
@@ -93,24 +93,23 @@ impl Machine for Linux {
 
     type Ear = UdpSocket;
 
-    fn listen(&self, at: Ipv6Addr) -> io::Result<UdpSocket> {
+    fn listen(&self, at: Ipv6Addr, through: Option<&str>) -> io::Result<UdpSocket> {
         let socket = socket2::Socket::new(
             socket2::Domain::IPV6,
             socket2::Type::DGRAM.nonblocking().cloexec(),
             None,
         )?;
-        // Else who writes a link address on a packet and sends it through a tunnel would be taken for that member.
-        socket.bind_device(Some(WIREGUARD.as_bytes()))?;
+        socket.bind_device(through.map(str::as_bytes))?;
         socket.bind(&SocketAddr::from((at, talk::PORT)).into())?;
         UdpSocket::from_std(socket.into())
     }
 
-    fn addresses(&self) -> Vec<IpAddr> {
+    fn addresses(&self) -> Vec<(String, IpAddr)> {
         let Ok(all) = getifaddrs() else {
             return Vec::new();
         };
-        let all = all.filter_map(|it| Some((it.interface_name, ip_of(&it.address?)?)));
-        policy::reachable(all)
+        all.filter_map(|it| Some((it.interface_name, ip_of(&it.address?)?)))
+            .collect()
     }
 }
 

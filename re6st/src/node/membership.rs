@@ -1,5 +1,6 @@
 //! Keeps the membership: joins, asks for news, joins again when something changed or the certificate is half way.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -12,8 +13,10 @@ use super::client::Error as ClientError;
 use super::credentials::{self, Registry, Source};
 use super::document::{Document, Facts};
 use super::machine::Machine;
+use super::policy;
 use super::state::{KeyError, State};
 use crate::disk;
+use crate::wire::View;
 use crate::words::words;
 
 /// A clock that is a year off must not make the node join without end.
@@ -54,6 +57,7 @@ pub(super) async fn keep<M: Machine>(
     source: &Source,
     state: &State,
     machine: &M,
+    mut seen: watch::Receiver<Vec<SocketAddr>>,
     news: &watch::Sender<Membership>,
 ) {
     let mut failures = 0;
@@ -62,7 +66,17 @@ pub(super) async fn keep<M: Machine>(
     let mut registry = None;
     loop {
         let stepped = match source.open(attempt, registry.take()) {
-            Ok(opened) => step(registry.insert(opened), state, machine, &mut joined, news).await,
+            Ok(opened) => {
+                step(
+                    registry.insert(opened),
+                    state,
+                    machine,
+                    &mut seen,
+                    &mut joined,
+                    news,
+                )
+                .await
+            }
             Err(err) => Err(Error::Credentials(err)),
         };
         match stepped {
@@ -85,6 +99,7 @@ async fn step<M: Machine>(
     registry: &Registry,
     state: &State,
     machine: &M,
+    seen: &mut watch::Receiver<Vec<SocketAddr>>,
     joined: &mut Option<Instant>,
     news: &watch::Sender<Membership>,
 ) -> Result<(), Error> {
@@ -93,7 +108,11 @@ async fn step<M: Machine>(
         wireguard_public_key: state.keys().wireguard_public,
         port: registry.master.overlay.port,
         endpoint: registry.master.overlay.endpoint.clone(),
-        addresses: machine.addresses(),
+        addresses: policy::reachable(
+            &seen.borrow_and_update(),
+            machine.addresses(),
+            registry.master.overlay.port,
+        ),
     };
     let known = news.borrow().document.clone();
     let may_renew = joined.is_none_or(|joined: Instant| joined.elapsed() >= BETWEEN_RENEWALS);
@@ -101,14 +120,18 @@ async fn step<M: Machine>(
         question(known.as_ref(), &facts, OffsetDateTime::now_utc(), may_renew),
         known,
     ) {
-        (Question::News { since }, Some(known)) => match registry.client.network(since).await {
-            // What does not fit to what is known was asked with another version: everything is asked anew.
-            Ok(news) => match known.with_news(news) {
-                Some(document) => document,
-                None => join(registry, facts, state).await?,
+        (Question::News { since }, Some(known)) => match news_or(seen, registry, since).await {
+            // Others see this node elsewhere, which is to be told.
+            None => return Ok(()),
+            Some(answer) => match answer {
+                // What does not fit to what is known was asked with another version: everything is asked anew.
+                Ok(news) => match known.with_news(news) {
+                    Some(document) => document,
+                    None => join(registry, facts, state).await?,
+                },
+                Err(err) if err.is_not_a_member() => join(registry, facts, state).await?,
+                Err(err) => return Err(Error::News(err)),
             },
-            Err(err) if err.is_not_a_member() => join(registry, facts, state).await?,
-            Err(err) => return Err(Error::News(err)),
         },
         (Question::News { .. } | Question::Join, _) => {
             let document = join(registry, facts, state).await?;
@@ -126,6 +149,23 @@ async fn step<M: Machine>(
         changed || solved
     });
     Ok(())
+}
+
+/// Waits for news, or until others see this node elsewhere.
+async fn news_or(
+    seen: &mut watch::Receiver<Vec<SocketAddr>>,
+    registry: &Registry,
+    since: u64,
+) -> Option<Result<View, ClientError>> {
+    let elsewhere = async {
+        if seen.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        answer = registry.client.network(since) => Some(answer),
+        () = elsewhere => None,
+    }
 }
 
 async fn join(registry: &Registry, facts: Facts, state: &State) -> Result<Document, Error> {

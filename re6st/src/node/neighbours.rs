@@ -10,7 +10,9 @@ mod link;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +23,10 @@ pub(super) use link::{Tunnel, Way};
 
 /// How often a question is repeated that has no answer.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// For how long somebody is greeted who calls from behind a NAT, and how long until they may be again.
+const GREET: Duration = Duration::from_secs(3);
+/// How often it is told at which address somebody is seen.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// A node's tunnels, and whom it asks for one.
 #[derive(Debug)]
@@ -32,6 +38,11 @@ pub(super) struct Neighbours {
     outbox: VecDeque<(Member, Message)>,
     /// How many destinations are reached by each tunnel.
     uses: BTreeMap<Member, u64>,
+    known: Arc<[Member]>,
+    /// Who called from behind a NAT, and until when they are greeted.
+    greeted: BTreeMap<Member, Moment>,
+    /// At which address neighbours see us.
+    seen: BTreeMap<Member, SocketAddr>,
     /// Whether tunnels came, went, or shall be used otherwise, since somebody asked.
     moved: bool,
 }
@@ -45,14 +56,55 @@ impl Neighbours {
             asks: BTreeMap::new(),
             outbox: VecDeque::new(),
             uses: BTreeMap::new(),
+            known: Arc::from([]),
+            greeted: BTreeMap::new(),
+            seen: BTreeMap::new(),
             moved: false,
         }
     }
 
     /// Takes who there is, and who of them can be reached from anywhere; both in ascending order.
     pub(super) fn know(&mut self, now: Moment, known: Arc<[Member]>, public: Arc<[Member]>) {
+        self.known = Arc::clone(&known);
         self.tell(now, Input::Public(public));
         self.tell(now, Input::Known(known));
+    }
+
+    /// Takes at which address each neighbour is seen, and tells them.
+    pub(super) fn see(&mut self, now: Moment, at: &BTreeMap<Member, SocketAddr>) {
+        for (peer, link) in &mut self.links {
+            let told = at.get(peer).filter(|at| link.shall_tell(now, **at));
+            if let Some(at) = told {
+                self.outbox.push_back((*peer, Message::Seen(*at)));
+            }
+        }
+    }
+
+    /// Returns at which addresses neighbours see this node: of each family the one that most do.
+    pub(super) fn seen_at(&self) -> Vec<SocketAddr> {
+        let most = |is_meant: fn(&SocketAddr) -> bool| {
+            let mut counts: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+            for at in self.seen.values().filter(|at| is_meant(at)) {
+                *counts.entry(*at).or_default() += 1;
+            }
+            let most = counts
+                .into_iter()
+                .max_by_key(|(at, count)| (*count, Reverse(*at)));
+            most.map(|(at, _)| at)
+        };
+        let families = [most(SocketAddr::is_ipv4), most(SocketAddr::is_ipv6)];
+        families.into_iter().flatten().collect()
+    }
+
+    /// Takes a call from behind a NAT: where both ends are, both must send before either is heard.
+    pub(super) fn hear_call(&mut self, now: Moment, from: Member) {
+        let is_near = self.links.contains_key(&from) || self.asks.contains_key(&from);
+        let is_known = self.known.binary_search(&from).is_ok();
+        if is_known && !is_near && !self.greeted.contains_key(&from) {
+            self.greeted.insert(from, now + GREET);
+            self.moved = true;
+            self.outbox.push_back((from, Message::Greet));
+        }
     }
 
     /// Takes how many destinations are reached by each tunnel.
@@ -78,6 +130,9 @@ impl Neighbours {
             Message::Answer(answer) => self.tell(now, Input::Answered(from, answer)),
             Message::Close => self.tell(now, Input::Closed(from)),
             Message::Beat(beat) => self.hear(now, from, beat),
+            Message::Seen(at) => self.hear_of_self(from, at),
+            // Calls come by another way, and to be greeted is enough.
+            Message::Greet | Message::Call(_) => {}
         }
     }
 
@@ -114,6 +169,14 @@ impl Neighbours {
         }
     }
 
+    fn hear_of_self(&mut self, from: Member, at: SocketAddr) {
+        let ip = at.ip();
+        let is_good = at.port() != 0 && !ip.is_unspecified() && !ip.is_multicast();
+        if is_good && self.links.contains_key(&from) {
+            self.seen.insert(from, at);
+        }
+    }
+
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Moment) {
         let mut down = Vec::new();
@@ -137,6 +200,7 @@ impl Neighbours {
                 self.outbox.push_back((*peer, Message::Ask));
             }
         }
+        self.greeted.retain(|_, until| *until > now);
         if self.mesh.poll_timeout() <= now {
             self.mesh.handle_timeout(now);
             self.act(now);
@@ -147,7 +211,8 @@ impl Neighbours {
     pub(super) fn poll_timeout(&self) -> Moment {
         let links = self.links.values().map(Link::next);
         let asks = self.asks.values().copied();
-        let first = links.chain(asks).min();
+        let greeted = self.greeted.values().copied();
+        let first = links.chain(asks).chain(greeted).min();
         let mesh = self.mesh.poll_timeout();
         first.map_or(mesh, |first| first.min(mesh))
     }
@@ -169,9 +234,10 @@ impl Neighbours {
             .map(move |(peer, link)| (*peer, link.tunnel(now)))
     }
 
-    /// Returns who must be reached: to whom there is a tunnel, or who is asked for one.
+    /// Returns who must be reached: to whom there is a tunnel, who is asked for one, and who called.
     pub(super) fn wanted(&self) -> impl Iterator<Item = Member> {
-        self.links.keys().chain(self.asks.keys()).copied()
+        let near = self.links.keys().chain(self.asks.keys());
+        near.chain(self.greeted.keys()).copied()
     }
 
     /// Whether some tunnel shall be left by all who can.
@@ -202,6 +268,7 @@ impl Neighbours {
                 Action::Keep(peer) => self.drain(now, peer, false),
                 Action::Close(peer) => {
                     self.moved |= self.links.remove(&peer).is_some();
+                    self.seen.remove(&peer);
                     self.outbox.push_back((peer, Message::Close));
                 }
                 Action::Weigh => {

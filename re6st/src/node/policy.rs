@@ -134,9 +134,13 @@ pub(super) fn endpoint_names(document: &Document) -> BTreeMap<Reference, Vec<Str
         let beside_master = host_of(&document.url).filter(|_| is_host);
         let beside_master = beside_master.map(|host| format!("{host}:{}", peer.port));
         let told = peer.endpoint.clone().or(beside_master);
-        let seen = peer.addresses.iter();
-        let seen = seen.map(|address| SocketAddr::new(*address, peer.port).to_string());
-        let mut names: Vec<String> = told.into_iter().chain(seen).collect();
+        let own = &document.facts.addresses;
+        let mut addresses = peer.addresses.clone();
+        // Behind the same NAT a way by its outside may lead nowhere: then what is inside comes first.
+        let outside = |at: &SocketAddr| own.iter().any(|own| own.ip() == at.ip());
+        addresses.sort_by_key(outside);
+        let addresses = addresses.iter().map(ToString::to_string);
+        let mut names: Vec<String> = told.into_iter().chain(addresses).collect();
         let mut known = BTreeSet::new();
         names.retain(|name| known.insert(name.clone()));
         (peer.reference.clone(), names)
@@ -144,16 +148,34 @@ pub(super) fn endpoint_names(document: &Document) -> BTreeMap<Reference, Vec<Str
     view.peers.iter().map(names).collect()
 }
 
-/// Returns the addresses of a machine that others may reach, of those that its interfaces have.
-pub(super) fn reachable(all: impl Iterator<Item = (String, IpAddr)>) -> Vec<IpAddr> {
+/// Returns where others might reach a node: at which addresses they see it, and those that its machine's interfaces have.
+pub(super) fn reachable(
+    seen: &[SocketAddr],
+    all: impl IntoIterator<Item = (String, IpAddr)>,
+    port: u16,
+) -> Vec<SocketAddr> {
     let is_of_ours = |name: &str| name == LOOPBACK || name.starts_with("sl");
     let is_local = |address: &IpAddr| match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified(),
     };
+    let all = all.into_iter();
     let good = all.filter(|(name, address)| !is_of_ours(name) && !is_local(address));
     let good: BTreeSet<IpAddr> = good.map(|(_, address)| address).collect();
-    good.into_iter().take(MOST_ADDRESSES).collect()
+    let own = good.into_iter().map(|ip| SocketAddr::new(ip, port));
+    let mut known = BTreeSet::new();
+    let all = seen.iter().copied().chain(own);
+    all.filter(|at| known.insert(*at))
+        .take(MOST_ADDRESSES)
+        .collect()
+}
+
+/// Returns each member's own address, by its number.
+pub(super) fn doors(document: &Document) -> BTreeMap<Member, Ipv6Addr> {
+    let peers = document.joined.view.peers.iter();
+    peers
+        .map(|peer| (Member(peer.number()), address(peer.prefix)))
+        .collect()
 }
 
 /// Returns the name of the tunnel to a peer.

@@ -1,11 +1,13 @@
-//! What neighbours say to each other: small datagrams between link addresses, inside WireGuard, which proves who has sent them. Pure.
+//! What nodes say to each other: small datagrams between link addresses, inside WireGuard, which proves who has sent them. Pure.
 //!
 //! A datagram is a version, a kind, and what the kind needs, in network byte order. What follows is ignored, so that later versions may say
 //! more.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use crate::mesh::Answer;
 
-/// UDP port of these datagrams, on link addresses only.
+/// UDP port of these datagrams, on link addresses, and on the node's own for those who are not heard there yet.
 pub(super) const PORT: u16 = 6327;
 /// The longest that is read.
 pub(super) const LONGEST: usize = 64;
@@ -23,6 +25,12 @@ pub(super) enum Message {
     Close,
     /// There is one, and this came through it.
     Beat(Beat),
+    /// Here the other end is seen at this address: it may be behind a NAT, and wants to know.
+    Seen(SocketAddr),
+    /// Nothing but a reason to shake hands: both ends must send first, where both are behind a NAT.
+    Greet,
+    /// Said through the overlay instead, where that leads: this member calls, and cannot be heard yet. Nobody proves it.
+    Call(u32),
 }
 
 /// The sign of life of a tunnel's end.
@@ -45,6 +53,9 @@ const ASK: u8 = 1;
 const ANSWER: u8 = 2;
 const CLOSE: u8 = 3;
 const BEAT: u8 = 4;
+const SEEN: u8 = 5;
+const GREET: u8 = 6;
+const CALL: u8 = 7;
 
 const DRAINS: u8 = 1;
 const UNUSED: u8 = 2;
@@ -71,6 +82,22 @@ impl Message {
                 }
                 bytes
             }
+            Self::Seen(at) => {
+                let ip = match at.ip() {
+                    IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+                    IpAddr::V6(v6) => v6,
+                };
+                let mut bytes = vec![VERSION, SEEN];
+                bytes.extend(at.port().to_be_bytes());
+                bytes.extend(ip.octets());
+                bytes
+            }
+            Self::Greet => vec![VERSION, GREET],
+            Self::Call(number) => {
+                let mut bytes = vec![VERSION, CALL];
+                bytes.extend(number.to_be_bytes());
+                bytes
+            }
         }
     }
 
@@ -79,6 +106,16 @@ impl Message {
         match bytes {
             [VERSION, ASK, ..] => Some(Self::Ask),
             [VERSION, CLOSE, ..] => Some(Self::Close),
+            [VERSION, GREET, ..] => Some(Self::Greet),
+            [VERSION, CALL, rest @ ..] => {
+                let number = rest.first_chunk()?;
+                Some(Self::Call(u32::from_be_bytes(*number)))
+            }
+            [VERSION, SEEN, high, low, rest @ ..] => {
+                let ip = Ipv6Addr::from(*rest.first_chunk::<16>()?);
+                let port = u16::from_be_bytes([*high, *low]);
+                Some(Self::Seen(SocketAddr::new(ip.to_canonical(), port)))
+            }
             [VERSION, ANSWER, answer, ..] => {
                 let answers = [Answer::Accepted, Answer::Full, Answer::Crossed];
                 let meant = answers.into_iter().find(|it| *it as u8 == *answer);
@@ -123,6 +160,10 @@ mod tests {
             Message::Answer(Answer::Crossed),
             Message::Beat(Beat::default()),
             Message::Beat(beat),
+            Message::Seen("192.0.2.7:6326".parse().unwrap()),
+            Message::Seen("[2001:db8::7]:41000".parse().unwrap()),
+            Message::Greet,
+            Message::Call(0x0102_0304),
         ];
         for message in all {
             let mut bytes = message.encode();
@@ -143,7 +184,14 @@ mod tests {
         for length in 0..whole.len() {
             assert_eq!(Message::decode(&whole[..length]), None, "{length}");
         }
-        for bytes in [&[2, 1][..], &[1, 0], &[1, 2, 7], &[1, 99]] {
+        for bytes in [
+            &[2, 1][..],
+            &[1, 0],
+            &[1, 2, 7],
+            &[1, 99],
+            &[1, 5, 1, 2, 3],
+            &[1, 7, 0, 0, 0],
+        ] {
             assert_eq!(Message::decode(bytes), None, "{bytes:?}");
         }
     }

@@ -3,7 +3,7 @@
 //! Pure: no file, no clock. A refused join changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
@@ -46,7 +46,7 @@ pub(super) struct Facts {
     port: u16,
     endpoint: Option<String>,
     #[serde(default)]
-    addresses: Vec<IpAddr>,
+    addresses: Vec<SocketAddr>,
 }
 
 /// How many addresses a computer may tell.

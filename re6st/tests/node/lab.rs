@@ -232,7 +232,7 @@ impl Machine for FakeMachine {
 
     type Ear = FakeEar;
 
-    fn listen(&self, at: Ipv6Addr) -> io::Result<FakeEar> {
+    fn listen(&self, at: Ipv6Addr, _: Option<&str>) -> io::Result<FakeEar> {
         let (there, arrived) = mpsc::unbounded_channel();
         self.air.lock().unwrap().insert(at, there);
         Ok(FakeEar {
@@ -242,7 +242,7 @@ impl Machine for FakeMachine {
         })
     }
 
-    fn addresses(&self) -> Vec<IpAddr> {
+    fn addresses(&self) -> Vec<(String, IpAddr)> {
         Vec::new()
     }
 }

@@ -57,6 +57,19 @@ async fn who_need_not_be_reached_is_not_tried() {
 }
 
 #[tokio::test]
+async fn who_is_called_again_after_a_while_is_called_elsewhere() {
+    let start = Instant::now();
+    let mut endpoints = known(start);
+    let mut chosen = |seconds: u64| {
+        let now = start + Duration::from_secs(seconds);
+        let at = endpoints.choose(&wanted(), |_| false, now)[&peer()];
+        endpoints.choose(&BTreeSet::new(), |_| false, now + Duration::from_secs(3));
+        at
+    };
+    assert_eq!([chosen(0), chosen(120)], [addresses()[0], addresses()[1]]);
+}
+
+#[tokio::test]
 async fn the_address_that_answers_is_kept_even_when_the_resolver_shuffles() {
     let start = Instant::now();
     let mut endpoints = known(start);

@@ -2,11 +2,13 @@
 //!
 //! It decides nothing: the neighbours do. It never touches the kernel's tables.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use slapbox_overlay::links::WIREGUARD;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -29,7 +31,12 @@ pub(super) struct Live<M: Machine> {
     near: Option<(Ipv6Addr, Neighbours)>,
     /// The version of the network whose members the neighbours know.
     version: Option<u64>,
+    /// Where neighbours are heard, by what WireGuard brings: who has sent it is proven.
     ear: Option<M::Ear>,
+    /// Where those are heard who cannot be heard there yet: whoever reaches this node through the overlay.
+    porch: Option<M::Ear>,
+    /// Where others have theirs.
+    doors: BTreeMap<Member, Ipv6Addr>,
     resolving: JoinSet<(Reference, String, Vec<SocketAddr>)>,
 }
 
@@ -40,6 +47,8 @@ impl<M: Machine> Live<M> {
             near: None,
             version: None,
             ear: None,
+            porch: None,
+            doors: BTreeMap::new(),
             resolving: JoinSet::new(),
         }
     }
@@ -58,16 +67,22 @@ impl<M: Machine> Live<M> {
         let neighbours = Neighbours::new(me, Settings::default(), rand::random(), self.now());
         self.near = Some((at, neighbours));
         self.version = None;
-        self.ear = None;
+        (self.ear, self.porch) = (None, None);
     }
 
     /// Opens the port for what neighbours say, where it is not open.
     pub(super) fn listen(&mut self, machine: &M, document: &Document) -> Result<(), String> {
+        let opened = |opened: io::Result<M::Ear>| {
+            opened.map_err(|err| format!("nothing is heard of others: {}", words(&err)))
+        };
         if self.ear.is_none() {
-            let at = document.joined.link_address;
-            let ear = machine.listen(at);
-            self.ear =
-                Some(ear.map_err(|err| format!("nothing is heard of others: {}", words(&err)))?);
+            // By this interface only: else who writes a link address on a packet and sends it through a tunnel would be taken for that member.
+            let ear = machine.listen(document.joined.link_address, Some(WIREGUARD));
+            self.ear = Some(opened(ear)?);
+        }
+        if self.porch.is_none() {
+            let porch = machine.listen(policy::address(document.joined.prefix), None);
+            self.porch = Some(opened(porch)?);
         }
         Ok(())
     }
@@ -84,6 +99,7 @@ impl<M: Machine> Live<M> {
             let members = Arc::from(policy::members(document));
             let public = Arc::from(policy::public(document));
             neighbours.know(now, members, public);
+            self.doors = policy::doors(document);
         }
     }
 
@@ -93,6 +109,21 @@ impl<M: Machine> Live<M> {
         if let Some((_, neighbours)) = &mut self.near {
             neighbours.weigh(now, uses);
         }
+    }
+
+    /// Tells at which addresses neighbours are seen.
+    pub(super) fn see(&mut self, at: &Tunnels<SocketAddr>) {
+        let now = self.now();
+        if let Some((_, neighbours)) = &mut self.near {
+            neighbours.see(now, at);
+        }
+    }
+
+    /// Returns at which addresses neighbours see this node.
+    pub(super) fn seen_at(&self) -> Vec<SocketAddr> {
+        let near = self.near.as_ref();
+        near.map(|(_, neighbours)| neighbours.seen_at())
+            .unwrap_or_default()
     }
 
     /// Returns the tunnels that shall be there.
@@ -129,7 +160,7 @@ impl<M: Machine> Live<M> {
     /// Lives until tunnels come or go, or shall be used otherwise, or it is known where somebody is, or for as long as it is told.
     pub(super) async fn until_moved(&mut self, pause: Duration, endpoints: &mut Endpoints) {
         let end = Instant::now() + pause;
-        let mut datagram = [0; LONGEST];
+        let (mut datagram, mut call) = ([0; LONGEST], [0; LONGEST]);
         loop {
             let Some((_, neighbours)) = &mut self.near else {
                 return tokio::time::sleep_until(end).await;
@@ -147,6 +178,14 @@ impl<M: Machine> Live<M> {
                     Err(err) => {
                         tracing::warn!(error = %words(&err), "neighbours are not heard");
                         self.ear = None;
+                        return;
+                    }
+                },
+                called = hear(self.porch.as_ref(), &mut call) => match called {
+                    Ok((_, length)) => self.take_call(&call[..length]),
+                    Err(err) => {
+                        tracing::warn!(error = %words(&err), "calls are not heard");
+                        self.porch = None;
                         return;
                     }
                 },
@@ -179,11 +218,27 @@ impl<M: Machine> Live<M> {
             return;
         };
         while let Some((to, message)) = neighbours.poll_send() {
+            if message == Message::Ask
+                && let (Some(porch), Some(door)) = (&self.porch, self.doors.get(&to))
+            {
+                let call = Message::Call(number_of(*at));
+                // Where no route leads there yet it is not heard, as if it were not said.
+                let _ = porch.say(*door, &call.encode());
+            }
             tracing::trace!(me = number_of(*at), to = to.0, ?message, "says");
             let to = policy::link_address(*at, to);
             if let Err(err) = ear.say(to, &message.encode()) {
                 tracing::debug!(%to, error = %words(&err), "a datagram was not sent");
             }
+        }
+    }
+
+    fn take_call(&mut self, datagram: &[u8]) {
+        let now = self.now();
+        if let Some((_, neighbours)) = &mut self.near
+            && let Some(Message::Call(from)) = Message::decode(datagram)
+        {
+            neighbours.hear_call(now, Member(from));
         }
     }
 
@@ -203,7 +258,7 @@ impl<M: Machine> Live<M> {
 }
 
 /// Waits for a datagram; for ever where nothing is open.
-async fn hear<E: Ear>(ear: Option<&E>, into: &mut [u8]) -> std::io::Result<(Ipv6Addr, usize)> {
+async fn hear<E: Ear>(ear: Option<&E>, into: &mut [u8]) -> io::Result<(Ipv6Addr, usize)> {
     match ear {
         Some(ear) => ear.hear(into).await,
         None => std::future::pending().await,

@@ -1,7 +1,9 @@
 //! One end of a tunnel: when it beats, when it worries, and when it gives up.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::TELL_AGAIN;
 use crate::mesh::Moment;
 use crate::node::talk::Beat;
 
@@ -36,6 +38,8 @@ pub(super) struct Link {
     round_trip: Option<Duration>,
     /// Whether we want it to be closed.
     drains: bool,
+    /// At which address the other end was last told that it is seen, and when.
+    told: Option<(SocketAddr, Moment)>,
     /// Until when both the tunnel and its spare are used.
     turns: Option<Moment>,
     /// Whether we send nothing by it.
@@ -84,6 +88,7 @@ impl Link {
             stamp: None,
             round_trip: None,
             drains: false,
+            told: None,
             turns: None,
             unused: false,
             theirs: Beat::default(),
@@ -129,6 +134,16 @@ impl Link {
             (None, true) => Way::Spare,
             (None, false) => Way::Main,
         }
+    }
+
+    /// Whether the other end shall be told at which address it is seen; it counts as told then.
+    pub(super) fn shall_tell(&mut self, now: Moment, at: SocketAddr) -> bool {
+        let is_told = |(told, when): (SocketAddr, Moment)| told == at && now < when + TELL_AGAIN;
+        let shall = self.is_heard() && !self.told.is_some_and(is_told);
+        if shall {
+            self.told = Some((at, now));
+        }
+        shall
     }
 
     /// Notes how many destinations are reached by it.

@@ -292,3 +292,56 @@ fn the_same_seeds_do_the_same() {
     };
     assert_eq!(story(), story());
 }
+
+#[test]
+fn nodes_learn_at_which_address_others_see_them() {
+    let mut world = World::new(4);
+    world.run(Duration::from_secs(3));
+    let outside: SocketAddr = "198.51.100.9:41000".parse().unwrap();
+    let other: SocketAddr = "198.51.100.9:41001".parse().unwrap();
+    let v6: SocketAddr = "[2001:db8::9]:6326".parse().unwrap();
+    for (number, at) in [(2, outside), (3, outside), (4, other)] {
+        let node = world.nodes.get_mut(&Member(number)).unwrap();
+        node.see(world.now, &BTreeMap::from([(Member(1), at)]));
+    }
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.nodes[&Member(1)].seen_at(), [outside], "as most say");
+    let node = world.nodes.get_mut(&Member(4)).unwrap();
+    node.see(world.now, &BTreeMap::from([(Member(1), v6)]));
+    world.run(Duration::from_secs(1));
+    assert_eq!(world.nodes[&Member(1)].seen_at(), [outside, v6]);
+
+    let before = world.sent;
+    let node = world.nodes.get_mut(&Member(4)).unwrap();
+    node.see(world.now, &BTreeMap::from([(Member(1), v6)]));
+    world.post();
+    assert_eq!(world.sent, before, "what is told is not told again at once");
+    let first = world.nodes.get_mut(&Member(1)).unwrap();
+    let nonsense = "0.0.0.0:9".parse().unwrap();
+    first.receive(world.now, Member(2), Message::Seen(nonsense));
+    assert_eq!(first.seen_at(), [outside, v6]);
+}
+
+#[test]
+fn who_calls_is_greeted_once_if_it_is_a_member() {
+    let asks_nobody = Settings {
+        own: 0,
+        ..Settings::default()
+    };
+    let mut world = World::with(2, asks_nobody);
+    world.run(Duration::from_secs(1));
+    let now = world.now;
+    let first = world.nodes.get_mut(&Member(1)).unwrap();
+    first.has_moved();
+    first.hear_call(now, Member(9));
+    assert_eq!(first.poll_send(), None, "a stranger");
+    first.hear_call(now, Member(2));
+    first.hear_call(now, Member(2));
+    assert_eq!(first.poll_send(), Some((Member(2), Message::Greet)));
+    assert_eq!(first.poll_send(), None, "once is enough");
+    assert!(first.has_moved(), "it is looked for");
+    assert_eq!(first.wanted().collect::<Vec<_>>(), [Member(2)]);
+    world.run(Duration::from_secs(60));
+    let first = &world.nodes[&Member(1)];
+    assert_eq!(first.wanted().next(), None, "for a while");
+}

@@ -166,7 +166,7 @@ fn peers_are_looked_for_where_they_say_and_where_their_machines_are() {
     };
     assert_eq!(names(Some("hub.example:1"), &[]), ["hub.example:1"]);
     assert_eq!(
-        names(None, &["192.0.2.7", "2001:db8::5"]),
+        names(None, &["192.0.2.7:6326", "[2001:db8::5]:6326"]),
         ["[2001:db8::5]:6326", "192.0.2.7:6326"],
         "the registry's computer is beside its master, and what is twice is tried once"
     );
@@ -185,11 +185,43 @@ fn only_addresses_that_others_may_reach_are_told() {
         ("docker0", "192.0.2.7"),
     ];
     let all = all.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap()));
-    let told: Vec<_> = reachable(all.into_iter())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(told, ["192.0.2.7", "2001:db8::7"]);
+    let told = |seen: &[&str]| {
+        let seen: Vec<_> = seen.iter().map(|it| it.parse().unwrap()).collect();
+        let told = reachable(&seen, all.clone(), 6326);
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        told.join(" ")
+    };
+    assert_eq!(told(&[]), "192.0.2.7:6326 [2001:db8::7]:6326");
+    assert_eq!(
+        told(&["198.51.100.9:41000", "[2001:db8::7]:6326"]),
+        "198.51.100.9:41000 [2001:db8::7]:6326 192.0.2.7:6326",
+        "what others see comes first, and once"
+    );
+}
+
+#[test]
+fn behind_one_nat_a_peer_is_looked_for_inside() {
+    let mut second = peer(3, None);
+    second.addresses = ["198.51.100.9:41000", "192.168.1.3:6326"]
+        .map(|it| it.parse().unwrap())
+        .to_vec();
+    let mut document = document(2, vec![second]);
+    let mut names = |own: &str| {
+        document.facts.addresses = vec![own.parse().unwrap()];
+        endpoint_names(&document)
+            .into_values()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        names("203.0.113.5:6326"),
+        "198.51.100.9:41000 192.168.1.3:6326"
+    );
+    assert_eq!(
+        names("198.51.100.9:6326"),
+        "192.168.1.3:6326 198.51.100.9:41000"
+    );
 }
 
 #[test]

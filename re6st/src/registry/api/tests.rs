@@ -206,7 +206,7 @@ async fn bad_joins_are_refused_in_words() {
             "the endpoint `nowhere` is not host:port",
         ),
         (
-            with("addresses", json!(vec!["192.0.2.1"; 17])),
+            with("addresses", json!(vec!["192.0.2.1:6326"; 17])),
             "bad_request",
             "17 addresses are more than the 16 that a computer may tell",
         ),
