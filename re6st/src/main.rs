@@ -58,44 +58,42 @@ struct NodeArguments {
     #[arg(long, default_value = "/run/slapbox-babeld/babeld.sock")]
     babel_socket: Utf8PathBuf,
     #[command(flatten)]
-    alone: Option<Alone>,
+    alone: Alone,
 }
 
 /// A node without a master: who it is it says itself, to a registry on the same machine.
 #[derive(Args, Debug)]
-#[group(requires_all = ["registry", "computer"])]
 struct Alone {
-    /// The registry's socket; no master is asked then.
-    #[arg(long, conflicts_with = "identity")]
-    registry: Utf8PathBuf,
+    /// The registry's socket; no master is asked then, and no identity is read.
+    #[arg(long, requires = "computer")]
+    registry: Option<Utf8PathBuf>,
     /// Which computer this is, such as COMP-2.
-    #[arg(long)]
-    computer: Reference,
+    #[arg(long, requires = "registry")]
+    computer: Option<Reference>,
     /// UDP port of WireGuard.
-    #[arg(long, default_value_t = 6326)]
+    #[arg(long, default_value_t = 6326, requires = "registry")]
     port: u16,
     /// `HOST:PORT` at which others reach it.
-    #[arg(long)]
+    #[arg(long, requires = "registry")]
     endpoint: Option<String>,
 }
 
-impl From<Alone> for Source {
-    fn from(alone: Alone) -> Self {
+impl Alone {
+    /// Returns the registry without a master, if one is named.
+    fn source(self) -> Option<Source> {
+        let (socket, reference) = self.registry.zip(self.computer)?;
         let overlay = node::Overlay {
-            port: alone.port,
-            endpoint: alone.endpoint,
+            port: self.port,
+            endpoint: self.endpoint,
         };
         let master = node::Master {
             // Where a master is, its computer is looked for, too; here there is none.
-            urls: vec![format!("unix:{}", alone.registry)],
-            reference: alone.computer,
+            urls: vec![format!("unix:{socket}")],
+            reference,
             overlay,
             proxy: None,
         };
-        Self::Socket {
-            socket: alone.registry,
-            master,
-        }
+        Some(Source::Socket { socket, master })
     }
 }
 
@@ -140,7 +138,7 @@ async fn start(arguments: Arguments) -> Result<()> {
                 run,
                 babel_socket,
             };
-            let source = alone.map_or(Source::Identity(identity), Source::from);
+            let source = alone.source().unwrap_or(Source::Identity(identity));
             let machine = Linux::open().await.context("no links can be made")?;
             node::run(source, &places, machine)
                 .await
@@ -191,5 +189,41 @@ async fn watch() {
     loop {
         let _ = sd_notify::notify(&[NotifyState::Watchdog]);
         tokio::time::sleep(interval).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Option<Source>, String> {
+        let words = ["slapbox-re6st"].into_iter().chain(line.split(' '));
+        match Arguments::try_parse_from(words).map_err(|err| err.to_string())? {
+            Arguments::Node(arguments) => Ok(arguments.alone.source()),
+            Arguments::Registry(_) => panic!("{line} is a node"),
+        }
+    }
+
+    #[test]
+    fn a_node_has_a_master_unless_it_is_told_a_registry() {
+        assert_eq!(parsed("node --identity /a --state /b"), Ok(None));
+        let source = parsed("node --identity /a --registry /r --computer COMP-2 --port 7");
+        let Ok(Some(Source::Socket { socket, master })) = source else {
+            panic!("{source:?}");
+        };
+        assert_eq!((socket.as_str(), master.overlay.port), ("/r", 7));
+        assert_eq!(master.reference.as_str(), "COMP-2");
+    }
+
+    #[test]
+    fn what_belongs_together_is_told_together() {
+        for line in [
+            "node --registry /r",
+            "node --computer COMP-2",
+            "node --port 7",
+            "node --registry /r --computer ../x",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
     }
 }

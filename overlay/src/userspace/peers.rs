@@ -36,7 +36,7 @@ pub(super) struct Peer {
 pub(super) struct Peers {
     places: Vec<Option<Peer>>,
     keys: BTreeMap<PublicKey, Place>,
-    networks: HashMap<Ipv6Net, Place>,
+    networks: BTreeMap<Ipv6Net, Place>,
     /// How many of them have which prefix length: all the same, where nobody is told otherwise.
     lengths: BTreeMap<u8, usize>,
     sessions: HashMap<u32, Place>,
