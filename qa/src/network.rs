@@ -82,7 +82,7 @@ pub fn free_tcp_port() -> Result<u16> {
         .port())
 }
 
-fn free_udp_port() -> Result<u16> {
+pub fn free_udp_port() -> Result<u16> {
     let socket = UdpSocket::bind(loopback()).context("cannot find a free UDP port")?;
     Ok(socket
         .local_addr()

@@ -2,7 +2,7 @@
 //! The document reaches the machine byte for byte; nothing here knows how.
 
 use crate::blob::Blob;
-use crate::network::MasterAddress;
+use crate::network::{HOST_SEEN_FROM_A_MACHINE, MasterAddress};
 
 /// A configuration document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,15 @@ impl Seed {
     /// The same document, with another number of partitions.
     pub fn partitions(self, count: u16) -> Self {
         Self(format!("partitions = {count}\n{}", self.0))
+    }
+
+    /// The same document, for a box that others reach at a UDP port of the host.
+    pub fn reached_at(self, port: u16) -> Self {
+        let host = HOST_SEEN_FROM_A_MACHINE;
+        Self(format!(
+            "{}\n[overlay]\nendpoint = \"{host}:{port}\"\n",
+            self.0
+        ))
     }
 
     /// The document's text.

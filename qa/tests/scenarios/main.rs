@@ -3,6 +3,7 @@
 mod builds;
 mod clocks;
 mod debian;
+mod meshes;
 mod serves;
 mod spoilt;
 mod tokens;
