@@ -81,14 +81,16 @@ const NEEDS: &[Need] = &[
     },
 ];
 
-const UNPACK_BABELD: &str = "set -e
+/// Packages that would start something if they were installed are unpacked, and only what they need is installed.
+const UNPACK: &str = "set -e
 export DEBIAN_FRONTEND=noninteractive
 apt-get update
-apt-get download babeld
-apt-get satisfy --yes --no-install-recommends \"$(dpkg-deb -f babeld_*.deb Depends)\"
-dpkg-deb -x babeld_*.deb tree
+rm -f \"$1\"_*.deb
+apt-get download \"$1\"
+apt-get satisfy --yes --no-install-recommends \"$(dpkg-deb -f \"$1\"_*.deb Depends)\"
+dpkg-deb -x \"$1\"_*.deb tree
 mkdir -p bin
-cp tree/usr/sbin/babeld bin/";
+cp tree/usr/*bin/\"$2\" bin/";
 
 /// It needs no library but C's.
 const UNPACK_REGISTRY: &str = "set -e
@@ -171,18 +173,48 @@ impl Host {
 
     /// Unpacks babeld and installs the libraries that it needs, unless the machine has it. Installing it would start a routing daemon.
     pub async fn has_babeld(&self) -> Result<()> {
-        if self.babeld_runs() {
+        self.has_unpacked("babeld", "babeld").await
+    }
+
+    /// Has what overlays are made of and measured by, the original's and ours.
+    pub async fn has_programs_of_overlays(&self) -> Result<()> {
+        for (package, program) in [
+            ("babeld", "babeld"),
+            ("iperf3", "iperf3"),
+            ("nftables", "nft"),
+            ("openssl", "openssl"),
+            ("openvpn", "openvpn"),
+        ] {
+            self.has_unpacked(package, program).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_unpacked(&self, package: &str, program: &str) -> Result<()> {
+        if self.runs(program) {
             return Ok(());
         }
         ensure!(
             is_root(),
-            "babeld is missing: run `apt-get install babeld` as root, or this command as root"
+            "{program} is missing: run `apt-get install {package}` as root, or this command as root"
         );
         let mut unpack = Command::new("sh");
         unpack
-            .args(["-c", UNPACK_BABELD])
+            .args(["-c", UNPACK, "sh", package, program])
             .current_dir(&self.programs);
-        run("unpack babeld", &unpack, &self.logs).await.map(drop)
+        run(&format!("unpack {package}"), &unpack, &self.logs)
+            .await
+            .map(drop)
+    }
+
+    /// Installs what Python makes environments with, unless the machine has it.
+    pub async fn has_venv(&self) -> Result<()> {
+        let mut ask = Command::new("python3");
+        ask.args(["-c", "import ensurepip"]);
+        if ask.output().is_ok_and(|it| it.status.success()) {
+            return Ok(());
+        }
+        self.install(&["python3-venv"]).await
     }
 
     /// Unpacks the registry of images that tests pull from, unless it is there. Installing it would start a server.
@@ -199,11 +231,13 @@ impl Host {
             .map(drop)
     }
 
-    /// It is there, and so are its libraries.
-    fn babeld_runs(&self) -> bool {
-        let mut version = Command::new("babeld");
-        version.arg("-V").env("PATH", self.path());
-        version.output().is_ok_and(|it| it.status.success())
+    /// It is there, and so are its libraries: the loader has a status of its own.
+    fn runs(&self, program: &str) -> bool {
+        const NO_LIBRARY: i32 = 127;
+        let mut version = Command::new(program);
+        version.arg("--version").env("PATH", self.path());
+        let ended = version.output();
+        ended.is_ok_and(|it| it.status.code() != Some(NO_LIBRARY))
     }
 
     /// Installs PostgreSQL, unless the machine has it. Its package would make a server and start it; it is told not to.
@@ -231,6 +265,10 @@ impl Host {
         if packages.contains(&"gcc") {
             packages.push("libc6-dev");
         }
+        self.install(&packages).await
+    }
+
+    async fn install(&self, packages: &[&str]) -> Result<()> {
         if packages.is_empty() {
             return Ok(());
         }
@@ -244,7 +282,7 @@ impl Host {
         let mut install = Command::new("apt-get");
         install
             .args(["install", "--yes", "--no-install-recommends"])
-            .args(&packages)
+            .args(packages)
             .env("DEBIAN_FRONTEND", "noninteractive");
         run(&format!("install {list}"), &install, &self.logs)
             .await
@@ -255,7 +293,8 @@ impl Host {
         env::split_paths(&self.path()).any(|folder| folder.join(program).is_file())
     }
 
-    fn path(&self) -> String {
+    /// Where programs are looked for.
+    pub(crate) fn path(&self) -> String {
         let given = env::var("PATH").unwrap_or_default();
         format!(
             "{}:{given}:/usr/local/sbin:/usr/sbin:/sbin",
