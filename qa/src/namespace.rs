@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
 use nix::sched::{CloneFlags, setns};
+use tokio::sync::oneshot;
 
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
@@ -32,19 +33,25 @@ impl Namespace {
     pub async fn make(folder: &Utf8Path) -> Result<Self> {
         act("make a namespace of network, mounts and processes");
         files::empty_folder(folder)?;
-        let mut keep = Command::new("sh");
-        keep.args(["-c", "echo ready; exec sleep infinity"]);
-        let log = folder.join("keeper.log");
-        let mut namespace = Self::keep("a namespace", PRIVATE, &["--mount-proc"], &keep, &log)?;
-        let keeper = &mut namespace.keeper;
-        let ready = eventually("the namespace is there", async || {
-            keeper.must_live()?;
-            ensure!(keeper.said().contains("ready"), "not yet");
-            Ok(())
-        });
+        let mut namespace = Self::bare("a namespace", &folder.join("keeper.log"))?;
+        let ready = eventually("the namespace is there", async || namespace.is_ready());
         ready.within(seconds(10)).await?;
         namespace.furnish(folder)?;
         Ok(namespace)
+    }
+
+    /// Begins to make one that has nothing of its own but what it is.
+    pub(crate) fn bare(name: &str, log: &Utf8Path) -> Result<Self> {
+        let mut keep = Command::new("sh");
+        keep.args(["-c", "echo ready; exec sleep infinity"]);
+        Self::keep(name, PRIVATE, &["--mount-proc"], &keep, log)
+    }
+
+    /// Whether a bare one can be used.
+    pub(crate) fn is_ready(&mut self) -> Result<()> {
+        self.keeper.must_live()?;
+        ensure!(self.keeper.said().contains("ready"), "not yet");
+        Ok(())
     }
 
     /// Makes one whose first process is this command.
@@ -87,10 +94,19 @@ impl Namespace {
         &self,
         work: impl AsyncFnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        let result = self.begin_in_its_network(work)?;
+        result.await.context("what was done there has panicked")?
+    }
+
+    /// Begins to do something in the namespace's network alone.
+    pub(crate) fn begin_in_its_network<T: Send + 'static>(
+        &self,
+        work: impl AsyncFnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
         let path = format!("/proc/{}/ns/net", self.first_process()?);
         let network = File::open(&path).with_context(|| format!("cannot open {path}"))?;
         // A thread enters for good, so it is one that nobody else will use.
-        let (done, result) = tokio::sync::oneshot::channel();
+        let (done, result) = oneshot::channel();
         std::thread::spawn(move || {
             let begin = || -> Result<_> {
                 setns(network, CloneFlags::CLONE_NEWNET).context("cannot enter the network")?;
@@ -102,7 +118,7 @@ impl Namespace {
             // Nobody waits any more if the bench was interrupted.
             let _ = done.send(ended);
         });
-        result.await.context("what was done there has panicked")?
+        Ok(result)
     }
 
     fn entering(&self, what: &[&str], program: &str) -> Result<Command> {
@@ -148,13 +164,13 @@ impl Namespace {
         self.run(&["ip", "link", "set", "lo", "up"]).map(drop)
     }
 
-    /// The first process inside, by the id that it has outside.
     /// Where this machine sees the root of the namespace's own mounts.
     pub fn root(&self) -> Result<String> {
         Ok(format!("/proc/{}/root", self.first_process()?))
     }
 
-    fn first_process(&self) -> Result<u32> {
+    /// The first process inside, by the id that it has outside.
+    pub(crate) fn first_process(&self) -> Result<u32> {
         let parent = self.keeper.id();
         let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
         let children = children.context("cannot find the namespace's first process")?;
