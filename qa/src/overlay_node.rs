@@ -1,0 +1,124 @@
+//! Our overlay on sites of an underlay: a registry on a unix socket, and at each site a node with Debian's babeld beside it, as the
+//! image's units would start them. No master: the registry believes who a node says to be.
+
+use std::net::Ipv6Addr;
+
+use anyhow::{Context as _, Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
+use serde_json::Value;
+
+use crate::child::Child;
+use crate::eventually::{eventually, seconds};
+use crate::underlay::Site;
+
+/// The UDP port of every node.
+const PORT: u16 = 6326;
+/// What `slapbox-babeld.path` and `slapbox-babeld.service` do in the image.
+const SUPERVISE_BABELD: &str = include_str!("overlay_node/babeld.sh");
+
+/// A registry that runs until it is dropped.
+#[derive(Debug)]
+pub struct OverlayRegistry {
+    _registry: Child,
+    program: Utf8PathBuf,
+    // Sockets have short names only.
+    sockets: tempfile::TempDir,
+    folder: Utf8PathBuf,
+}
+
+/// A node that runs until it is dropped.
+#[derive(Debug)]
+pub struct OverlayNode {
+    node: Child,
+    _babeld: Child,
+    run: Utf8PathBuf,
+}
+
+impl OverlayRegistry {
+    /// Starts `slapbox-re6st registry`; what it and its nodes have goes into `folder`.
+    pub async fn start(program: &Utf8Path, folder: &Utf8Path) -> Result<Self> {
+        let sockets = tempfile::Builder::new()
+            .prefix("slapbox-overlay-")
+            .tempdir()
+            .context("cannot make a folder for a socket")?;
+        let mut command = std::process::Command::new(program);
+        command
+            .args(["registry", "--state", folder.join("registry").as_str()])
+            .arg("--socket")
+            .arg(sockets.path().join("registry"));
+        let log = folder.join("registry.log");
+        let mut registry = Child::start("the overlay's registry", &command, &log)?;
+        eventually("the overlay's registry is open", async || {
+            registry.must_live()?;
+            ensure!(registry.said().contains("the registry is open"), "not yet");
+            Ok(())
+        })
+        .within(seconds(20))
+        .await?;
+        Ok(Self {
+            _registry: registry,
+            program: program.to_owned(),
+            sockets,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Starts a node at a site.
+    pub fn start_node(&self, site: &Site) -> Result<OverlayNode> {
+        let folder = self.folder.join(format!("node-{}", site.number));
+        let run = folder.join("run");
+        for made in [&folder, &run] {
+            std::fs::create_dir_all(made).with_context(|| format!("cannot create {made}"))?;
+        }
+        let (number, address) = (site.number, site.ipv4());
+        let mut node = site.command(self.program.as_str())?;
+        node.args(["node", "--state", folder.join("state").as_str()])
+            .args([
+                "--run",
+                run.as_str(),
+                "--babel-socket",
+                "/run/babeld/socket",
+            ])
+            .arg("--registry")
+            .arg(self.sockets.path().join("registry"))
+            .args(["--computer", &format!("COMP-{number}")])
+            .args(["--port", &PORT.to_string()])
+            .args(["--endpoint", &format!("{address}:{PORT}")]);
+        let mut babeld = site.command("sh")?;
+        babeld.args([
+            "-c",
+            SUPERVISE_BABELD,
+            "sh",
+            run.join("babeld.conf").as_str(),
+        ]);
+        Ok(OverlayNode {
+            node: site.start(&node, &folder.join("node.log"))?,
+            _babeld: site.start(&babeld, &folder.join("babeld.log"))?,
+            run,
+        })
+    }
+}
+
+impl OverlayNode {
+    /// The node's own address on the overlay, once it has one.
+    pub fn address(&mut self) -> Result<Option<Ipv6Addr>> {
+        self.node.must_live()?;
+        let Some(status) = self.status()? else {
+            return Ok(None);
+        };
+        let address = status["address"].as_str().map(str::parse);
+        address
+            .transpose()
+            .context("`node.json` has an address that is none")
+    }
+
+    /// How it says to fare, once it says so.
+    pub fn status(&self) -> Result<Option<Value>> {
+        let path = self.run.join("node.json");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("{path} is no JSON")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {path}")),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A piece of the internet for overlays to lie over: sites, each a piece of this machine of its own, around a switch that is in a
+//! namespace, too. Nothing in it leads outside. Links between sites are cut and mended at the switch, silently, as on the internet.
+//! Needs root; all of it ends with its value.
+
+mod flows;
+mod processes;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use camino::Utf8Path;
+
+use crate::child::Child;
+use crate::eventually::{eventually, seconds};
+use crate::host::Host;
+use crate::namespace::Namespace;
+
+pub use flows::Flows;
+pub use processes::Process;
+
+/// What each site begins with.
+const SITE: &str = include_str!("underlay/site.sh");
+/// What the switch begins with: whom it does not let speak to whom, and how much each says to each.
+const SWITCH: &str = include_str!("underlay/switch.nft");
+
+/// Sites around a switch.
+#[derive(Debug)]
+pub struct Underlay {
+    switch: Namespace,
+    sites: BTreeMap<u16, Site>,
+    path: String,
+}
+
+/// A machine's place on the underlay, with nothing in it yet: a network, mounts and processes of its own.
+#[derive(Debug)]
+pub struct Site {
+    /// Which one it is, from 1.
+    pub number: u16,
+    namespace: Namespace,
+    path: String,
+}
+
+impl Underlay {
+    /// Makes a switch with so many sites; what they say goes into `folder`.
+    pub async fn make(host: &Host, count: u16, folder: &Utf8Path) -> Result<Self> {
+        let bare = |name: String| {
+            let log = folder.join(name.replace(' ', "-")).with_extension("log");
+            Namespace::bare(&name, &log)
+        };
+        let sites = (1..=count).map(|number| {
+            let namespace = bare(format!("site {number}"))?;
+            let path = host.path();
+            let site = Site {
+                number,
+                namespace,
+                path,
+            };
+            Ok((number, site))
+        });
+        let mut underlay = Self {
+            switch: bare("switch".to_owned())?,
+            sites: sites.collect::<Result<_>>()?,
+            path: host.path(),
+        };
+        eventually(format!("{count} sites are there"), async || {
+            underlay.switch.is_ready()?;
+            let mut sites = underlay.sites.values_mut();
+            sites.try_for_each(|site| site.namespace.is_ready())
+        })
+        .within(seconds(20))
+        .await?;
+        underlay.lay_cables()?;
+        Ok(underlay)
+    }
+
+    /// One of the sites.
+    pub fn site(&self, number: u16) -> Result<&Site> {
+        let site = self.sites.get(&number);
+        site.with_context(|| format!("there is no site {number}"))
+    }
+
+    /// All sites, in their order.
+    pub fn sites(&self) -> impl Iterator<Item = &Site> {
+        self.sites.values()
+    }
+
+    /// Lets nothing pass between two sites any more, and tells neither.
+    pub fn cut(&self, one: u16, other: u16) -> Result<()> {
+        self.filter(&format!(
+            "add element bridge underlay cut {}",
+            both(one, other)
+        ))
+    }
+
+    /// Lets them speak again.
+    pub fn mend(&self, one: u16, other: u16) -> Result<()> {
+        let pairs = both(one, other);
+        self.filter(&format!("delete element bridge underlay cut {pairs}"))
+    }
+
+    /// Ends a site as a power cut would: nothing in it has time for a last word.
+    pub fn cut_power(&mut self, number: u16) -> Result<()> {
+        self.site(number)?;
+        // Its kernel would still say that connections are over when their processes are killed.
+        self.wire(&format!("link set v{number} down\n"))?;
+        self.sites.remove(&number);
+        Ok(())
+    }
+
+    /// What was said between any two sites until now.
+    pub fn flows(&self) -> Result<Flows> {
+        let mut list = self.on_the_switch("nft")?;
+        list.args(["--json", "list", "set", "bridge", "underlay", "flows"]);
+        Flows::parse(&output(&mut list)?)
+    }
+
+    /// A cable is two ends; the far one gets its addresses at the site.
+    fn lay_cables(&self) -> Result<()> {
+        let mut commands = "link add switch type bridge\nlink set switch up\n".to_owned();
+        for site in self.sites.values() {
+            let (number, process) = (site.number, site.namespace.first_process()?);
+            let address = hardware_address(number);
+            commands += &format!(
+                "link add v{number} type veth peer name eth0 address {address} netns {process}\n\
+                 link set v{number} master switch up\n"
+            );
+        }
+        self.wire(&commands)?;
+        self.filter(SWITCH)?;
+        self.sites.values().try_for_each(|site| {
+            let mut begin = site.command("sh")?;
+            begin.args(["-c", SITE, "sh", &site.number.to_string()]);
+            output(&mut begin).map(drop)
+        })
+    }
+
+    fn wire(&self, commands: &str) -> Result<()> {
+        feed(self.on_the_switch("ip")?.args(["-batch", "-"]), commands)
+    }
+
+    fn filter(&self, commands: &str) -> Result<()> {
+        feed(self.on_the_switch("nft")?.args(["--file", "-"]), commands)
+    }
+
+    /// Only its network: processes are called by the ids that they have on this machine.
+    fn on_the_switch(&self, program: &str) -> Result<Command> {
+        let mut command = self.switch.command_beside(program)?;
+        command.env("PATH", &self.path);
+        Ok(command)
+    }
+}
+
+impl Site {
+    /// A command at the site, which finds the programs that the host has for tests.
+    pub fn command(&self, program: &str) -> Result<Command> {
+        let mut command = self.namespace.command(program)?;
+        command.env("PATH", &self.path);
+        Ok(command)
+    }
+
+    /// Runs a command at the site and returns what it said.
+    pub fn run(&self, words: &[&str]) -> Result<String> {
+        let (program, arguments) = words.split_first().context("a command has a first word")?;
+        output(self.command(program)?.args(arguments))
+    }
+
+    /// Starts a program at the site, which ends with the site at the latest.
+    pub fn start(&self, command: &Command, log: &Utf8Path) -> Result<Child> {
+        let name = log.file_stem().unwrap_or("a program");
+        Child::start(name, command, log)
+    }
+
+    /// Where its commands find programs.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its namespaces.
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Its address on the underlay.
+    pub fn ipv4(&self) -> Ipv4Addr {
+        let [high, low] = self.number.to_be_bytes();
+        Ipv4Addr::new(10, 99, high, low)
+    }
+
+    /// Its other address on the underlay.
+    pub fn ipv6(&self) -> Ipv6Addr {
+        Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, self.number)
+    }
+}
+
+/// What the switch knows a site by, whichever addresses it speaks from.
+fn hardware_address(number: u16) -> String {
+    let [high, low] = number.to_be_bytes();
+    format!("02:99:00:00:{high:02x}:{low:02x}")
+}
+
+/// The site that has a hardware address.
+fn site_of(hardware_address: &str) -> Option<u16> {
+    let rest = hardware_address.strip_prefix("02:99:00:00:")?;
+    let (high, low) = rest.split_once(':')?;
+    let byte = |text| u8::from_str_radix(text, 16).ok();
+    Some(u16::from_be_bytes([byte(high)?, byte(low)?]))
+}
+
+fn both(one: u16, other: u16) -> String {
+    let (one, other) = (hardware_address(one), hardware_address(other));
+    format!("{{ {one} . {other}, {other} . {one} }}")
+}
+
+/// Runs a command to its good end.
+fn output(command: &mut Command) -> Result<String> {
+    let ended = command.output().context("cannot run a command")?;
+    let complaint = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+    ensure!(ended.status.success(), "{command:?} failed: {complaint}");
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+}
+
+/// The same, with something to read.
+fn feed(command: &mut Command, text: &str) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {command:?}"))?;
+    let mut input = child.stdin.take().context("it reads nothing")?;
+    // One that does not read to the end says why.
+    let _ = input.write_all(text.as_bytes());
+    drop(input);
+    let ended = child.wait_with_output().context("cannot wait for it")?;
+    let complaint = String::from_utf8_lossy(&ended.stderr).trim().to_owned();
+    ensure!(ended.status.success(), "{command:?} failed: {complaint}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_known_by_its_hardware_address() {
+        for number in [1, 10, 255, 256, 0xffff] {
+            assert_eq!(site_of(&hardware_address(number)), Some(number));
+        }
+        assert_eq!(site_of("ff:ff:ff:ff:ff:ff"), None);
+    }
+}
