@@ -4,6 +4,7 @@
 mod boots;
 mod image;
 mod master;
+mod mesh;
 mod native;
 mod node;
 mod storm;
@@ -18,7 +19,7 @@ use crate::evidence;
 use crate::host::Host;
 use crate::lab::Lab;
 use crate::product::Product;
-use crate::story::act;
+use crate::story::{act, detail};
 use crate::up;
 
 /// One measured figure.
@@ -89,6 +90,19 @@ impl Figure {
     }
 }
 
+/// Figures, of which each is told when it is there: the whole takes long.
+#[derive(Debug, Default)]
+struct Told(Vec<Figure>);
+
+impl Told {
+    fn extend(&mut self, figures: impl IntoIterator<Item = Figure>) {
+        for figure in figures {
+            detail(figure.row());
+            self.0.push(figure);
+        }
+    }
+}
+
 /// What can be measured apart from the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Part {
@@ -104,13 +118,15 @@ pub enum Part {
     Node,
     /// A service in a machine while 199 others are changed.
     Storm,
+    /// Overlays of 3 to 10 nodes: the original's, and ours.
+    Mesh,
 }
 
 /// Measures the named parts, or all, and prints the figures.
 pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     let is_meant = |part| parts.is_empty() || parts.contains(&part);
     let host = Host::prepare().await?;
-    if parts != [Part::Master] {
+    if !matches!(parts, [Part::Master | Part::Mesh]) {
         up::build(&host).await?;
     }
     let mut figures = Vec::new();
@@ -137,6 +153,10 @@ pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     if is_meant(Part::Storm) {
         act("a storm in a machine");
         figures.extend(storm::measure(Product::find()?).await?);
+    }
+    if is_meant(Part::Mesh) {
+        act("the original's overlay, and ours");
+        figures.extend(mesh::measure(&host).await?);
     }
     print(&figures, json)
 }

@@ -13,7 +13,7 @@ mod storm;
 use anyhow::Result;
 use camino::Utf8Path;
 
-use crate::figures::Figure;
+use crate::figures::{Figure, Told};
 use crate::files::empty_folder;
 use crate::host::{Host, is_root};
 use crate::load::raise_open_files;
@@ -38,7 +38,7 @@ pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
         Err(_) => Peer::ensure(host).await?.python(),
     };
     let product = Product::find()?;
-    let mut figures = Told(Vec::new());
+    let mut figures = Told::default();
     let _off = autogroups::Off::now();
     stage::play(&product, &python, &folder, async |stage| {
         let measured = play(stage, &folder, &mut figures).await;
@@ -47,18 +47,6 @@ pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
     })
     .await?;
     Ok(figures.0)
-}
-
-/// Figures, of which each is told when it is there: the whole takes long.
-struct Told(Vec<Figure>);
-
-impl Told {
-    fn extend(&mut self, figures: impl IntoIterator<Item = Figure>) {
-        for figure in figures {
-            detail(figure.row());
-            self.0.push(figure);
-        }
-    }
 }
 
 async fn play(stage: &Stage<'_>, folder: &Utf8Path, figures: &mut Told) -> Result<()> {
