@@ -140,7 +140,7 @@ impl Host {
         command
             .args(words)
             .current_dir(product::workspace()?)
-            .env("PATH", self.path())
+            .env("PATH", path_from(&self.programs))
             .env("CARGO_TERM_COLOR", "never");
         // What cargo tells its own children about the bench's package would confuse a nested cargo.
         for (name, _) in env::vars().filter(|(name, _)| {
@@ -176,12 +176,17 @@ impl Host {
         self.has_unpacked("babeld", "babeld").await
     }
 
+    /// Unpacks what filters packets, unless the machine has it. Installing it could filter the machine's own.
+    pub async fn has_nftables(&self) -> Result<()> {
+        self.has_unpacked("nftables", "nft").await
+    }
+
     /// Has what overlays are made of and measured by, the original's and ours.
     pub async fn has_programs_of_overlays(&self) -> Result<()> {
+        self.has_babeld().await?;
+        self.has_nftables().await?;
         for (package, program) in [
-            ("babeld", "babeld"),
             ("iperf3", "iperf3"),
-            ("nftables", "nft"),
             ("openssl", "openssl"),
             ("openvpn", "openvpn"),
         ] {
@@ -235,7 +240,9 @@ impl Host {
     fn runs(&self, program: &str) -> bool {
         const NO_LIBRARY: i32 = 127;
         let mut version = Command::new(program);
-        version.arg("--version").env("PATH", self.path());
+        version
+            .arg("--version")
+            .env("PATH", path_from(&self.programs));
         let ended = version.output();
         ended.is_ok_and(|it| it.status.code() != Some(NO_LIBRARY))
     }
@@ -290,17 +297,19 @@ impl Host {
     }
 
     fn finds(&self, program: &str) -> bool {
-        env::split_paths(&self.path()).any(|folder| folder.join(program).is_file())
+        env::split_paths(&path_from(&self.programs)).any(|folder| folder.join(program).is_file())
     }
+}
 
-    /// Where programs are looked for.
-    pub(crate) fn path(&self) -> String {
-        let given = env::var("PATH").unwrap_or_default();
-        format!(
-            "{}:{given}:/usr/local/sbin:/usr/sbin:/sbin",
-            self.programs.join("bin")
-        )
-    }
+/// Where programs are looked for: what was unpacked for tests comes first.
+pub(crate) fn path() -> Result<String> {
+    Ok(path_from(&product::target()?.join("qa/host")))
+}
+
+fn path_from(programs: &Utf8Path) -> String {
+    let given = env::var("PATH").unwrap_or_default();
+    let unpacked = programs.join("bin");
+    format!("{unpacked}:{given}:/usr/local/sbin:/usr/sbin:/sbin")
 }
 
 /// Whether the bench runs as root.

@@ -70,7 +70,7 @@ impl OverlayRegistry {
         for made in [&folder, &run] {
             std::fs::create_dir_all(made).with_context(|| format!("cannot create {made}"))?;
         }
-        let (number, address) = (site.number, site.ipv4());
+        let endpoint = site.endpoint(PORT).map(|it| it.to_string());
         let mut node = site.command(self.program.as_str())?;
         node.args(["node", "--state", folder.join("state").as_str()])
             .args([
@@ -81,9 +81,11 @@ impl OverlayRegistry {
             ])
             .arg("--registry")
             .arg(self.sockets.path().join("registry"))
-            .args(["--computer", &format!("COMP-{number}")])
-            .args(["--port", &PORT.to_string()])
-            .args(["--endpoint", &format!("{address}:{PORT}")]);
+            .args(["--computer", &format!("COMP-{}", site.number)])
+            .args(["--port", &PORT.to_string()]);
+        if let Some(endpoint) = endpoint {
+            node.args(["--endpoint", &endpoint]);
+        }
         let mut babeld = site.command("sh")?;
         babeld.args([
             "-c",

@@ -1,13 +1,15 @@
 //! A piece of the internet for overlays to lie over: sites, each a piece of this machine of its own, around a switch that is in a
 //! namespace, too. Nothing in it leads outside. Links between sites are cut and mended at the switch, silently, as on the internet.
-//! Needs root; all of it ends with its value.
+//! Needs root and `nft`; all of it ends with its value.
 
 mod flows;
+mod plan;
 mod processes;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -15,16 +17,21 @@ use camino::Utf8Path;
 
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
-use crate::host::Host;
+use crate::host;
 use crate::namespace::Namespace;
 
 pub use flows::Flows;
+pub use plan::{Attachment, Families, Nat, Plan};
 pub use processes::Process;
 
 /// What each site begins with.
 const SITE: &str = include_str!("underlay/site.sh");
+/// What a router begins with that is before a site.
+const ROUTER: &str = include_str!("underlay/router.sh");
 /// What the switch begins with: whom it does not let speak to whom, and how much each says to each.
 const SWITCH: &str = include_str!("underlay/switch.nft");
+/// The addresses between a router and its site, which nobody else sees.
+const INSIDE: [&str; 2] = ["192.168.0.1", "192.168.0.2"];
 
 /// Sites around a switch.
 #[derive(Debug)]
@@ -39,40 +46,48 @@ pub struct Underlay {
 pub struct Site {
     /// Which one it is, from 1.
     pub number: u16,
+    attachment: Attachment,
     namespace: Namespace,
+    router: Option<Namespace>,
     path: String,
 }
 
 impl Underlay {
-    /// Makes a switch with so many sites; what they say goes into `folder`.
-    pub async fn make(host: &Host, count: u16, folder: &Utf8Path) -> Result<Self> {
+    /// Makes a switch and sites as planned; what they say goes into `folder`.
+    pub async fn make(plan: &Plan, folder: &Utf8Path) -> Result<Self> {
+        let path = host::path()?;
         let bare = |name: String| {
             let log = folder.join(name.replace(' ', "-")).with_extension("log");
             Namespace::bare(&name, &log)
         };
-        let sites = (1..=count).map(|number| {
-            let namespace = bare(format!("site {number}"))?;
-            let path = host.path();
+        let sites = plan.sites().map(|(number, attachment)| {
+            let has_router = attachment.nat != Nat::None;
+            let router = has_router.then(|| bare(format!("router {number}")));
             let site = Site {
                 number,
-                namespace,
-                path,
+                attachment,
+                namespace: bare(format!("site {number}"))?,
+                router: router.transpose()?,
+                path: path.clone(),
             };
             Ok((number, site))
         });
         let mut underlay = Self {
             switch: bare("switch".to_owned())?,
             sites: sites.collect::<Result<_>>()?,
-            path: host.path(),
+            path: path.clone(),
         };
+        let count = underlay.sites.len();
         eventually(format!("{count} sites are there"), async || {
             underlay.switch.is_ready()?;
             let mut sites = underlay.sites.values_mut();
-            sites.try_for_each(|site| site.namespace.is_ready())
+            sites.try_for_each(Site::is_ready)
         })
         .within(seconds(20))
         .await?;
         underlay.lay_cables()?;
+        plan.cuts()
+            .try_for_each(|(one, other)| underlay.cut(one, other))?;
         Ok(underlay)
     }
 
@@ -117,24 +132,28 @@ impl Underlay {
         Flows::parse(&output(&mut list)?)
     }
 
-    /// A cable is two ends; the far one gets its addresses at the site.
+    /// A cable is two ends; the far one gets its addresses there.
     fn lay_cables(&self) -> Result<()> {
         let mut commands = "link add switch type bridge\nlink set switch up\n".to_owned();
+        let mut rules = SWITCH.to_owned();
         for site in self.sites.values() {
-            let (number, process) = (site.number, site.namespace.first_process()?);
+            let (number, process) = (site.number, site.outermost().first_process()?);
             let address = hardware_address(number);
-            commands += &format!(
+            let _ = writeln!(
+                commands,
                 "link add v{number} type veth peer name eth0 address {address} netns {process}\n\
-                 link set v{number} master switch up\n"
+                 link set v{number} master switch up"
             );
+            if site.attachment.loses_udp {
+                let _ = writeln!(
+                    rules,
+                    "add element bridge underlay without_udp {{ {address} }}"
+                );
+            }
         }
         self.wire(&commands)?;
-        self.filter(SWITCH)?;
-        self.sites.values().try_for_each(|site| {
-            let mut begin = site.command("sh")?;
-            begin.args(["-c", SITE, "sh", &site.number.to_string()]);
-            output(&mut begin).map(drop)
-        })
+        self.filter(&rules)?;
+        self.sites.values().try_for_each(Site::begin)
     }
 
     fn wire(&self, commands: &str) -> Result<()> {
@@ -154,6 +173,55 @@ impl Underlay {
 }
 
 impl Site {
+    fn is_ready(&mut self) -> Result<()> {
+        self.namespace.is_ready()?;
+        self.router.as_mut().map_or(Ok(()), Namespace::is_ready)
+    }
+
+    /// What is at the end of the cable.
+    fn outermost(&self) -> &Namespace {
+        self.router.as_ref().unwrap_or(&self.namespace)
+    }
+
+    /// Gives it its addresses, once its cable is there.
+    fn begin(&self) -> Result<()> {
+        let none = || "-".to_owned();
+        let mut addresses = [none(), none(), none()];
+        if let Some(router) = &self.router {
+            self.begin_router(router)?;
+            let [gateway, inside] = INSIDE;
+            addresses = [format!("{inside}/24"), none(), gateway.to_owned()];
+        } else {
+            if self.attachment.has_ipv4() {
+                addresses[0] = format!("{}/16", self.ipv4());
+            }
+            if self.attachment.has_ipv6() {
+                addresses[1] = format!("{}/64", self.ipv6());
+            }
+        }
+        let mut begin = self.command("sh")?;
+        output(begin.args(["-c", SITE, "sh"]).args(&addresses)).map(drop)
+    }
+
+    fn begin_router(&self, router: &Namespace) -> Result<()> {
+        let ports = match self.attachment.nat {
+            Nat::None | Nat::Punchable => "",
+            Nat::Symmetric => "fully-random",
+        };
+        let process = self.namespace.first_process()?;
+        let mut cable = router.command_beside("ip")?;
+        cable.env("PATH", &self.path);
+        let line = format!("link add lan0 type veth peer name eth0 netns {process}\n");
+        feed(cable.args(["-batch", "-"]), &line)?;
+        let mut begin = router.command("sh")?;
+        begin
+            .env("PATH", &self.path)
+            .args(["-c", ROUTER, "sh"])
+            .args([format!("{}/16", self.ipv4()), format!("{}/24", INSIDE[0])])
+            .arg(ports);
+        output(&mut begin).map(drop)
+    }
+
     /// A command at the site, which finds the programs that the host has for tests.
     pub fn command(&self, program: &str) -> Result<Command> {
         let mut command = self.namespace.command(program)?;
@@ -183,15 +251,24 @@ impl Site {
         &self.namespace
     }
 
-    /// Its address on the underlay.
+    /// Its address of IPv4 on the underlay, or its router's.
     pub fn ipv4(&self) -> Ipv4Addr {
         let [high, low] = self.number.to_be_bytes();
         Ipv4Addr::new(10, 99, high, low)
     }
 
-    /// Its other address on the underlay.
+    /// Its address of IPv6 on the underlay.
     pub fn ipv6(&self) -> Ipv6Addr {
         Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, self.number)
+    }
+
+    /// Where all others reach a port of it; nowhere if it is behind a router.
+    pub fn endpoint(&self, port: u16) -> Option<SocketAddr> {
+        let address = match self.attachment.families {
+            Families::Both | Families::Ipv4 => IpAddr::from(self.ipv4()),
+            Families::Ipv6 => IpAddr::from(self.ipv6()),
+        };
+        self.router.is_none().then_some((address, port).into())
     }
 }
 

@@ -47,10 +47,10 @@ pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
 async fn measure_both(host: &Host, folder: &Utf8Path, figures: &mut Told) -> Result<()> {
     let installed = original::install(host).await?;
     let program = ours::build(host).await?;
-    let theirs = play::<Original>(&installed, host, &folder.join("original"), figures)
+    let theirs = play::<Original>(&installed, &folder.join("original"), figures)
         .await
         .context("the original's overlay cannot be measured")?;
-    let ours = play::<Ours>(&program, host, &folder.join("ours"), figures)
+    let ours = play::<Ours>(&program, &folder.join("ours"), figures)
         .await
         .context("our overlay cannot be measured")?;
     figures.extend(ours.beside(&theirs));
@@ -60,7 +60,6 @@ async fn measure_both(host: &Host, folder: &Utf8Path, figures: &mut Told) -> Res
 /// Measures one of the two.
 async fn play<O: Overlay>(
     program: &O::Program,
-    host: &Host,
     folder: &Utf8Path,
     figures: &mut Told,
 ) -> Result<Measured> {
@@ -68,7 +67,7 @@ async fn play<O: Overlay>(
     for count in STARTS {
         act(format_args!("{}: {count} nodes start at once", O::NAME));
         let place = folder.join(format!("start-{count}"));
-        let mut world: World<O> = World::make(program, host, count, &place).await?;
+        let mut world: World<O> = World::make(program, count, &place).await?;
         let all: Vec<u16> = (1..=count).collect();
         figures.extend([measured.note_wait(What::Start(count), &world.start(&all, &all).await?)]);
         if count == STARTS[0] {
@@ -81,7 +80,7 @@ async fn play<O: Overlay>(
         }
     }
     let place = folder.join("upsets");
-    let mut world: World<O> = World::make(program, host, NODES, &place).await?;
+    let mut world: World<O> = World::make(program, NODES, &place).await?;
     upset(&mut world, &mut measured, figures).await?;
     Ok(measured)
 }

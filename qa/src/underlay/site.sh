@@ -1,9 +1,11 @@
-# What a site begins with: its end of the cable, its address, a kernel that forwards, and folders of its own.
+# What a site begins with: its end of the cable, its addresses, a kernel that forwards, and folders of its own.
+# Its IPv4 and IPv6 addresses with their lengths are told, `-` for none, and the router behind which it is.
 set -e
 ip link set lo up
 ip link set eth0 up
-ip address add "10.99.$(($1 / 256)).$(($1 % 256))/16" dev eth0
-ip address add "fd99::$(printf %x "$1")/64" dev eth0 nodad
+[ "$1" = - ] || ip address add "$1" dev eth0
+[ "$2" = - ] || ip address add "$2" dev eth0 nodad
+[ "$3" = - ] || ip route add default via "$3"
 sysctl -q -w net.ipv6.conf.all.forwarding=1
 mount -t tmpfs tmpfs /run
 mount -t sysfs sysfs /sys

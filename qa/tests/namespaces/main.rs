@@ -1,5 +1,5 @@
 //! What the product does on this machine itself: 200 partitions in namespaces of their own, as root, boxes that systemd boots in
-//! such, and a master as a process.
+//! such, a master as a process, and networks for overlays.
 
 mod asked;
 mod cache;
@@ -15,4 +15,5 @@ mod parts;
 mod resources;
 mod slapproxy;
 mod trees;
+mod underlay;
 mod usage;

@@ -141,7 +141,7 @@ impl Overlay for Original {
         let mut node = site.command(program.as_str())?;
         node.env("PATH", format!("{programs}:{}", site.path()))
             .args(["--registry", URL, "--run", RUN])
-            .args(["--ip", &site.ipv4().to_string(), "-v", "3", "--ovpnlog"])
+            .args(["--ip", &site.ipv4().to_string(), "--ovpnlog"])
             .args(["--ca", folder.join("ca.crt").as_str()])
             .args(["--cert", folder.join("cert.crt").as_str()])
             .args(["--key", folder.join("cert.key").as_str()])

@@ -10,10 +10,9 @@ use std::net::Ipv6Addr;
 use tokio::time::interval;
 
 use crate::files::empty_folder;
-use crate::host::Host;
 use crate::probes::{Outage, Probes};
 use crate::story::{detail, spoken};
-use crate::underlay::{Flows, Site, Underlay};
+use crate::underlay::{Flows, Plan, Site, Underlay};
 
 /// The longest that is waited for anything: the original may need about as long.
 const PATIENCE: Duration = Duration::from_secs(200);
@@ -76,14 +75,9 @@ pub(super) struct World<O> {
 
 impl<O: Overlay> World<O> {
     /// Makes so many sites, with nothing running at them.
-    pub(super) async fn make(
-        program: &O::Program,
-        host: &Host,
-        count: u16,
-        folder: &Utf8Path,
-    ) -> Result<Self> {
+    pub(super) async fn make(program: &O::Program, count: u16, folder: &Utf8Path) -> Result<Self> {
         empty_folder(folder)?;
-        let underlay = Underlay::make(host, count, folder).await?;
+        let underlay = Underlay::make(&Plan::full(count), folder).await?;
         Ok(Self {
             overlay: O::prepare(program, &underlay, folder).await?,
             probes: Probes::default(),
