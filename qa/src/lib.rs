@@ -32,6 +32,7 @@ pub mod network;
 pub mod node;
 pub mod open_master;
 pub mod operator;
+pub mod overlay_lab;
 pub mod overlay_node;
 pub mod partitions;
 pub mod peer;

@@ -2,19 +2,30 @@
 //! image's units would start them. No master: the registry believes who a node says to be.
 
 use std::net::Ipv6Addr;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde_json::Value;
+use tokio::task::JoinSet;
+use tokio::time::interval;
 
 use crate::child::Child;
 use crate::eventually::{eventually, seconds};
+use crate::story::detail;
 use crate::underlay::Site;
 
 /// The UDP port of every node.
 const PORT: u16 = 6326;
-/// What `slapbox-babeld.path` and `slapbox-babeld.service` do in the image.
-const SUPERVISE_BABELD: &str = include_str!("overlay_node/babeld.sh");
+/// What `slapbox-babeld.service` does in the image: its folder is made anew, since a socket that is there would keep babeld from starting.
+const BABELD: &str = "rm -rf /run/babeld
+mkdir /run/babeld
+exec babeld -c \"$1\" -I /run/babeld/pid -S /run/babeld.state";
+/// How often to look whether babeld has its file, and whether it has ended.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// After what time it is started again.
+const BETWEEN_STARTS: Duration = Duration::from_secs(1);
 
 /// A registry that runs until it is dropped.
 #[derive(Debug)]
@@ -30,7 +41,8 @@ pub struct OverlayRegistry {
 #[derive(Debug)]
 pub struct OverlayNode {
     node: Child,
-    _babeld: Child,
+    // Aborted when it is dropped.
+    _babeld: JoinSet<()>,
     run: Utf8PathBuf,
 }
 
@@ -41,7 +53,7 @@ impl OverlayRegistry {
             .prefix("slapbox-overlay-")
             .tempdir()
             .context("cannot make a folder for a socket")?;
-        let mut command = std::process::Command::new(program);
+        let mut command = Command::new(program);
         command
             .args(["registry", "--state", folder.join("registry").as_str()])
             .arg("--socket")
@@ -86,16 +98,14 @@ impl OverlayRegistry {
         if let Some(endpoint) = endpoint {
             node.args(["--endpoint", &endpoint]);
         }
+        let conf = run.join("babeld.conf");
         let mut babeld = site.command("sh")?;
-        babeld.args([
-            "-c",
-            SUPERVISE_BABELD,
-            "sh",
-            run.join("babeld.conf").as_str(),
-        ]);
+        babeld.args(["-c", BABELD, "sh", conf.as_str()]);
+        let mut supervised = JoinSet::new();
+        supervised.spawn(supervise(babeld, conf, folder.join("babeld.log")));
         Ok(OverlayNode {
             node: site.start(&node, &folder.join("node.log"))?,
-            _babeld: site.start(&babeld, &folder.join("babeld.log"))?,
+            _babeld: supervised,
             run,
         })
     }
@@ -122,5 +132,24 @@ impl OverlayNode {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {path}")),
         }
+    }
+}
+
+/// Starts babeld once its file is there, and again whenever it ends.
+async fn supervise(babeld: Command, conf: Utf8PathBuf, log: Utf8PathBuf) {
+    let mut look = interval(BETWEEN_LOOKS);
+    while !conf.exists() {
+        look.tick().await;
+    }
+    loop {
+        match Child::start("babeld", &babeld, &log) {
+            Ok(mut child) => {
+                while child.verdict().is_none() {
+                    look.tick().await;
+                }
+            }
+            Err(error) => detail(format_args!("{error:#}")),
+        }
+        tokio::time::sleep(BETWEEN_STARTS).await;
     }
 }

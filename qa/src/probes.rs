@@ -58,6 +58,12 @@ impl Probes {
             .send_if_modified(|addresses| addresses.insert(number, address) != Some(address));
     }
 
+    /// Has nobody ask a site any more.
+    pub fn forget(&self, number: u16) {
+        self.addresses
+            .send_if_modified(|addresses| addresses.remove(&number).is_some());
+    }
+
     /// Has nobody ask anybody any more, and returns who was asked.
     pub fn rest(&self) -> BTreeMap<u16, Ipv6Addr> {
         self.addresses.send_replace(Addresses::new())

@@ -57,6 +57,14 @@ impl Answers {
             .collect()
     }
 
+    /// Those of these sites who had no answer since then, and from whom.
+    pub fn silent(&self, sites: &[u16], since: Instant) -> Vec<(u16, u16)> {
+        let last = |pair| self.pairs.get(&pair).map(|heard: &Heard| heard.last);
+        pairs(sites)
+            .filter(|&pair| last(pair).is_none_or(|last| last < since))
+            .collect()
+    }
+
     /// When each of these sites had had an answer from each other; nothing while one has not.
     pub fn complete(&self, sites: &[u16]) -> Option<Instant> {
         let firsts = pairs(sites).map(|pair| self.pairs.get(&pair).map(|heard| heard.first));
@@ -127,6 +135,7 @@ mod tests {
             answers.hear(pair, at(second));
         }
         answers.begin_to_watch(at(51));
+        assert_eq!(answers.silent(&[1, 2], at(51)), [(1, 2)]);
         answers.hear((1, 2), at(54));
         answers.hear((1, 2), at(55));
         answers.hear((2, 1), at(53));

@@ -1,0 +1,120 @@
+//! Our overlay at the sites of an underlay, for stories: nodes start and end, links are cut, and who reaches whom is asked.
+//! Needs root, `nft` and babeld; all of it ends with its value.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use camino::Utf8Path;
+
+use crate::eventually::eventually;
+use crate::files::empty_folder;
+use crate::overlay_node::{OverlayNode, OverlayRegistry};
+use crate::probes::{Outage, Probes};
+use crate::story::act;
+use crate::underlay::{Plan, Underlay};
+
+/// Nodes at the sites of an underlay, with their registry. What runs ends before what it runs on.
+#[derive(Debug)]
+pub struct OverlayLab {
+    nodes: BTreeMap<u16, OverlayNode>,
+    registry: OverlayRegistry,
+    probes: Probes,
+    underlay: Underlay,
+}
+
+impl OverlayLab {
+    /// Makes the sites and starts the registry of this `slapbox-re6st`; no node runs yet.
+    pub async fn open(program: &Utf8Path, plan: &Plan, folder: &Utf8Path) -> Result<Self> {
+        empty_folder(folder)?;
+        let underlay = Underlay::make(plan, folder).await?;
+        Ok(Self {
+            nodes: BTreeMap::new(),
+            registry: OverlayRegistry::start(program, folder).await?,
+            probes: Probes::default(),
+            underlay,
+        })
+    }
+
+    /// What the nodes are on.
+    pub fn underlay(&mut self) -> &mut Underlay {
+        &mut self.underlay
+    }
+
+    /// A node that runs.
+    pub fn node(&mut self, number: u16) -> Result<&mut OverlayNode> {
+        let node = self.nodes.get_mut(&number);
+        node.with_context(|| format!("node {number} does not run"))
+    }
+
+    /// The nodes that run.
+    pub fn numbers(&self) -> Vec<u16> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Starts the nodes of all sites where none runs.
+    pub fn start_all(&mut self) -> Result<()> {
+        let sites: Vec<u16> = self.underlay.sites().map(|site| site.number).collect();
+        let idle = sites.into_iter().filter(|it| !self.nodes.contains_key(it));
+        let idle: Vec<u16> = idle.collect();
+        idle.into_iter().try_for_each(|number| self.start(number))
+    }
+
+    /// Starts the node of a site, with what it kept if it ran before.
+    pub fn start(&mut self, number: u16) -> Result<()> {
+        act(format_args!("node {number} starts"));
+        let site = self.underlay.site(number)?;
+        if self.probes.address(number).is_err() {
+            self.probes.begin_at(site)?;
+        }
+        let node = self.registry.start_node(site)?;
+        self.nodes.insert(number, node);
+        Ok(())
+    }
+
+    /// Kills a node's daemons; its links and routes are left to the kernel.
+    pub fn kill(&mut self, number: u16) {
+        act(format_args!("node {number} is killed"));
+        self.nodes.remove(&number);
+    }
+
+    /// Ends a site with all that is there, as a power cut would.
+    pub fn cut_power(&mut self, number: u16) -> Result<()> {
+        act(format_args!("site {number} loses its power"));
+        self.underlay.cut_power(number)?;
+        self.nodes.remove(&number);
+        self.probes.forget(number);
+        Ok(())
+    }
+
+    /// Waits until each node that runs has an answer from each other to a question that is asked from now on.
+    pub async fn all_reach_each_other(&mut self, deadline: Duration) -> Result<()> {
+        let (since, numbers) = (Instant::now(), self.numbers());
+        self.probes.begin_to_watch();
+        let what = format!("{} nodes reach each other", numbers.len());
+        eventually(what, async || {
+            self.ask_all()?;
+            let silent = self.probes.answers().silent(&numbers, since);
+            ensure!(silent.is_empty(), "these do not: {silent:?}");
+            Ok(())
+        })
+        .within(deadline)
+        .await
+    }
+
+    /// The longest time that a node which runs had no answer from another, since it was last waited for all of them.
+    pub fn longest_outage(&self) -> Option<Outage> {
+        let answers = self.probes.answers();
+        answers.longest_outage(&self.numbers(), Instant::now())
+    }
+
+    /// Asks at each address that a node has by now.
+    fn ask_all(&mut self) -> Result<()> {
+        for (&number, node) in &mut self.nodes {
+            if let Some(address) = node.address()? {
+                self.probes.ask(number, address);
+            }
+        }
+        Ok(())
+    }
+}
