@@ -28,7 +28,14 @@ const STARTS: [u16; 3] = [3, 5, 10];
 /// How many there are while the rest is measured, of which the last joins the others.
 const NODES: u16 = 10;
 
-pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
+/// Which overlays are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Both,
+    Ours,
+}
+
+pub(super) async fn measure(host: &Host, whose: Whose) -> Result<Vec<Figure>> {
     if !is_root() {
         detail("overlays are not measured: namespaces need root");
         return Ok(Vec::new());
@@ -37,23 +44,35 @@ pub(super) async fn measure(host: &Host) -> Result<Vec<Figure>> {
     let folder = product::target()?.join("qa/bench-mesh");
     empty_folder(&folder)?;
     let mut figures = Told::default();
-    let measured = measure_both(host, &folder, &mut figures).await;
+    let measured = measure_in(host, whose, &folder, &mut figures).await;
     if let Err(error) = &measured {
         evidence::show(&folder, &format!("{error:#}"));
     }
     measured.map(|()| figures.0)
 }
 
-async fn measure_both(host: &Host, folder: &Utf8Path, figures: &mut Told) -> Result<()> {
-    let installed = original::install(host).await?;
-    let program = ours::build(host).await?;
-    let theirs = play::<Original>(&installed, &folder.join("original"), figures)
-        .await
-        .context("the original's overlay cannot be measured")?;
+async fn measure_in(
+    host: &Host,
+    whose: Whose,
+    folder: &Utf8Path,
+    figures: &mut Told,
+) -> Result<()> {
+    let program = ours::program(host).await?;
+    let theirs = match whose {
+        Whose::Ours => None,
+        Whose::Both => {
+            let installed = original::install(host).await?;
+            let folder = folder.join("original");
+            let theirs = play::<Original>(&installed, &folder, figures).await;
+            Some(theirs.context("the original's overlay cannot be measured")?)
+        }
+    };
     let ours = play::<Ours>(&program, &folder.join("ours"), figures)
         .await
         .context("our overlay cannot be measured")?;
-    figures.extend(ours.beside(&theirs));
+    if let Some(theirs) = theirs {
+        figures.extend(ours.beside(&theirs));
+    }
     Ok(())
 }
 
@@ -132,10 +151,10 @@ async fn upset<O: Overlay>(
     let dead = dead.context("no node speaks")?;
     act(format_args!("{name}: node {dead} dies"));
     let survivors: Vec<u16> = all.into_iter().filter(|&it| it != dead).collect();
-    world.bury(dead);
     let crash = world
         .outage(&survivors, |underlay| underlay.cut_power(dead))
         .await?;
+    world.bury(dead);
     figures.extend([measured.note_wait(What::Crash, &crash)]);
     Ok(())
 }

@@ -23,8 +23,10 @@ const BABELD: &str = include_str!("original/babeld.py");
 const REGISTRY: &str = include_str!("original/registry.py");
 const ENROL: &str = include_str!("original/enrol.py");
 
-/// Seconds between hellos. It finds out that a link is dead after three or four; 15 is what it has unless it is told.
-const HELLO: &str = "4";
+/// Says how many seconds are between hellos, where it is set: 15 is what its registry takes unless it is told.
+const HELLO: &str = "SLAPBOX_QA_RE6ST_HELLO";
+/// It finds out that a link is dead after three or four hellos.
+const USUAL_HELLO: &str = "4";
 /// Where the registry's certificate says that the network is: its serial number ends with 2001:db8:42::/48.
 const NETWORK: &str = "0x120010db80042";
 /// The site that its registry shares with a node.
@@ -106,12 +108,13 @@ impl Overlay for Original {
 
     async fn prepare(program: &Installed, underlay: &Underlay, folder: &Utf8Path) -> Result<Self> {
         let site = underlay.site(FIRST)?;
+        let hello = std::env::var(HELLO).unwrap_or_else(|_| USUAL_HELLO.to_owned());
         make_authority(site, folder)?;
         let python = program.folder.join("venv/bin/python3");
         let mut serve = site.command(python.as_str())?;
         serve
             .arg(program.folder.join("registry.py"))
-            .args(["--port", "80", "-6", "", "--hello", HELLO, "--run", RUN])
+            .args(["--port", "80", "-6", "", "--hello", &hello, "--run", RUN])
             .args(["--ca", folder.join("ca.crt").as_str()])
             .args(["--key", folder.join("ca.key").as_str()])
             .args(["--dh", folder.join("dh.pem").as_str()])

@@ -50,7 +50,7 @@ pub(super) trait Overlay: Sized {
     /// A node's address on the overlay, once it has one; an error if the node has ended.
     fn address(&mut self, number: u16) -> Result<Option<Ipv6Addr>>;
 
-    /// Forgets a node that is about to die.
+    /// Forgets a node that has died.
     fn forget(&mut self, number: u16);
 
     /// Whether a process at a site is one that a node has for itself, by its program's name and its command line.
@@ -167,7 +167,7 @@ impl<O: Overlay> World<O> {
         self.settle().await
     }
 
-    /// Lets go of a node that is about to die.
+    /// Lets go of a node that has died.
     pub(super) fn bury(&mut self, number: u16) {
         self.overlay.forget(number);
     }
