@@ -61,9 +61,17 @@ pub(crate) enum Via {
 }
 
 /// Asks for an address to be added, without duplicate detection and without a route for its prefix.
+///
+/// A link-local address of a tunnel has its route: babeld speaks to one neighbour at such an address, for example when it has lost all ways
+/// that cannot be loops and asks for a newer number; without the route nobody hears that, and the destination is lost for minutes.
 pub(crate) fn add_address(host: Host, owner: Owner) -> RouteNetlinkMessage {
     let mut message = address_message(host);
-    let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+    let is_link_local =
+        matches!(host.address, IpAddr::V6(address) if address.is_unicast_link_local());
+    let mut flags = AddressFlags::Nodad;
+    if owner != Owner::Links || !is_link_local {
+        flags |= AddressFlags::Noprefixroute;
+    }
     message.attributes.push(AddressAttribute::Flags(flags));
     let owner = AddressProtocol::from(owner as u8);
     message.attributes.push(AddressAttribute::Protocol(owner));
@@ -373,4 +381,31 @@ fn infos_of(link: &LinkMessage) -> impl Iterator<Item = &LinkInfo> {
             LinkAttribute::LinkInfo(infos) => infos.as_slice(),
             _ => &[],
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_link_local_addresses_of_tunnels_have_a_route() {
+        let has_route = |address: &str, owner| {
+            let host = Host {
+                link: 7,
+                address: address.parse().unwrap(),
+                length: 64,
+            };
+            let RouteNetlinkMessage::NewAddress(message) = add_address(host, owner) else {
+                panic!("another message");
+            };
+            let flags = message.attributes.iter().find_map(|it| match it {
+                AddressAttribute::Flags(flags) => Some(*flags),
+                _ => None,
+            });
+            !flags.unwrap().contains(AddressFlags::Noprefixroute)
+        };
+        assert!(has_route("fe80::2", Owner::Links));
+        assert!(!has_route("fd12:3456:789a:1::1", Owner::Links));
+        assert!(!has_route("fe80::1", Owner::Partitions));
+    }
 }
