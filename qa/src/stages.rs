@@ -191,6 +191,7 @@ const IMAGE: [&str; 4] = [
 async fn namespaces(host: &Host, scenarios_follow: bool) -> Result<Tally> {
     up::build(host).await?;
     host.has_registry().await?;
+    host.has_babeld().await?;
     host.has_nftables().await?;
     build_builder(host).await?;
     let kvm = host.cargo(&["image", "kvm"])?;

@@ -10,6 +10,7 @@ mod isolation;
 mod limits;
 mod master;
 mod original;
+mod overlay;
 mod partitions;
 mod parts;
 mod resources;
