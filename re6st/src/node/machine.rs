@@ -121,7 +121,10 @@ impl Ear for UdpSocket {
     async fn hear(&self, into: &mut [u8]) -> io::Result<(Ipv6Addr, usize)> {
         loop {
             let (length, from) = self.recv_from(into).await?;
-            if let SocketAddr::V6(from) = from {
+            // Another port is another program of that machine, which may be anybody's.
+            if let SocketAddr::V6(from) = from
+                && from.port() == talk::PORT
+            {
                 return Ok((*from.ip(), length));
             }
         }
