@@ -13,7 +13,7 @@ use ipnet::Ipv6Net;
 use crate::links::is_spare_name;
 use crate::netlink::Owner;
 
-pub use control::{Connection, Error, reconcile, stop};
+pub use control::{Connection, Error, Origin, origins, reconcile, stop};
 
 /// The configuration of babeld.
 #[derive(Clone, Debug, PartialEq, Eq)]

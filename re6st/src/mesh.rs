@@ -58,6 +58,8 @@ pub enum Input {
     Weighed(BTreeMap<Member, u64>),
     /// Much is sent to somebody who is several hops away.
     Busy(Member),
+    /// Somebody does what nobody may.
+    Distrusted(Member),
 }
 
 /// What is answered to who asks for a tunnel.
@@ -99,6 +101,8 @@ pub struct Mesh {
     links: BTreeMap<Member, Link>,
     /// Who was asked in vain, and until when nobody asks them again.
     resting: BTreeMap<Member, Moment>,
+    /// Who does what nobody may, and until when there is no tunnel with them.
+    distrusted: BTreeMap<Member, Moment>,
     /// To whom there shall be a tunnel before anybody else.
     wishes: VecDeque<Member>,
     next_ask: Moment,
@@ -124,6 +128,7 @@ impl Mesh {
             public: Arc::from([]),
             links: BTreeMap::new(),
             resting: BTreeMap::new(),
+            distrusted: BTreeMap::new(),
             wishes: VecDeque::new(),
             next_ask: now,
             next_refresh: now,
@@ -168,6 +173,7 @@ impl Mesh {
             Input::Unused(peer) => self.is_unused(now, peer),
             Input::Weighed(use_of) => self.replace_one(now, &use_of),
             Input::Busy(peer) => self.wish(now, peer),
+            Input::Distrusted(peer) => self.distrust(now, peer),
         }
         self.fill(now);
     }
@@ -179,6 +185,7 @@ impl Mesh {
             self.runs_out(now, peer);
         }
         self.resting.retain(|_, until| *until > now);
+        self.distrusted.retain(|_, until| *until > now);
         if self.next_refresh <= now {
             self.next_refresh = now + self.around(self.settings.refresh);
             if self.is_settled() {
@@ -274,7 +281,8 @@ impl Mesh {
     }
 
     fn is_free(&self, peer: Member) -> bool {
-        peer != self.me && !self.links.contains_key(&peer) && !self.resting.contains_key(&peer)
+        let is_bad = self.resting.contains_key(&peer) || self.distrusted.contains_key(&peer);
+        peer != self.me && !self.links.contains_key(&peer) && !is_bad
     }
 
     /// Returns how long to wait before the next question: longer the more of them were in vain.

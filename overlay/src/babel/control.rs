@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::Ipv6Net;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -44,6 +45,15 @@ pub enum Error {
     Stop(#[source] io::Error),
 }
 
+/// What a neighbour says to be its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The prefix.
+    pub prefix: Ipv6Net,
+    /// The interface that the neighbour is behind.
+    pub interface: String,
+}
+
 /// A conversation with a running babeld.
 #[derive(Debug)]
 pub struct Connection {
@@ -61,6 +71,14 @@ pub async fn reconcile(babel: &Babel) -> Result<Option<usize>, Error> {
         connection.command(command).await?;
     }
     Ok(Some(commands.len()))
+}
+
+/// Returns what neighbours say to be their own, nothing if no babeld runs.
+pub async fn origins(socket: &Path) -> Result<Vec<Origin>, Error> {
+    match Connection::open(socket).await? {
+        Some(mut connection) => connection.origins().await,
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Ends a running babeld, which the service supervisor then starts with its new file.
@@ -105,6 +123,12 @@ impl Connection {
     pub async fn interfaces(&mut self) -> Result<BTreeSet<String>, Error> {
         let lines = self.command("dump").await?;
         Ok(lines.iter().filter_map(|line| interface_in(line)).collect())
+    }
+
+    /// Returns what neighbours say to be their own, which is what they need no other for.
+    pub async fn origins(&mut self) -> Result<Vec<Origin>, Error> {
+        let lines = self.command("dump").await?;
+        Ok(lines.iter().filter_map(|line| origin_in(line)).collect())
     }
 
     /// Gives a command and returns what babeld prints.
@@ -164,6 +188,25 @@ fn interface_in(line: &str) -> Option<String> {
     words.next().filter(|_| is_interface).map(str::to_owned)
 }
 
+/// Reads `add route … prefix P … refmetric 0 via … if slt2`, whose words come in pairs after the number.
+fn origin_in(line: &str) -> Option<Origin> {
+    let mut words = line.strip_prefix("add route ")?.split(' ').skip(1);
+    let (mut prefix, mut interface, mut is_own) = (None, None, false);
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        match name {
+            "prefix" => prefix = value.parse().ok(),
+            "refmetric" => is_own = value == "0",
+            "if" => interface = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    let origin = Origin {
+        prefix: prefix?,
+        interface: interface?,
+    };
+    is_own.then_some(origin)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd as _;
@@ -191,5 +234,31 @@ mod tests {
             "add neighbour 561c91a87ac0 address fe80::b898:55ff:fe4f:7b6b if slt2 reach ffff";
         assert_eq!(interface_in(line), None);
         assert_eq!(interface_in(""), None);
+    }
+
+    #[test]
+    fn what_neighbours_say_to_be_theirs_is_read_from_a_dump() {
+        let route = |refmetric| {
+            format!(
+                "add route 561684966700 prefix fd12:3456:789a:2::/64 from ::/0 installed yes id 90:1d:7e:50:df:79:c3:0b \
+                 metric 192 refmetric {refmetric} via fe80::2 if slt3"
+            )
+        };
+        let origin = Origin {
+            prefix: "fd12:3456:789a:2::/64".parse().unwrap(),
+            interface: "slt3".to_owned(),
+        };
+        assert_eq!(origin_in(&route(0)), Some(origin));
+        assert_eq!(origin_in(&route(96)), None, "they have it from another");
+        let own =
+            "add xroute fd12:3456:789a:1::/64-::/0 prefix fd12:3456:789a:1::/64 from ::/0 metric 0";
+        for line in [
+            own,
+            "add route",
+            "add route 1 prefix x refmetric 0 if a",
+            "",
+        ] {
+            assert_eq!(origin_in(line), None, "{line}");
+        }
     }
 }

@@ -70,6 +70,7 @@ impl Mesh {
             // The answer was lost, or they have begun anew.
             Some(_) => Answer::Accepted,
             None if peer == self.me || self.links.len() >= self.settings.in_all => Answer::Full,
+            None if self.distrusted.contains_key(&peer) => Answer::Full,
             None => Answer::Accepted,
         };
         self.actions.push_back(Action::Answer(peer, answer));
@@ -164,6 +165,16 @@ impl Mesh {
             self.links.remove(&peer);
             self.actions.push_back(Action::Close(peer));
             self.rests(peer, now + self.settings.rest_of_full);
+        }
+    }
+
+    /// Ends what there is with somebody, and has nothing to do with them for a while.
+    pub(super) fn distrust(&mut self, now: Moment, peer: Member) {
+        let until = now + self.settings.distrust_for;
+        self.distrusted.insert(peer, until);
+        let link = self.links.remove(&peer);
+        if link.is_some_and(|link| link.state.carries().is_some()) {
+            self.actions.push_back(Action::Close(peer));
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Settings {
     pub rest_of_full: Duration,
     /// The same of somebody who does not answer, or whose tunnel does not come up.
     pub rest_of_silent: Duration,
+    /// For how long there is no tunnel with somebody who did what nobody may.
+    pub distrust_for: Duration,
     /// How long it takes until the others have heard of who is new.
     pub heard_of_after: Duration,
     /// Over how long all begin to ask, for each node that there is.
@@ -55,6 +57,7 @@ impl Default for Settings {
             asks_at_once: 3,
             rest_of_full: Duration::from_secs(60),
             rest_of_silent: Duration::from_secs(120),
+            distrust_for: Duration::from_secs(3600),
             heard_of_after: Duration::from_millis(500),
             spread: Duration::from_millis(10),
             longest_spread: Duration::from_secs(20),

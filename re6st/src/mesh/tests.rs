@@ -163,6 +163,29 @@ fn who_is_alone_asks_again_and_again_those_first_who_can_be_reached() {
 }
 
 #[test]
+fn who_is_distrusted_has_no_tunnel_for_an_hour() {
+    let mut desk = Desk::new(settings());
+    desk.happens(known([4, 5, 6]));
+    for peer in [4, 6].map(Member) {
+        desk.happens(Input::Asked(peer));
+        desk.happens(Input::Up(peer));
+    }
+    let liar = Member(4);
+    assert_eq!(desk.happens(Input::Distrusted(liar)), [Action::Close(liar)]);
+    let asked_by_us = asked(&desk.after(3500 * SECOND));
+    assert!(!asked_by_us.contains(&liar), "{asked_by_us:?}");
+    let refused = [Action::Answer(liar, Answer::Full)];
+    assert_eq!(desk.happens(Input::Asked(liar)), refused);
+    desk.after(400 * SECOND);
+    let answers = desk.happens(Input::Asked(liar));
+    let forgiven = Action::Answer(liar, Answer::Accepted);
+    assert!(
+        desk.tunnels().contains(&liar) || answers.contains(&forgiven),
+        "{answers:?}"
+    );
+}
+
+#[test]
 fn who_is_nobody_any_more_has_no_tunnel() {
     let mut desk = Desk::new(settings());
     desk.happens(known([4, 5, 6]));

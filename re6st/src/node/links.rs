@@ -40,6 +40,9 @@ const LONG: Duration = Duration::from_secs(60);
 const BABEL: Duration = Duration::from_secs(60);
 /// How often to compare all links with what they shall be; in between, what others took away is not noticed.
 const THOROUGH: Duration = Duration::from_secs(30);
+/// How often to look who announces what, and for how long it is told who announced what is another's.
+const ORIGINS: Duration = Duration::from_secs(10);
+const TOLD: Duration = Duration::from_secs(3600);
 /// How often to write how old handshakes are.
 const AGES: Duration = Duration::from_secs(30);
 
@@ -54,6 +57,9 @@ struct Memory {
     settled: Option<(Desired, Instant)>,
     complaints: Vec<String>,
     told_babel: Option<(Babel, Instant)>,
+    asked_origins: Option<Instant>,
+    /// The last lie, in words, and when it was heard.
+    lie: Option<(String, Instant)>,
     written: Option<(Status, Instant)>,
 }
 
@@ -127,10 +133,11 @@ async fn realise<M: Machine>(
     let links = realise_links(machine, &desired, memory).await;
     let listens = live.listen(machine, document);
     let routing = realise_babel(machine, places, babel, memory).await;
+    let lies = check_origins(machine, document, live, memory).await;
     live.know(document);
     live.weigh(uses(document, &tunnels, &memory.observed));
     live.see(&seen(document, &tunnels, &memory.observed));
-    let all = [left, links, listens, routing];
+    let all = [left, links, listens, routing, lies];
     all.into_iter().find_map(Result::err)
 }
 
@@ -259,6 +266,33 @@ async fn realise_links<M: Machine>(
         memory.complaints.clone_from(&complaints);
     }
     complaints.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Has nothing to do any more with neighbours who announce what is another's; returns in words who did.
+async fn check_origins<M: Machine>(
+    machine: &M,
+    document: &Document,
+    live: &mut Live<M>,
+    memory: &mut Memory,
+) -> Result<(), String> {
+    if let Some((babel, _)) = &memory.told_babel
+        && memory
+            .asked_origins
+            .is_none_or(|it| it.elapsed() >= ORIGINS)
+    {
+        memory.asked_origins = Some(Instant::now());
+        let origins = machine.origins(babel).await.map_err(|err| words(&err))?;
+        for (liar, member, owner) in policy::liars(document, &origins) {
+            let lie = format!("{liar} announces the prefix of {owner}: it gets no tunnel");
+            tracing::error!(lie, "a neighbour is not honest");
+            memory.lie = Some((lie, Instant::now()));
+            live.distrust(member);
+        }
+    }
+    match &memory.lie {
+        Some((lie, when)) if when.elapsed() < TOLD => Err(lie.clone()),
+        _ => Ok(()),
+    }
 }
 
 /// Writes babeld's file where it changed, then tells a running babeld; links come first, so that it finds them.

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
-use slapbox_overlay::babel::{self, Babel};
+use slapbox_overlay::babel::{self, Babel, Origin};
 use slapbox_overlay::links::{self, Desired, Observed, Outcome, Plane};
 use tokio::net::UdpSocket;
 
@@ -28,6 +28,12 @@ pub trait Machine: Sync {
 
     /// Makes a running babeld speak as desired; says whether one runs.
     fn babel(&self, babel: &Babel) -> impl Future<Output = Result<bool, babel::Error>> + Send;
+
+    /// Returns what neighbours say to be their own, as babeld hears it.
+    fn origins(
+        &self,
+        babel: &Babel,
+    ) -> impl Future<Output = Result<Vec<Origin>, babel::Error>> + Send;
 
     /// Ends a running babeld, whose supervisor starts it anew.
     fn restart_babel(&self, babel: &Babel)
@@ -85,6 +91,10 @@ impl Machine for Linux {
 
     async fn babel(&self, babel: &Babel) -> Result<bool, babel::Error> {
         Ok(babel::reconcile(babel).await?.is_some())
+    }
+
+    async fn origins(&self, babel: &Babel) -> Result<Vec<Origin>, babel::Error> {
+        babel::origins(babel.socket.as_ref()).await
     }
 
     async fn restart_babel(&self, babel: &Babel) -> Result<(), babel::Error> {

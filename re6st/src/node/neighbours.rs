@@ -96,6 +96,11 @@ impl Neighbours {
         families.into_iter().flatten().collect()
     }
 
+    /// Has nothing to do with somebody for a while who does what nobody may.
+    pub(super) fn distrust(&mut self, now: Moment, peer: Member) {
+        self.tell(now, Input::Distrusted(peer));
+    }
+
     /// Takes a call from behind a NAT: where both ends are, both must send before either is heard.
     pub(super) fn hear_call(&mut self, now: Moment, from: Member) {
         let is_near = self.links.contains_key(&from) || self.asks.contains_key(&from);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
-use slapbox_overlay::babel::Babel;
+use slapbox_overlay::babel::{Babel, Origin};
 use slapbox_overlay::keys::PrivateKey;
 use slapbox_overlay::links::{
     self, Desired, LOOPBACK, Route, WIREGUARD, WireGuard, spare_name, tunnel_name,
@@ -106,6 +106,41 @@ pub(super) fn babel(document: &Document, tunnels: &Tunnels, socket: String) -> B
         interfaces: joined.view.peers.iter().flat_map(interfaces).collect(),
         socket,
     }
+}
+
+/// Returns who of the neighbours says that another member's prefix is theirs, and whose.
+pub(super) fn liars(
+    document: &Document,
+    origins: &[Origin],
+) -> Vec<(Reference, Member, Reference)> {
+    let joined = &document.joined;
+    let peers = &joined.view.peers;
+    let owner = |prefix: Ipv6Net| {
+        let own = (prefix == joined.prefix).then_some(&document.facts.reference);
+        let other = || peers.iter().find(|peer| peer.prefix == prefix);
+        own.or_else(|| other().map(|peer| &peer.reference))
+    };
+    let behind = |link: &str| {
+        let mut all = peers.iter();
+        all.find(|peer| {
+            [tunnel_of(peer), spare_of(peer)]
+                .iter()
+                .any(|it| it == link)
+        })
+    };
+    let lie = |origin: &Origin| {
+        let (owner, neighbour) = (owner(origin.prefix)?, behind(&origin.interface)?);
+        let is_lie = *owner != neighbour.reference;
+        let liar = || {
+            (
+                neighbour.reference.clone(),
+                Member(neighbour.number()),
+                owner.clone(),
+            )
+        };
+        is_lie.then(liar)
+    };
+    origins.iter().filter_map(lie).collect()
 }
 
 /// Returns who there is, the node itself among them, in ascending order.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use slapbox_overlay::babel::{self, Babel};
+use slapbox_overlay::babel::{self, Babel, Origin};
 use slapbox_overlay::links::{self, Desired, Observed, ObservedPeer, ObservedWireGuard, Outcome};
 use slapbox_re6st::node::{self, Ear, Machine, Master, Overlay, Places, Source, Status};
 use slapbox_re6st::registry::{self, Moment, Registry, Settings};
@@ -223,6 +223,10 @@ impl Machine for FakeMachine {
     async fn babel(&self, babel: &Babel) -> Result<bool, babel::Error> {
         self.seen.lock().unwrap().babel = Some(babel.clone());
         Ok(true)
+    }
+
+    async fn origins(&self, _: &Babel) -> Result<Vec<Origin>, babel::Error> {
+        Ok(Vec::new())
     }
 
     async fn restart_babel(&self, _: &Babel) -> Result<(), babel::Error> {

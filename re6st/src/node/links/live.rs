@@ -126,6 +126,14 @@ impl<M: Machine> Live<M> {
             .unwrap_or_default()
     }
 
+    /// Has nothing to do with somebody for a while.
+    pub(super) fn distrust(&mut self, peer: Member) {
+        let now = self.now();
+        if let Some((_, neighbours)) = &mut self.near {
+            neighbours.distrust(now, peer);
+        }
+    }
+
     /// Returns the tunnels that shall be there.
     pub(super) fn tunnels(&self) -> Tunnels {
         let near = self.near.iter();

@@ -235,3 +235,28 @@ fn who_can_be_called_from_anywhere_says_where_or_is_beside_the_registry() {
     assert_eq!(public(&document), [Member(1), Member(3)]);
     assert_eq!(members(&document), [1, 2, 3, 4].map(Member));
 }
+
+#[test]
+fn who_announces_what_is_anothers_is_a_liar() {
+    let document = document(2, vec![peer(1, None), peer(3, None)]);
+    let origin = |prefix: &str, interface: &str| Origin {
+        prefix: prefix.parse().unwrap(),
+        interface: interface.to_owned(),
+    };
+    let honest = [
+        origin("fd12:3456:789a:1::/64", "slt1"),
+        origin("fd12:3456:789a:3::/64", "sls3"),
+        // Of somebody of whom nobody has heard yet.
+        origin("fd12:3456:789a:9::/64", "slt3"),
+    ];
+    assert_eq!(liars(&document, &honest), []);
+    let lies = [
+        origin("fd12:3456:789a:1::/64", "slt3"),
+        origin("fd12:3456:789a:2::/64", "sls1"),
+    ];
+    let told: Vec<_> = liars(&document, &lies)
+        .into_iter()
+        .map(|(liar, member, owner)| format!("{liar} {} {owner}", member.0))
+        .collect();
+    assert_eq!(told, ["COMP-3 3 COMP-1", "COMP-1 1 COMP-2"]);
+}
