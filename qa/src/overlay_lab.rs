@@ -102,6 +102,20 @@ impl OverlayLab {
         .await
     }
 
+    /// Waits until two nodes have a tunnel of their own that carries something.
+    pub async fn are_linked(&mut self, one: u16, other: u16, deadline: Duration) -> Result<()> {
+        let peer = format!("COMP-{other}");
+        eventually(format!("{one} and {other} have a tunnel"), async || {
+            let status = self.node(one)?.status()?.context("it says nothing yet")?;
+            let links = status["links"].as_array().context("it has no links")?;
+            let is_up = |link: &serde_json::Value| link["peer"] == peer && link["state"] == "up";
+            ensure!(links.iter().any(is_up), "{status}");
+            Ok(())
+        })
+        .within(deadline)
+        .await
+    }
+
     /// The longest time that a node which runs had no answer from another, since it was last waited for all of them.
     pub fn longest_outage(&self) -> Option<Outage> {
         let answers = self.probes.answers();

@@ -58,6 +58,8 @@ pub enum Input {
     Weighed(BTreeMap<Member, u64>),
     /// Much is sent to somebody who is several hops away.
     Busy(Member),
+    /// Somebody is to be found elsewhere than before.
+    Moved(Member),
     /// Somebody does what nobody may.
     Distrusted(Member),
 }
@@ -173,6 +175,7 @@ impl Mesh {
             Input::Unused(peer) => self.is_unused(now, peer),
             Input::Weighed(use_of) => self.replace_one(now, &use_of),
             Input::Busy(peer) => self.wish(now, peer),
+            Input::Moved(peer) => drop(self.resting.remove(&peer)),
             Input::Distrusted(peer) => self.distrust(now, peer),
         }
         self.fill(now);

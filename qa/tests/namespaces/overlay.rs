@@ -72,5 +72,8 @@ async fn nodes_behind_routers_reach_each_other() -> Result<()> {
     let plan = Plan::full(5)
         .behind(Nat::Punchable, &[2, 3])
         .behind(Nat::Symmetric, &[4, 5]);
-    lay("behind-routers", &plan, minutes(1)).await.map(drop)
+    let Some(mut lab) = lay("behind-routers", &plan, minutes(1)).await? else {
+        return Ok(());
+    };
+    lab.are_linked(2, 3, minutes(1)).await
 }

@@ -163,6 +163,18 @@ fn who_is_alone_asks_again_and_again_those_first_who_can_be_reached() {
 }
 
 #[test]
+fn who_has_moved_is_asked_again_at_once() {
+    let mut desk = Desk::new(settings());
+    desk.happens(known([4, 5, 6]));
+    desk.happens(Input::Asked(Member(4)));
+    desk.happens(Input::Up(Member(4)));
+    let peer = Member(6);
+    assert_eq!(asked(&desk.after(60 * SECOND)), [peer]);
+    desk.happens(Input::Moved(peer));
+    assert_eq!(asked(&desk.after(30 * SECOND)), [peer]);
+}
+
+#[test]
 fn who_is_distrusted_has_no_tunnel_for_an_hour() {
     let mut desk = Desk::new(settings());
     desk.happens(known([4, 5, 6]));

@@ -96,6 +96,11 @@ impl Neighbours {
         families.into_iter().flatten().collect()
     }
 
+    /// Takes that somebody is to be found elsewhere than before: who was looked for in vain may be looked for again.
+    pub(super) fn hear_of_move(&mut self, now: Moment, peer: Member) {
+        self.tell(now, Input::Moved(peer));
+    }
+
     /// Has nothing to do with somebody for a while who does what nobody may.
     pub(super) fn distrust(&mut self, now: Moment, peer: Member) {
         self.tell(now, Input::Distrusted(peer));

@@ -205,11 +205,25 @@ pub(super) fn reachable(
         .collect()
 }
 
-/// Returns each member's own address, by its number.
-pub(super) fn doors(document: &Document) -> BTreeMap<Member, Ipv6Addr> {
+/// Where another member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Whereabouts {
+    /// Its own address.
+    pub(super) door: Ipv6Addr,
+    endpoint: Option<String>,
+    addresses: Vec<SocketAddr>,
+}
+
+/// Returns where all members are.
+pub(super) fn whereabouts(document: &Document) -> BTreeMap<Member, Whereabouts> {
     let peers = document.joined.view.peers.iter();
+    let of = |peer: &Peer| Whereabouts {
+        door: address(peer.prefix),
+        endpoint: peer.endpoint.clone(),
+        addresses: peer.addresses.clone(),
+    };
     peers
-        .map(|peer| (Member(peer.number()), address(peer.prefix)))
+        .map(|peer| (Member(peer.number()), of(peer)))
         .collect()
 }
 

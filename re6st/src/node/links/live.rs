@@ -17,7 +17,7 @@ use crate::node::document::Document;
 use crate::node::endpoints::{Endpoints, resolve};
 use crate::node::machine::{Ear, Machine};
 use crate::node::neighbours::Neighbours;
-use crate::node::policy::{self, Tunnels};
+use crate::node::policy::{self, Tunnels, Whereabouts};
 use crate::node::talk::{LONGEST, Message};
 use crate::reference::Reference;
 use crate::wire::number_of;
@@ -35,8 +35,8 @@ pub(super) struct Live<M: Machine> {
     ear: Option<M::Ear>,
     /// Where those are heard who cannot be heard there yet: whoever reaches this node through the overlay.
     porch: Option<M::Ear>,
-    /// Where others have theirs.
-    doors: BTreeMap<Member, Ipv6Addr>,
+    /// Where others are.
+    others: BTreeMap<Member, Whereabouts>,
     resolving: JoinSet<(Reference, String, Vec<SocketAddr>)>,
 }
 
@@ -48,7 +48,7 @@ impl<M: Machine> Live<M> {
             version: None,
             ear: None,
             porch: None,
-            doors: BTreeMap::new(),
+            others: BTreeMap::new(),
             resolving: JoinSet::new(),
         }
     }
@@ -99,7 +99,13 @@ impl<M: Machine> Live<M> {
             let members = Arc::from(policy::members(document));
             let public = Arc::from(policy::public(document));
             neighbours.know(now, members, public);
-            self.doors = policy::doors(document);
+            let others = policy::whereabouts(document);
+            for (peer, there) in &others {
+                if self.others.get(peer).is_some_and(|before| before != there) {
+                    neighbours.hear_of_move(now, *peer);
+                }
+            }
+            self.others = others;
         }
     }
 
@@ -227,11 +233,11 @@ impl<M: Machine> Live<M> {
         };
         while let Some((to, message)) = neighbours.poll_send() {
             if message == Message::Ask
-                && let (Some(porch), Some(door)) = (&self.porch, self.doors.get(&to))
+                && let (Some(porch), Some(there)) = (&self.porch, self.others.get(&to))
             {
                 let call = Message::Call(number_of(*at));
                 // Where no route leads there yet it is not heard, as if it were not said.
-                let _ = porch.say(*door, &call.encode());
+                let _ = porch.say(there.door, &call.encode());
             }
             tracing::trace!(me = number_of(*at), to = to.0, ?message, "says");
             let to = policy::link_address(*at, to);
