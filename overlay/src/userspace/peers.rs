@@ -2,7 +2,7 @@
 //!
 //! It sends nothing. As in the kernel, addresses are behind one peer: who got it last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 
 use gotatun::noise::Tunn;
@@ -37,8 +37,8 @@ pub(super) struct Peers {
     places: Vec<Option<Peer>>,
     keys: BTreeMap<PublicKey, Place>,
     networks: BTreeMap<Ipv6Net, Place>,
-    /// How many of them have which prefix length: all the same, where nobody is told otherwise.
-    lengths: BTreeMap<u8, usize>,
+    /// Which prefix lengths they have: all the same, where nobody is told otherwise.
+    lengths: BTreeSet<u8>,
     sessions: HashMap<u32, Place>,
 }
 
@@ -55,10 +55,19 @@ impl Peers {
 
     /// Returns where the peer is that has this address behind it.
     pub(super) fn behind(&self, address: Ipv6Addr) -> Option<Place> {
-        let longest_first = self.lengths.keys().rev();
+        let longest_first = self.lengths.iter().rev();
         let networks = longest_first.filter_map(|length| Ipv6Net::new(address, *length).ok());
         let mut places = networks.map(|network| self.networks.get(&network.trunc()));
         places.find_map(|place| place.copied())
+    }
+
+    /// Says whether a peer may send from an address: whether it would be sent what goes there.
+    pub(super) fn may_send(&self, place: Place, source: Ipv6Addr) -> bool {
+        let peer = self.places.get(place.0).and_then(Option::as_ref);
+        let allowed = peer.and_then(|peer| peer.allowed);
+        // Where all are of one length, none is within another.
+        allowed.is_some_and(|allowed| allowed.contains(&source))
+            && (self.lengths.len() == 1 || self.behind(source) == Some(place))
     }
 
     /// Returns where the peer is whose session or handshake has this number.
@@ -108,14 +117,12 @@ impl Peers {
         if let Some(loser) = loser.and_then(|loser| self.get(loser)) {
             loser.allowed = None;
         }
-        self.count_lengths();
+        self.note_lengths();
     }
 
-    fn count_lengths(&mut self) {
-        self.lengths.clear();
-        for network in self.networks.keys() {
-            *self.lengths.entry(network.prefix_len()).or_default() += 1;
-        }
+    fn note_lengths(&mut self) {
+        let allowed = self.places.iter().flatten().filter_map(|peer| peer.allowed);
+        self.lengths = allowed.map(|network| network.prefix_len()).collect();
     }
 
     /// Forgets a peer with everything that leads to it.
@@ -125,8 +132,8 @@ impl Peers {
         };
         self.sessions.retain(|_, there| *there != place);
         self.networks.retain(|_, there| *there != place);
-        self.count_lengths();
         self.places[place.0] = None;
+        self.note_lengths();
     }
 
     /// Keeps the number that a message of ours tells the peer to answer with.
@@ -158,5 +165,130 @@ impl Peers {
             .filter_map(|peer| peer.way.as_mut());
         ways.filter(|way| way.source == Some(source))
             .for_each(|way| way.source = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use gotatun::x25519;
+
+    use super::super::gate::Gate;
+    use super::*;
+
+    const ONE: PublicKey = PublicKey([1; 32]);
+    const OTHER: PublicKey = PublicKey([2; 32]);
+    const ADDRESS: Ipv6Addr = Ipv6Addr::new(0xfd12, 0, 0, 0xffff, 0, 0, 0, 1);
+    const ELSEWHERE: Ipv6Addr = Ipv6Addr::new(0xfd12, 0, 0, 0xffff, 0, 0, 0, 2);
+
+    fn peer(key: PublicKey, numbers: &IndexTable) -> Peer {
+        let secret = x25519::StaticSecret::from([9; 32]);
+        let limiter = Gate::new(&x25519::PublicKey::from(&secret)).limiter();
+        let tunn = Tunn::new(secret, key.0.into(), None, None, numbers.clone(), limiter);
+        Peer {
+            tunn,
+            allowed: None,
+            keepalive: 0,
+            way: None,
+            awaited: 0,
+        }
+    }
+
+    fn two() -> (Peers, Place, Place, IndexTable) {
+        let numbers = IndexTable::from_os_rng();
+        let mut peers = Peers::default();
+        let one = peers.add(ONE, peer(ONE, &numbers));
+        let other = peers.add(OTHER, peer(OTHER, &numbers));
+        (peers, one, other, numbers)
+    }
+
+    #[test]
+    fn an_address_is_behind_who_got_it_last() {
+        let (mut peers, one, other, _) = two();
+        peers.allow(one, ADDRESS.into());
+        peers.allow(other, ADDRESS.into());
+        assert_eq!(peers.behind(ADDRESS), Some(other));
+        assert_eq!(peers.get(one).unwrap().allowed, None);
+        peers.allow(other, ELSEWHERE.into());
+        assert_eq!(peers.behind(ADDRESS), None);
+        peers.allow(one, ADDRESS.into());
+        assert_eq!(peers.behind(ADDRESS), Some(one));
+        assert_eq!(peers.behind(ELSEWHERE), Some(other));
+    }
+
+    #[test]
+    fn the_longest_prefix_says_who_may_send() {
+        let (mut peers, one, other, _) = two();
+        let all = "fd12:0:0:ffff::/64".parse().unwrap();
+        peers.allow(one, all);
+        assert!(peers.may_send(one, ADDRESS) && !peers.may_send(other, ADDRESS));
+        peers.allow(other, ADDRESS.into());
+        assert_eq!(peers.behind(ADDRESS), Some(other));
+        assert_eq!(peers.behind(ELSEWHERE), Some(one));
+        assert!(peers.may_send(other, ADDRESS) && !peers.may_send(one, ADDRESS));
+        assert!(peers.may_send(one, ELSEWHERE));
+        peers.remove(&OTHER);
+        assert!(peers.may_send(one, ADDRESS));
+    }
+
+    #[test]
+    fn nothing_leads_to_a_peer_that_was_removed() {
+        let (mut peers, one, other, numbers) = two();
+        peers.allow(one, ADDRESS.into());
+        let hello = peers
+            .get(one)
+            .unwrap()
+            .tunn
+            .format_handshake_initiation(false);
+        let hello = WgKind::from(hello.unwrap());
+        peers.enter(one, &hello);
+        let WgKind::HandshakeInit(hello) = hello else {
+            panic!("it begins a handshake");
+        };
+        let number = hello.sender_idx.get();
+        assert_eq!(peers.in_session(number), Some(one));
+        peers.forget_ended(&numbers);
+        assert_eq!(peers.in_session(number), Some(one), "it lasts");
+
+        peers.remove(&ONE);
+        assert_eq!(peers.in_session(number), None);
+        assert_eq!((peers.behind(ADDRESS), peers.with_key(&ONE)), (None, None));
+        assert!(peers.get(one).is_none() && peers.get(other).is_some());
+        // The next one takes the place, and inherits nothing.
+        let next = peers.add(ONE, peer(ONE, &numbers));
+        assert_eq!(next, one);
+        assert_eq!(peers.get(next).unwrap().allowed, None);
+        assert_eq!(peers.all().count(), 2);
+    }
+
+    #[test]
+    fn numbers_of_ended_sessions_are_forgotten() {
+        let (mut peers, one, _, numbers) = two();
+        let hello = peers
+            .get(one)
+            .unwrap()
+            .tunn
+            .format_handshake_initiation(false);
+        let hello = hello.unwrap();
+        let number = hello.sender_idx.get();
+        peers.enter(one, &hello.into());
+        peers.get(one).unwrap().tunn.reset();
+        peers.forget_ended(&numbers);
+        assert_eq!(peers.in_session(number), None);
+    }
+
+    #[test]
+    fn an_address_of_ours_that_is_gone_is_used_no_more() {
+        let (mut peers, one, other, _) = two();
+        let way = |source: [u8; 4]| Way {
+            endpoint: SocketAddr::from(([192, 0, 2, 9], 1)),
+            source: Some(source.into()),
+        };
+        peers.get(one).unwrap().way = Some(way([192, 0, 2, 1]));
+        peers.get(other).unwrap().way = Some(way([192, 0, 2, 2]));
+        peers.forget_source([192, 0, 2, 1].into());
+        assert_eq!(peers.get(one).unwrap().way.unwrap().source, None);
+        assert_eq!(peers.get(other).unwrap().way, Some(way([192, 0, 2, 2])));
     }
 }

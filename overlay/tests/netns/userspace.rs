@@ -2,9 +2,9 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use slapbox_overlay::links::{Lack, Plane};
+use slapbox_overlay::links::{Lack, Plane, look};
 use slapbox_overlay::userspace::{Drops, Reason};
 
 use crate::lab::Namespace;
@@ -187,6 +187,47 @@ fn a_packet_of_the_largest_size_passes_and_a_larger_one_is_told_off() {
 }
 
 #[test]
+fn a_way_that_is_too_narrow_for_a_datagram_takes_it_in_pieces() {
+    let Some((hub, node)) = pair() else { return };
+    eventually("the tunnel", || node.pings(address(1)));
+    hub.namespace.ip("link set cable2 mtu 1300");
+    node.namespace.ip("link set cable1 mtu 1300");
+    node.namespace
+        .command("ping -c 1 -W 2 -M do -s 1332 fd12:3456:789a:1::1");
+    const LENGTH: usize = 2 << 20;
+    assert_eq!(transferred(&node, &hub, address(1), LENGTH), LENGTH);
+    assert_eq!(transferred(&hub, &node, address(2), LENGTH), LENGTH);
+}
+
+#[test]
+fn a_peer_is_called_over_ipv6() {
+    let (Some(hub), Some(node)) = (Node::open(1), Node::open(2)) else {
+        return;
+    };
+    hub.namespace.connect("cable2", &node.namespace, "cable1");
+    hub.namespace
+        .ip("-6 address add 2001:db8::1/64 dev cable2 nodad");
+    node.namespace
+        .ip("-6 address add 2001:db8::2/64 dev cable1 nodad");
+    hub.settle(&[2], None);
+    let at_hub = "[2001:db8::1]:6326".parse().unwrap();
+    let wanted = desired(2, &[1], Some(at_hub));
+    settled(&node.namespace, &node.plane, &wanted);
+    hub.route(2);
+    node.route(1);
+    eventually("the tunnel", || node.pings(address(1)));
+    const LENGTH: usize = 2 << 20;
+    assert_eq!(transferred(&node, &hub, address(1), LENGTH), LENGTH);
+    node.namespace.ip("link set cable1 mtu 1300");
+    hub.namespace.ip("link set cable2 mtu 1300");
+    assert_eq!(transferred(&node, &hub, address(1), LENGTH), LENGTH);
+    let seen = settled(&node.namespace, &node.plane, &wanted);
+    let peer = &seen.wireguard.unwrap().peers[&public_key(1)];
+    assert_eq!(peer.endpoint, Some(at_hub));
+    assert!(peer.traffic.0 > 0 && peer.traffic.1 > 2 << 20, "{peer:?}");
+}
+
+#[test]
 fn who_is_no_peer_is_refused() {
     let Some((hub, _node)) = pair() else { return };
     let stranger = Node::open(3).unwrap();
@@ -304,6 +345,18 @@ fn what_others_made_with_our_names_is_replaced() {
     node.settle(&[2], None);
     let kind = node.namespace.ip("-details link show slt2");
     assert!(kind.contains("persist off"), "{kind}");
+}
+
+#[test]
+fn the_kernel_takes_our_interfaces_for_those_of_somebody_else() {
+    let Some(node) = Node::open(1) else { return };
+    node.settle(&[2], None);
+    let seen = node
+        .namespace
+        .run_async(async || look(&Plane::Kernel, SystemTime::now()).await.unwrap());
+    let names: Vec<_> = seen.impostors.iter().map(String::as_str).collect();
+    assert_eq!(names, ["slapwg0", "slt2"]);
+    assert!(seen.wireguard.is_none() && seen.tunnels.is_empty());
 }
 
 #[test]

@@ -107,7 +107,6 @@ impl Switch {
             TunnResult::Err(_) => return Err(Reason::Forged),
         };
         peer.way = Some(back);
-        let allowed = peer.allowed;
         if peer.awaited > 0 {
             self.send_awaited(place, back);
         }
@@ -115,7 +114,7 @@ impl Switch {
             return Ok(());
         }
         let arrival = arrival(&mut packet, ecn)?;
-        if !allowed.is_some_and(|allowed| allowed.contains(&arrival.source)) {
+        if !self.peers.may_send(place, arrival.source) {
             return Err(Reason::ForeignSource);
         }
         let device = match arrival.to {
