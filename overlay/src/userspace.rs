@@ -33,8 +33,9 @@ use crate::links::{Change as WireGuardChange, Tunnel};
 
 pub use drops::{Drops, Reason};
 
-/// The most packets that the kernel may join into one: what is made of them leaves by one call.
-pub(crate) const JOINED: u32 = 45;
+/// The most packets that the kernel may hand over as one: as many as one read takes apart. What comes as more, of very
+/// small ones, it takes apart itself.
+pub(crate) const JOINED: u8 = 128;
 /// How many orders may wait.
 const ORDERS: usize = 16;
 

@@ -91,7 +91,7 @@ async fn finish(
     if let Some(made) = made_by(action) {
         let index = index_of(made)?;
         indexes.insert(made.to_owned(), index);
-        return request(netlink, netlink::fit(index, userspace::JOINED)).await;
+        return request(netlink, netlink::fit(index, userspace::JOINED.into())).await;
     }
     if let Action::RemoveLink(_) = action {
         // It may have been somebody else's.

@@ -9,16 +9,15 @@ use std::rc::Rc;
 use gotatun::packet::{Packet, PacketBufPool};
 use tun_rs::{AsyncDevice, DeviceBuilder, ExpandBuffer, GROTable, VIRTIO_NET_HDR_LEN};
 
+use super::JOINED;
 use super::drops::Reason;
 
 /// The largest packet that fits a buffer, with what WireGuard and a tunnel put around it.
 pub(super) const BUFFER: usize = 2048;
 /// The largest MTU that an interface may have.
 pub(super) const MTU_LIMIT: u32 = 1900;
-/// The most packets that one read may give: the kernel is told to give fewer, see `links::apply`.
-const READ: usize = 128;
 /// The most packets that are written together.
-const WRITE: usize = 64;
+const WRITE: usize = 128;
 /// The largest packet of the kernel's, and what comes before it.
 const SUPER_PACKET: usize = VIRTIO_NET_HDR_LEN + 65_535;
 /// How many buffers may keep the size of the kernel's largest packets.
@@ -117,8 +116,8 @@ impl Scratch {
     pub(super) fn new(pool: Pool) -> Self {
         Self {
             raw: vec![0; SUPER_PACKET],
-            slots: (0..READ).map(|_| Slot(pool.get())).collect(),
-            sizes: vec![0; READ],
+            slots: (0..JOINED).map(|_| Slot(pool.get())).collect(),
+            sizes: vec![0; JOINED.into()],
             pool,
         }
     }

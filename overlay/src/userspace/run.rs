@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// How many buffers one call may fill.
 const RECEIVED: usize = 4;
 /// After how many packets others have their turn.
-const TURN: usize = 64;
+const TURN: usize = 128;
 
 type Shared = Rc<RefCell<Switch>>;
 
