@@ -24,6 +24,10 @@ impl Switch {
         back: Way,
         ecn: Ecn,
     ) -> usize {
+        if datagrams.is_empty() {
+            self.drops.count(Reason::Malformed);
+            return 1;
+        }
         let datagrams = datagrams.chunks(size.max(1));
         let count = datagrams.len();
         for datagram in datagrams {

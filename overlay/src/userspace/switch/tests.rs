@@ -166,6 +166,7 @@ async fn what_nobody_of_ours_sent_is_dropped_for_its_reason() {
     lost[4] ^= 1;
     assert_eq!(pair.reason(&lost), Reason::Stranger);
     assert_eq!(pair.reason(b"hello"), Reason::Malformed);
+    assert_eq!(pair.reason(b""), Reason::Malformed);
 
     let key = PublicKey(public(&PrivateKey::new([2; 32])).to_bytes());
     pair.switch.remove_peer(&key);
