@@ -1,9 +1,11 @@
 //! How many handshakes are looked at, so that a flood of them costs neither memory nor the time of others.
 //!
 //! A handshake costs curves, so few are taken as they come. From then on a sender must show that it receives at its
-//! address (a cookie, WireGuard's paper, section 5.3), and beyond a number none is looked at.
+//! address (a cookie, WireGuard's paper, section 5.3), and beyond a number none is looked at. Nobody who can receive has
+//! more than a share.
 
-use std::net::SocketAddr;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use gotatun::noise::TunnResult;
@@ -15,6 +17,8 @@ use super::drops::Reason;
 
 /// How many of one address are taken in a second without a cookie.
 const OF_ONE_ADDRESS: u64 = 20;
+/// How many of one address, or of one network of IPv6, are taken in a quarter of a second at all.
+const SHARE: u32 = 5;
 /// How many are taken in a quarter of a second as they come.
 const CALM: u32 = 32;
 /// How many are taken then in all.
@@ -28,6 +32,7 @@ pub(super) struct Gate {
     strict: Arc<RateLimiter>,
     seen: u32,
     taken: u32,
+    shares: HashMap<IpAddr, u32>,
 }
 
 /// What becomes of a handshake.
@@ -48,6 +53,7 @@ impl Gate {
             strict: Arc::new(RateLimiter::new(key, 0)),
             seen: 0,
             taken: 0,
+            shares: HashMap::new(),
         }
     }
 
@@ -59,6 +65,7 @@ impl Gate {
     /// Begins a new quarter of a second.
     pub(super) fn tick(&mut self) {
         (self.seen, self.taken) = (0, 0);
+        self.shares.clear();
         self.calm.try_reset_count();
         self.strict.try_reset_count();
     }
@@ -76,6 +83,11 @@ impl Gate {
         };
         match limiter.verify_packet(from, message) {
             Ok(message) => {
+                let share = self.shares.entry(network_of(from.ip())).or_default();
+                if *share >= SHARE {
+                    return Verdict::Dropped(Reason::Flood);
+                }
+                *share += 1;
                 self.taken += 1;
                 Verdict::Admitted(message)
             }
@@ -87,10 +99,19 @@ impl Gate {
     }
 }
 
+/// Returns what one sender can receive at: an address, or all of an IPv6 network.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
-
     use gotatun::noise::Tunn;
     use gotatun::noise::index_table::IndexTable;
     use gotatun::x25519::StaticSecret;
@@ -114,7 +135,7 @@ mod tests {
     }
 
     fn address(number: u32) -> SocketAddr {
-        let bits = (0xfd12 << 112) | u128::from(number);
+        let bits = (0xfd12 << 112) | u128::from(number) << 64;
         SocketAddr::from((Ipv6Addr::from(bits), 6326))
     }
 
@@ -160,6 +181,26 @@ mod tests {
             gate.admit(address(CALM + 1), hello(&mut caller)),
             Verdict::Answered(_)
         ));
+    }
+
+    #[test]
+    fn one_network_has_no_more_than_its_share() {
+        let (mut gate, mut caller) = gate_and_caller();
+        let message = hello(&mut caller);
+        let mut admitted = |host: u16| {
+            let from = Ipv6Addr::new(0xfd12, 0, 0, 0, 0, 0, 0, host);
+            let verdict = gate.admit((from, 6326).into(), Packet::copy_from(&message[..]));
+            matches!(verdict, Verdict::Admitted(_))
+        };
+        assert_eq!((0..100).filter(|host| admitted(*host)).count(), 5);
+        let verdict = gate.admit(address(1), Packet::copy_from(&message[..]));
+        assert!(
+            matches!(verdict, Verdict::Admitted(_)),
+            "others have theirs"
+        );
+        gate.tick();
+        let verdict = gate.admit(address(0), Packet::copy_from(&message[..]));
+        assert!(matches!(verdict, Verdict::Admitted(_)), "it has another");
     }
 
     #[test]

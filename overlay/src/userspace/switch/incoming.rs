@@ -2,7 +2,7 @@
 
 use gotatun::noise::TunnResult;
 use gotatun::noise::handshake::parse_handshake_anon;
-use gotatun::packet::{Packet, WgKind};
+use gotatun::packet::{Packet, WgHandshakeInit, WgKind};
 
 use super::Switch;
 use crate::keys::PublicKey;
@@ -50,33 +50,45 @@ impl Switch {
                 let message = parsed(Packet::copy_from(datagram))?;
                 self.take_message(place, message, back)
             }
-            Kind::Initiation | Kind::Response(_) => self.take_handshake(datagram, kind, back),
+            Kind::Response(session) => {
+                let place = self.peers.in_session(session).ok_or(Reason::Stranger)?;
+                match self.admit(datagram, back)? {
+                    Some(message) => self.take_message(place, message, back),
+                    None => Ok(()),
+                }
+            }
+            Kind::Initiation => match self.admit(datagram, back)? {
+                Some(WgKind::HandshakeInit(message)) => self.take_initiation(message, back),
+                Some(_) | None => Ok(()),
+            },
         }
     }
 
-    fn take_handshake(&mut self, datagram: &[u8], kind: Kind, back: Way) -> Result<(), Reason> {
+    /// Returns a handshake's message, unless its sender is told to show that it receives.
+    fn admit(&mut self, datagram: &[u8], back: Way) -> Result<Option<WgKind>, Reason> {
         let identity = self.identity.as_mut().ok_or(Reason::Stranger)?;
-        let message = match identity
-            .gate
-            .admit(back.endpoint, Packet::copy_from(datagram))
-        {
-            Verdict::Admitted(message) => message,
+        let message = Packet::copy_from(datagram);
+        match identity.gate.admit(back.endpoint, message) {
+            Verdict::Admitted(message) => Ok(Some(message)),
             Verdict::Answered(cookie) => {
                 let outlet = self.outlet.as_mut().ok_or(Reason::NotTaken)?;
-                return outlet.push(&cookie, back, Ecn::NotCapable);
+                outlet.push(&cookie, back, Ecn::NotCapable).map(|()| None)
             }
-            Verdict::Dropped(reason) => return Err(reason),
-        };
-        let place = match (&message, kind) {
-            (WgKind::HandshakeInit(message), _) => {
-                let half = parse_handshake_anon(&identity.secret, &identity.public, message);
-                let half = half.map_err(|_| Reason::Forged)?;
-                self.peers.with_key(&PublicKey(half.peer_static_public))
-            }
-            (_, Kind::Response(session)) => self.peers.in_session(session),
-            _ => None,
-        };
-        self.take_message(place.ok_or(Reason::Stranger)?, message, back)
+            Verdict::Dropped(reason) => Err(reason),
+        }
+    }
+
+    /// Finds out who begins a handshake.
+    fn take_initiation(
+        &mut self,
+        message: Packet<WgHandshakeInit>,
+        back: Way,
+    ) -> Result<(), Reason> {
+        let identity = self.identity.as_ref().ok_or(Reason::Stranger)?;
+        let half = parse_handshake_anon(&identity.secret, &identity.public, &message);
+        let half = half.map_err(|_| Reason::Forged)?;
+        let place = self.peers.with_key(&PublicKey(half.peer_static_public));
+        self.take_message(place.ok_or(Reason::Stranger)?, message.into(), back)
     }
 
     /// Takes a message of a handshake, and answers it.
