@@ -4,7 +4,7 @@
 //! address (a cookie, WireGuard's paper, section 5.3), and beyond a number none is looked at. Nobody who can receive has
 //! more than a share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) struct Gate {
     strict: Arc<RateLimiter>,
     seen: u32,
     taken: u32,
-    shares: HashMap<IpAddr, u32>,
+    shares: BTreeMap<IpAddr, u32>,
 }
 
 /// What becomes of a handshake.
@@ -53,7 +53,7 @@ impl Gate {
             strict: Arc::new(RateLimiter::new(key, 0)),
             seen: 0,
             taken: 0,
-            shares: HashMap::new(),
+            shares: BTreeMap::new(),
         }
     }
 

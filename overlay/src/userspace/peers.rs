@@ -2,7 +2,7 @@
 //!
 //! It sends nothing. As in the kernel, addresses are behind one peer: who got it last.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use gotatun::noise::Tunn;
@@ -39,7 +39,7 @@ pub(super) struct Peers {
     networks: BTreeMap<Ipv6Net, Place>,
     /// Which prefix lengths they have: all the same, where nobody is told otherwise.
     lengths: BTreeSet<u8>,
-    sessions: HashMap<u32, Place>,
+    sessions: BTreeMap<u32, Place>,
 }
 
 impl Peers {

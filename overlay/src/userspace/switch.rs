@@ -6,7 +6,7 @@ mod incoming;
 mod outgoing;
 mod settings;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ pub(super) struct Switch {
     peers: Peers,
     links: Option<(Rc<Device>, u16)>,
     tunnels: BTreeMap<String, Tunnel>,
-    ends: HashMap<(Ipv6Addr, Ipv6Addr), Rc<Device>>,
+    ends: BTreeMap<(Ipv6Addr, Ipv6Addr), Rc<Device>>,
     outlet: Option<Outlet>,
     scratch: Scratch,
     delivery: Delivery,
@@ -74,7 +74,7 @@ impl Switch {
             peers: Peers::default(),
             links: None,
             tunnels: BTreeMap::new(),
-            ends: HashMap::new(),
+            ends: BTreeMap::new(),
             outlet: None,
             scratch: Scratch::new(pool.clone()),
             delivery: Delivery::new(),
