@@ -2,6 +2,7 @@
 //! Prints; what is measured and how is in the modules below.
 
 mod boots;
+mod chaos;
 mod image;
 mod master;
 mod mesh;
@@ -122,13 +123,18 @@ pub enum Part {
     Mesh,
     /// Our overlay alone, only where it is named: who works on it need not wait for the original's.
     MeshAlone,
+    /// Half an hour in which everything happens to our overlay that may, only where it is named.
+    Chaos,
 }
 
 /// Measures the named parts, or all, and prints the figures.
 pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     let is_meant = |part| parts.is_empty() || parts.contains(&part);
     let host = Host::prepare().await?;
-    if !matches!(parts, [Part::Master | Part::Mesh | Part::MeshAlone]) {
+    if !matches!(
+        parts,
+        [Part::Master | Part::Mesh | Part::MeshAlone | Part::Chaos]
+    ) {
         up::build(&host).await?;
     }
     let mut figures = Vec::new();
@@ -162,6 +168,10 @@ pub async fn bench(parts: &[Part], json: bool) -> Result<()> {
     } else if parts.contains(&Part::MeshAlone) {
         act("our overlay");
         figures.extend(mesh::measure(&host, mesh::Whose::Ours).await?);
+    }
+    if parts.contains(&Part::Chaos) {
+        act("half an hour of chaos");
+        figures.extend(chaos::measure(&host).await?);
     }
     print(&figures, json)
 }

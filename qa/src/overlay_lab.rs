@@ -9,10 +9,14 @@ use camino::Utf8Path;
 
 use crate::eventually::eventually;
 use crate::files::empty_folder;
+use crate::load::number;
 use crate::overlay_node::{OverlayNode, OverlayRegistry};
 use crate::probes::{Outage, Probes};
 use crate::story::act;
 use crate::underlay::{Plan, Underlay};
+
+/// What a node consists of.
+const DAEMONS: [&str; 2] = ["slapbox-re6st", "babeld"];
 
 /// Nodes at the sites of an underlay, with their registry. What runs ends before what it runs on.
 #[derive(Debug)]
@@ -45,6 +49,11 @@ impl OverlayLab {
     pub fn node(&mut self, number: u16) -> Result<&mut OverlayNode> {
         let node = self.nodes.get_mut(&number);
         node.with_context(|| format!("node {number} does not run"))
+    }
+
+    /// The registry.
+    pub fn registry(&mut self) -> &mut OverlayRegistry {
+        &mut self.registry
     }
 
     /// The nodes that run.
@@ -87,6 +96,11 @@ impl OverlayLab {
         Ok(())
     }
 
+    /// Takes what follows for a time of its own.
+    pub fn begin_to_watch(&self) {
+        self.probes.begin_to_watch();
+    }
+
     /// Waits until each node that runs has an answer from each other to a question that is asked from now on.
     pub async fn all_reach_each_other(&mut self, deadline: Duration) -> Result<()> {
         let (since, numbers) = (Instant::now(), self.numbers());
@@ -120,6 +134,58 @@ impl OverlayLab {
     pub fn longest_outage(&self) -> Option<Outage> {
         let answers = self.probes.answers();
         answers.longest_outage(&self.numbers(), Instant::now())
+    }
+
+    /// The same among these, without what was silent since before the watch began.
+    pub fn longest_outage_among(&self, numbers: &[u16]) -> Option<Duration> {
+        let answers = self.probes.answers();
+        let outage = answers.longest_outage(numbers, Instant::now());
+        outage.map(|outage| outage.lasted)
+    }
+
+    /// The memory of a node's daemons, in MB.
+    pub fn memory(&self) -> Result<f64> {
+        let mut used = 0.0;
+        for site in self.underlay.sites() {
+            let processes = site.processes()?.into_iter();
+            let daemons = processes.filter(|it| DAEMONS.contains(&it.program()));
+            used += daemons
+                .filter_map(|it| it.usage().ok())
+                .map(|it| it.rss)
+                .sum::<f64>();
+        }
+        Ok(used / number(self.nodes.len()))
+    }
+
+    /// How many packets came to their last hop on their way, at all sites: a loop is where they do.
+    pub fn expired(&self) -> Result<usize> {
+        let mut count = 0;
+        for site in self.underlay.sites() {
+            let counters = site.run(&["cat", "/proc/net/snmp6"])?;
+            let expired = counters
+                .lines()
+                .find_map(|line| line.strip_prefix("Icmp6OutTimeExcds"));
+            let expired = expired.map_or("0", str::trim).parse::<usize>();
+            count += expired.context("a counter is a number")?;
+        }
+        Ok(count)
+    }
+
+    /// How many tunnels there are in kernels that no node says to have.
+    pub fn idle_tunnels(&self) -> Result<usize> {
+        let mut count = 0;
+        for site in self.underlay.sites() {
+            let links = site.run(&["ip", "-brief", "link", "show"])?;
+            let names = links
+                .lines()
+                .filter_map(|line| line.split(['@', ' ']).next());
+            let tunnels = names.filter(|name| name.starts_with("slt")).count();
+            let status = self.nodes.get(&site.number).map(OverlayNode::status);
+            let status = status.transpose()?.flatten().unwrap_or_default();
+            let told = status["links"].as_array().map_or(0, Vec::len);
+            count += tunnels.saturating_sub(told);
+        }
+        Ok(count)
     }
 
     /// Asks at each address that a node has by now.

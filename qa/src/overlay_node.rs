@@ -30,7 +30,7 @@ const BETWEEN_STARTS: Duration = Duration::from_secs(1);
 /// A registry that runs until it is dropped.
 #[derive(Debug)]
 pub struct OverlayRegistry {
-    _registry: Child,
+    registry: Option<Child>,
     program: Utf8PathBuf,
     // Sockets have short names only.
     sockets: tempfile::TempDir,
@@ -53,12 +53,29 @@ impl OverlayRegistry {
             .prefix("slapbox-overlay-")
             .tempdir()
             .context("cannot make a folder for a socket")?;
-        let mut command = Command::new(program);
+        let mut registry = Self {
+            registry: None,
+            program: program.to_owned(),
+            sockets,
+            folder: folder.to_owned(),
+        };
+        registry.begin().await?;
+        Ok(registry)
+    }
+
+    /// Ends it; its nodes keep what they have.
+    pub fn end(&mut self) {
+        self.registry = None;
+    }
+
+    /// Starts it again, with what it had.
+    pub async fn begin(&mut self) -> Result<()> {
+        let mut command = Command::new(&self.program);
+        let state = self.folder.join("registry");
         command
-            .args(["registry", "--state", folder.join("registry").as_str()])
-            .arg("--socket")
-            .arg(sockets.path().join("registry"));
-        let log = folder.join("registry.log");
+            .args(["registry", "--state", state.as_str(), "--socket"])
+            .arg(self.sockets.path().join("registry"));
+        let log = self.folder.join("registry.log");
         let mut registry = Child::start("the overlay's registry", &command, &log)?;
         eventually("the overlay's registry is open", async || {
             registry.must_live()?;
@@ -67,12 +84,8 @@ impl OverlayRegistry {
         })
         .within(seconds(20))
         .await?;
-        Ok(Self {
-            _registry: registry,
-            program: program.to_owned(),
-            sockets,
-            folder: folder.to_owned(),
-        })
+        self.registry = Some(registry);
+        Ok(())
     }
 
     /// Starts a node at a site.

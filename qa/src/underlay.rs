@@ -116,6 +116,17 @@ impl Underlay {
         self.filter(&format!("delete element bridge underlay cut {pairs}"))
     }
 
+    /// Gives a site another address of IPv4, as a change of networks would: nobody is told.
+    pub fn move_site(&self, number: u16, times: u8) -> Result<()> {
+        let site = self.site(number)?;
+        let [.., third, fourth] = site.ipv4().octets();
+        let address = |times: u8| format!("10.99.{}.{fourth}/16", third.wrapping_add(times));
+        site.run(&["ip", "address", "add", &address(times), "dev", "eth0"])?;
+        let before = times.wrapping_sub(1);
+        site.run(&["ip", "address", "del", &address(before), "dev", "eth0"])
+            .map(drop)
+    }
+
     /// Ends a site as a power cut would: nothing in it has time for a last word.
     pub fn cut_power(&mut self, number: u16) -> Result<()> {
         self.site(number)?;

@@ -5,7 +5,7 @@
 
 mod measured;
 mod original;
-mod ours;
+pub(super) mod ours;
 mod throughput;
 mod world;
 

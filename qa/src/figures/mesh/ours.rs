@@ -22,7 +22,7 @@ pub(super) struct Ours {
 }
 
 /// Compiles the program as the image's is; or takes that of somebody who tries one before it is in an image.
-pub(super) async fn program(host: &Host) -> Result<Utf8PathBuf> {
+pub(in crate::figures) async fn program(host: &Host) -> Result<Utf8PathBuf> {
     if product::has_other_programs() {
         return product::program("slapbox-re6st");
     }
