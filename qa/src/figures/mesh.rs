@@ -129,6 +129,7 @@ async fn upset<O: Overlay>(
         measured.note(What::Rss, cost.rss),
         measured.note(What::Pss, cost.pss),
         measured.note(What::Cpu, cost.cpu),
+        measured.note(What::CpuOfBabeld, cost.babeld),
         measured.note(What::Traffic, cost.traffic),
     ]);
 

@@ -26,6 +26,8 @@ pub(super) enum What {
     Pss,
     /// Processor time of nodes that have nothing to do.
     Cpu,
+    /// Of that their babeld.
+    CpuOfBabeld,
     /// What they say to each other.
     Traffic,
 }
@@ -50,6 +52,7 @@ impl What {
             Self::Rss => "memory of a node's daemons".to_owned(),
             Self::Pss => "memory, shared parts divided".to_owned(),
             Self::Cpu => "processor time of 10 idle nodes".to_owned(),
+            Self::CpuOfBabeld => "of that their babeld".to_owned(),
             Self::Traffic => "traffic of 10 idle nodes".to_owned(),
         }
     }
@@ -59,7 +62,7 @@ impl What {
             Self::Start(_) | Self::Join | Self::Cut | Self::Crash => "s",
             Self::Raw | Self::Tunnel => "Mb/s",
             Self::Rss | Self::Pss => "MB",
-            Self::Cpu => "%",
+            Self::Cpu | Self::CpuOfBabeld => "%",
             Self::Traffic => "kB/s",
         }
     }
@@ -71,9 +74,13 @@ impl What {
             Self::Join | Self::Crash => Some(3.0),
             Self::Cut => Some(2.0),
             Self::Rss => Some(20.0),
-            Self::Start(_) | Self::Raw | Self::Tunnel | Self::Pss | Self::Cpu | Self::Traffic => {
-                None
-            }
+            Self::Start(_)
+            | Self::Raw
+            | Self::Tunnel
+            | Self::Pss
+            | Self::Cpu
+            | Self::CpuOfBabeld
+            | Self::Traffic => None,
         }
     }
 
@@ -89,6 +96,7 @@ impl What {
             | Self::Rss
             | Self::Pss
             | Self::Cpu
+            | Self::CpuOfBabeld
             | Self::Traffic => Some(Figure::watched(&name, ratio, "")),
         }
     }

@@ -21,8 +21,18 @@ pub(in crate::figures::mesh) struct Cost {
     pub(in crate::figures::mesh) pss: f64,
     /// Processor time of all of them, in hundredths of a processor.
     pub(in crate::figures::mesh) cpu: f64,
+    /// Of that their babeld.
+    pub(in crate::figures::mesh) babeld: f64,
     /// What they say on the underlay, in kB a second.
     pub(in crate::figures::mesh) traffic: f64,
+}
+
+/// What a daemon took until now.
+#[derive(Clone, Copy, Debug)]
+struct Daemon {
+    site: u16,
+    is_babeld: bool,
+    usage: Usage,
 }
 
 impl<O: Overlay> World<O> {
@@ -34,24 +44,27 @@ impl<O: Overlay> World<O> {
         let (after, seconds) = (self.usages()?, begun.elapsed().as_secs_f64());
         let said = self.underlay.flows()?.since(&flows).total();
         self.probes.ask_all(asked);
-        let spent = after.iter().map(|(process, (_, usage))| {
-            // One that is new has spent all that it has spent.
-            let before = before.get(process).map_or(0.0, |(_, usage)| usage.cpu);
-            usage.cpu - before
-        });
-        let cpu = spent.sum::<f64>() / seconds * 100.0;
-        let of_nodes = || after.values().filter(|(site, _)| *site != 1).map(|it| it.1);
+        let spent = |is_meant: fn(&Daemon) -> bool| {
+            let meant = after.iter().filter(|(_, it)| is_meant(it));
+            let spent = meant.map(|(process, it)| {
+                // One that is new has spent all that it has spent.
+                it.usage.cpu - before.get(process).map_or(0.0, |it| it.usage.cpu)
+            });
+            spent.sum::<f64>() / seconds * 100.0
+        };
+        let of_nodes = || after.values().filter(|it| it.site != 1).map(|it| it.usage);
         let nodes = number(self.underlay.sites().filter(|it| it.number != 1).count());
         Ok(Cost {
             rss: of_nodes().map(|it| it.rss).sum::<f64>() / nodes,
             pss: of_nodes().map(|it| it.pss).sum::<f64>() / nodes,
-            cpu,
+            cpu: spent(|_| true),
+            babeld: spent(|it| it.is_babeld),
             traffic: kilobytes(said) / seconds,
         })
     }
 
-    /// What every daemon took until now, by its process, with the site it runs at.
-    fn usages(&self) -> Result<BTreeMap<u32, (u16, Usage)>> {
+    /// What every daemon took until now, by its process.
+    fn usages(&self) -> Result<BTreeMap<u32, Daemon>> {
         let mut usages = BTreeMap::new();
         for site in self.underlay.sites() {
             usages.extend(daemons::<O>(site)?);
@@ -60,13 +73,19 @@ impl<O: Overlay> World<O> {
     }
 }
 
-fn daemons<O: Overlay>(site: &Site) -> Result<Vec<(u32, (u16, Usage))>> {
+fn daemons<O: Overlay>(site: &Site) -> Result<Vec<(u32, Daemon)>> {
     let processes = site.processes()?.into_iter();
     let daemons = processes.filter(|process| O::is_daemon(process.program(), &process.words));
-    // One that ends in this very moment has nothing any more.
-    Ok(daemons
-        .filter_map(|process| Some((process.id, (site.number, process.usage().ok()?))))
-        .collect())
+    let took = daemons.filter_map(|process| {
+        // One that ends in this very moment has nothing any more.
+        let daemon = Daemon {
+            site: site.number,
+            is_babeld: process.program() == "babeld",
+            usage: process.usage().ok()?,
+        };
+        Some((process.id, daemon))
+    });
+    Ok(took.collect())
 }
 
 fn kilobytes(bytes: u64) -> f64 {
