@@ -185,7 +185,7 @@ fn make_authority(site: &Site, folder: &Utf8Path) -> Result<()> {
         "rsa:2048",
         "-nodes",
         "-days",
-        "10",
+        "3650",
         "-set_serial",
         NETWORK,
         "-subj",
