@@ -3,6 +3,7 @@
 //! The registry gives each computer a prefix and a certificate and tells who else there is; the node agrees with some of them on tunnels and
 //! has crate `slapbox-overlay` realise it. A network works without SlapOS: nothing here knows an agent or a master.
 
+pub mod carrier;
 pub mod disk;
 pub mod mesh;
 pub mod node;

@@ -4,6 +4,7 @@
 
 mod api;
 mod authority;
+mod carriers;
 mod ip_addr_blocks;
 mod members;
 mod prefixes;
@@ -25,7 +26,8 @@ use crate::reference::Reference;
 use crate::wire::{JoinReply, JoinRequest, View};
 
 use authority::Authority;
-use members::{Facts, Members};
+use carriers::Carriers;
+use members::{Facts, Members, NoHost};
 use store::Store;
 
 /// What keeps a registry from working, or from doing what it was asked.
@@ -71,6 +73,7 @@ pub struct Registry {
     authority: Authority,
     members: Mutex<Members>,
     changes: watch::Sender<u64>,
+    carriers: Carriers,
 }
 
 impl Registry {
@@ -108,6 +111,7 @@ impl Registry {
             authority,
             members: Mutex::new(members),
             changes,
+            carriers: Carriers::default(),
         })
     }
 
@@ -163,6 +167,11 @@ impl Registry {
     pub fn view(&self, computer: &Reference, since: u64) -> Result<View, Error> {
         self.read(|members| members.view(computer, since))
             .ok_or(Error::Members(members::Refusal::Unknown))
+    }
+
+    /// Returns the port of the WireGuard on this machine, for a member on another one.
+    fn port_beside(&self, computer: &Reference) -> Result<u16, NoHost> {
+        self.read(|members| members.port_beside(computer))
     }
 
     /// Returns what moves whenever anything changes.

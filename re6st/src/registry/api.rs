@@ -20,6 +20,7 @@ use time::OffsetDateTime;
 use tokio::net::UnixListener;
 use tokio::time::{Instant, timeout_at};
 
+use super::carriers::carrier;
 use super::members::Refusal;
 use super::{Error, Moment, Registry};
 use crate::reference::Reference;
@@ -38,6 +39,7 @@ pub fn router(registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/v1/re6st/join", post(join))
         .route("/v1/re6st/network", get(network))
+        .route("/v1/re6st/carrier", get(carrier))
         .route("/local/release/{computer}", post(release))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(registry)
@@ -115,7 +117,7 @@ async fn release(
 }
 
 /// The computer that calls.
-struct Caller(Reference);
+pub(super) struct Caller(pub(super) Reference);
 
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Response;
@@ -166,7 +168,7 @@ impl IntoResponse for Error {
     }
 }
 
-fn answer(status: StatusCode, error: &str, message: &str) -> Response {
+pub(super) fn answer(status: StatusCode, error: &str, message: &str) -> Response {
     let body = ApiError {
         error: error.to_owned(),
         message: message.to_owned(),

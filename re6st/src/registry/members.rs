@@ -39,6 +39,20 @@ pub enum Refusal {
     Unknown,
 }
 
+/// Why a computer's datagrams cannot be handed to the registry's own.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub(super) enum NoHost {
+    /// It never joined, or was released.
+    #[error("the computer is not a member")]
+    Stranger,
+    /// It is the registry's own.
+    #[error("the registry is on this computer itself, whose datagrams need no carrier")]
+    Itself,
+    /// The registry's own is no member.
+    #[error("the computer that the registry is on has not joined the network")]
+    Absent,
+}
+
 /// What a computer says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Facts {
@@ -213,6 +227,21 @@ impl Members {
             prefix: member.prefix,
             link_address: prefixes::link_address(self.network, member.number),
         })
+    }
+
+    /// Returns the UDP port of the member on whose machine the registry is, for another member.
+    pub(super) fn port_beside(&self, computer: &Reference) -> Result<u16, NoHost> {
+        if !self.members.contains_key(computer) {
+            return Err(NoHost::Stranger);
+        }
+        match &self.host {
+            Some(host) if host == computer => Err(NoHost::Itself),
+            Some(host) => match self.members.get(host) {
+                Some(member) => Ok(member.facts.port),
+                None => Err(NoHost::Absent),
+            },
+            None => Err(NoHost::Absent),
+        }
     }
 
     /// Returns who else is a member, or what changed of that since a version, where that is still known.

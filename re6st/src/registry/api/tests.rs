@@ -12,8 +12,11 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::registry::Settings;
 
+mod carriers;
+
 struct Served {
     folder: TempDir,
+    http: reqwest::Client,
     server: JoinHandle<()>,
 }
 
@@ -41,7 +44,12 @@ impl Served {
         while tokio::net::UnixStream::connect(&socket).await.is_err() {
             tokio::task::yield_now().await;
         }
-        Self { folder, server }
+        let http = reqwest::Client::builder().unix_socket(folder.path().join("http.sock"));
+        Self {
+            http: http.build().unwrap(),
+            folder,
+            server,
+        }
     }
 
     async fn restart(mut self, network: &str) -> Self {
@@ -51,10 +59,7 @@ impl Served {
     }
 
     fn http(&self) -> reqwest::Client {
-        reqwest::Client::builder()
-            .unix_socket(self.folder.path().join("http.sock"))
-            .build()
-            .unwrap()
+        self.http.clone()
     }
 
     async fn join(&self, computer: &str, request: &Value) -> (StatusCode, Value) {
