@@ -1,13 +1,16 @@
 //! The overlay's registry, reached through the master: it learns who calls from the certificate, and where they are from the computer's label,
 //! never from the caller.
 
+mod upgraded;
+
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use camino::Utf8Path;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -44,7 +47,11 @@ pub(super) async fn proxy(
         .registry
         .as_deref()
         .ok_or_else(|| ApiError::NotFound("this master has no registry".to_owned()))?;
+    let wanted = upgraded::wanted(request.headers());
     remove_hop_by_hop(request.headers_mut());
+    if let Some(protocol) = &wanted {
+        upgraded::ask(request.headers_mut(), protocol.clone());
+    }
     let name =
         HeaderValue::from_str(computer.as_str()).map_err(|err| ApiError::Internal(err.into()))?;
     // `insert` replaces whatever the caller put there.
@@ -53,11 +60,31 @@ pub(super) async fn proxy(
     if let Some(region) = region(&master, &computer).await? {
         request.headers_mut().insert(REGION, region);
     }
+    let caller = upgraded::Caller::of(&request);
+    let near = wanted.map(|_| hyper::upgrade::on(&mut request));
     let mut stopping = master.stopping.clone();
-    tokio::select! {
-        answer = send(socket, request) => answer,
-        _ = stopping.wait_for(|&it| it) => Err(ApiError::Unreachable("the master stops".to_owned())),
+    let mut answer = tokio::select! {
+        answer = send(socket, request) => answer?,
+        _ = stopping.wait_for(|&it| it) => {
+            return Err(ApiError::Unreachable("the master stops".to_owned()));
+        }
+    };
+    let protocol = answer.headers().get(header::UPGRADE).cloned();
+    remove_hop_by_hop(answer.headers_mut());
+    match (near, protocol) {
+        (Some(near), Some(protocol)) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let far = hyper::upgrade::on(&mut answer);
+            upgraded::ask(answer.headers_mut(), protocol);
+            tokio::spawn(upgraded::pass(master, caller, near, far));
+        }
+        // Who did not ask for it would take the bytes that follow for an answer.
+        _ if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            let words = "the overlay's registry switched protocols unasked".to_owned();
+            return Err(ApiError::Unreachable(words));
+        }
+        _ => {}
     }
+    Ok(answer.map(Body::new).into_response())
 }
 
 /// Returns where a computer is, if its label says so in a way that a header can.
@@ -68,7 +95,7 @@ async fn region(master: &Master, computer: &ComputerId) -> Result<Option<HeaderV
     Ok(label.and_then(|label| HeaderValue::try_from(label).ok()))
 }
 
-async fn send(socket: &Utf8Path, request: Request) -> Result<Response, ApiError> {
+async fn send(socket: &Utf8Path, request: Request) -> Result<Response<Incoming>, ApiError> {
     let unreachable = |what: &str, cause: &dyn std::error::Error| -> ApiError {
         tracing::warn!(%socket, error = %cause, "{what}");
         ApiError::Unreachable("the overlay's registry does not answer".to_owned())
@@ -80,16 +107,14 @@ async fn send(socket: &Utf8Path, request: Request) -> Result<Response, ApiError>
         .await
         .map_err(|err| unreachable("cannot talk to the registry", &err))?;
     tokio::spawn(async move {
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a connection to the registry broke");
         }
     });
-    let mut answer = sender
+    sender
         .send_request(request)
         .await
-        .map_err(|err| unreachable("the registry gave no answer", &err))?;
-    remove_hop_by_hop(answer.headers_mut());
-    Ok(answer.map(Body::new).into_response())
+        .map_err(|err| unreachable("the registry gave no answer", &err))
 }
 
 fn remove_hop_by_hop(headers: &mut HeaderMap) {
