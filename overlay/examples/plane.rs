@@ -69,6 +69,7 @@ fn add(
     let wireguard = Peer {
         allowed: link_address(peer).into(),
         endpoint,
+        moves: false,
         keepalive: 25,
     };
     desired.wireguard.peers.insert(public_key(peer), wireguard);

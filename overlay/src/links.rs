@@ -91,6 +91,8 @@ pub struct Peer {
     pub allowed: Ipv6Net,
     /// Where to send the first packet, if that is known; later WireGuard follows the peer.
     pub endpoint: Option<SocketAddr>,
+    /// Whether it is sent there though WireGuard has heard it somewhere else of late.
+    pub moves: bool,
     /// After how many silent seconds to send something; 0 for never.
     pub keepalive: u16,
 }

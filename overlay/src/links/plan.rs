@@ -202,10 +202,10 @@ fn peer_steps(key: PublicKey, peer: &Peer, found: Option<&ObservedPeer>) -> Vec<
             keepalive: peer.keepalive,
         });
     }
-    // A peer that answers is where WireGuard heard it, which may be behind a NAT that moved.
+    // A peer that answers is where WireGuard heard it, which may be behind a NAT that moved, unless there is a better way to it.
     let alive = found.is_some_and(ObservedPeer::is_alive);
     if let Some(endpoint) = peer.endpoint
-        && !alive
+        && (peer.moves || !alive)
         && found.and_then(|found| found.endpoint) != Some(endpoint)
     {
         steps.push(Action::SetEndpoint { key, endpoint });

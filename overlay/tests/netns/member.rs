@@ -74,6 +74,7 @@ pub(crate) fn desired(index: u16, peers: &[u16], endpoint: Option<SocketAddr>) -
         let wireguard = Peer {
             allowed: link_address(*peer).into(),
             endpoint,
+            moves: false,
             keepalive: if endpoint.is_some() { 25 } else { 0 },
         };
         desired.wireguard.peers.insert(public_key(*peer), wireguard);

@@ -63,6 +63,7 @@ pub(super) fn desired(
         let wireguard = links::Peer {
             allowed: own_links(peer.link_address),
             endpoint: endpoints.get(&peer.reference).copied(),
+            moves: false,
             // Tunnels beat more often than any NAT forgets, and nobody else is spoken to.
             keepalive: 0,
         };

@@ -39,6 +39,7 @@ fn desired(peers: &BTreeSet<u8>, key: u8, mtu: u32) -> Desired {
         let wireguard = Peer {
             allowed: link_address(*peer).into(),
             endpoint,
+            moves: false,
             keepalive: 25,
         };
         desired
@@ -162,13 +163,26 @@ proptest! {
 }
 
 fn endpoint_steps(endpoint: &str, handshake_age: Option<Duration>) -> usize {
-    let target = desired(&[1].into(), 1, 1380);
-    let mut observed = carried_out(&target, Observed::default());
+    steps_to(&desired(&[1].into(), 1, 1380), endpoint, handshake_age)
+}
+
+fn steps_to(target: &Desired, endpoint: &str, handshake_age: Option<Duration>) -> usize {
+    let mut observed = carried_out(target, Observed::default());
     let peers = &mut observed.wireguard.as_mut().unwrap().peers;
     let peer = peers.get_mut(&PublicKey([1; 32])).unwrap();
     peer.endpoint = Some(endpoint.parse().unwrap());
     peer.handshake_age = handshake_age;
-    plan(&target, &observed).len()
+    plan(target, &observed).len()
+}
+
+#[test]
+fn a_peer_to_which_there_is_a_better_way_is_sent_there_once() {
+    let mut target = desired(&[1].into(), 1, 1380);
+    let peers = &mut target.wireguard.peers;
+    peers.get_mut(&PublicKey([1; 32])).unwrap().moves = true;
+    let heard = Some(Duration::from_secs(10));
+    assert_eq!(steps_to(&target, "198.51.100.9:40000", heard), 1);
+    assert_eq!(steps_to(&target, "192.0.2.1:6326", heard), 0);
 }
 
 #[test]
