@@ -40,6 +40,14 @@ pub enum Input {
     Public(Arc<[Member]>),
     /// Somebody asks for a tunnel.
     Asked(Member),
+    /// Somebody asks for a tunnel who reaches nobody else.
+    AskedInNeed(Member),
+    /// There is a way to somebody by which they were not asked yet.
+    Sought {
+        peer: Member,
+        /// No other way leads to where this one does, so that another tunnel may go for it.
+        in_need: bool,
+    },
     /// Whom we asked has answered.
     Answered(Member, Answer),
     /// A tunnel carries what is sent.
@@ -165,7 +173,9 @@ impl Mesh {
         match input {
             Input::Known(known) => self.hear_of(now, known),
             Input::Public(public) => self.public = public,
-            Input::Asked(peer) => self.hear_question(now, peer),
+            Input::Asked(peer) => self.hear_question(now, peer, self.settings.in_all),
+            Input::AskedInNeed(peer) => self.hear_question(now, peer, self.settings.in_need),
+            Input::Sought { peer, in_need } => self.seek(now, peer, in_need),
             Input::Answered(peer, answer) => self.hear_answer(now, peer, answer),
             Input::Up(peer) => self.comes_up(now, peer),
             Input::Down(peer) => self.goes_down(now, peer),
@@ -174,7 +184,7 @@ impl Mesh {
             Input::Keeps(peer) => self.is_kept(now, peer),
             Input::Unused(peer) => self.is_unused(now, peer),
             Input::Weighed(use_of) => self.replace_one(now, &use_of),
-            Input::Busy(peer) => self.wish(now, peer),
+            Input::Busy(peer) => self.wish(now, peer, true),
             Input::Moved(peer) => drop(self.resting.remove(&peer)),
             Input::Distrusted(peer) => self.distrust(now, peer),
         }
@@ -303,18 +313,24 @@ impl Mesh {
         time.mul_f64(self.chance.random_range(0.5..1.5))
     }
 
-    /// Notes that there shall be a tunnel to somebody, and makes room for it.
-    fn wish(&mut self, now: Moment, peer: Member) {
+    /// Notes that there shall be a tunnel to somebody, and makes room for it if it shall.
+    fn wish(&mut self, now: Moment, peer: Member, makes_room: bool) {
         let is_new = self.is_free(peer) && !self.wishes.contains(&peer);
         if !is_new || self.wishes.len() >= MOST_WISHES {
             return;
         }
         self.wishes.push_back(peer);
         let is_draining = self.links.values().any(Link::is_draining);
-        if self.own() >= self.settings.own && !is_draining {
+        if makes_room && self.own() >= self.settings.own && !is_draining {
             self.actions.push_back(Action::Weigh);
         }
         self.next_ask = self.next_ask.min(now + self.settings.pause);
+    }
+
+    /// Asks somebody before anybody else, even if that was in vain before.
+    fn seek(&mut self, now: Moment, peer: Member, in_need: bool) {
+        self.resting.remove(&peer);
+        self.wish(now, peer, in_need);
     }
 
     /// Begins to drain the least used of our own tunnels that are no longer new.

@@ -62,14 +62,15 @@ impl State {
 }
 
 impl Mesh {
-    pub(super) fn hear_question(&mut self, now: Moment, peer: Member) {
+    /// Answers who asks for a tunnel, where there are at most so many in all.
+    pub(super) fn hear_question(&mut self, now: Moment, peer: Member, most: usize) {
         let answer = match self.links.get(&peer).map(|link| link.state) {
             // Both have asked: the question of the smaller one counts.
             Some(State::Asking { .. }) if self.me < peer => Answer::Crossed,
             Some(State::Asking { .. }) => Answer::Accepted,
             // The answer was lost, or they have begun anew.
             Some(_) => Answer::Accepted,
-            None if peer == self.me || self.links.len() >= self.settings.in_all => Answer::Full,
+            None if peer == self.me || self.links.len() >= most => Answer::Full,
             None if self.distrusted.contains_key(&peer) => Answer::Full,
             None => Answer::Accepted,
         };

@@ -11,6 +11,8 @@ pub struct Settings {
     pub wanted: usize,
     /// Tunnels in all, at most.
     pub in_all: usize,
+    /// The same, where those who ask reach nobody else.
+    pub in_need: usize,
     /// How often a tunnel is replaced by another one.
     pub refresh: Duration,
     /// How long a tunnel may be drained before it is kept.
@@ -47,6 +49,7 @@ impl Default for Settings {
             own: 10,
             wanted: 16,
             in_all: 20,
+            in_need: 84,
             refresh: Duration::from_secs(300),
             drain_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(3),

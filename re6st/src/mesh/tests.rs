@@ -394,3 +394,51 @@ fn a_network_loses_a_fifth_and_heals() {
     world.run_until(125 * SECOND);
     assert!(world.graph().degree(late) >= 1);
 }
+
+#[test]
+fn who_reaches_nobody_else_is_accepted_by_who_has_no_room_for_others() {
+    let mut desk = Desk::new(settings());
+    (100..120).for_each(|number| desk.is_joined_by(number));
+    for peer in (200..264).map(Member) {
+        let accepted = [Action::Answer(peer, Answer::Accepted), Action::Open(peer)];
+        assert_eq!(desk.happens(Input::AskedInNeed(peer)), accepted);
+        desk.happens(Input::Up(peer));
+    }
+    let late = Member(264);
+    let full = [Action::Answer(late, Answer::Full)];
+    assert_eq!(desk.happens(Input::AskedInNeed(late)), full);
+    assert_eq!(desk.tunnels().len(), 84);
+}
+
+#[test]
+fn who_is_sought_is_asked_though_it_rests() {
+    let mut desk = Desk::new(settings());
+    desk.happens(known(1..1000));
+    let sought = Member(900);
+    for _ in 0..3 {
+        desk.happens(Input::Sought {
+            peer: sought,
+            in_need: false,
+        });
+        let actions = asked(&desk.after(2 * SECOND));
+        assert!(actions.contains(&sought), "{actions:?}");
+        // It does not answer, and rests.
+        desk.after(4 * SECOND);
+    }
+}
+
+#[test]
+fn room_is_made_for_who_is_sought_in_need_only() {
+    let mut desk = Desk::new(settings());
+    desk.happens(known(0..200));
+    desk.lives(600 * SECOND);
+    assert_eq!(desk.tunnels().len(), 10);
+    let free = (0..200).map(Member).find(|peer| desk.mesh.is_free(*peer));
+    let sought = |in_need| Input::Sought {
+        peer: free.unwrap(),
+        in_need,
+    };
+    assert_eq!(desk.happens(sought(false)), []);
+    desk.mesh.wishes.clear();
+    assert_eq!(desk.happens(sought(true)), [Action::Weigh]);
+}

@@ -136,7 +136,8 @@ impl Neighbours {
     /// Takes a datagram.
     pub(super) fn receive(&mut self, now: Moment, from: Member, message: Message) {
         match message {
-            Message::Ask => self.tell(now, Input::Asked(from)),
+            Message::Ask { in_need: false } => self.tell(now, Input::Asked(from)),
+            Message::Ask { in_need: true } => self.tell(now, Input::AskedInNeed(from)),
             Message::Answer(answer) => self.tell(now, Input::Answered(from, answer)),
             Message::Close => self.tell(now, Input::Closed(from)),
             Message::Beat(beat) => self.hear(now, from, beat),
@@ -207,7 +208,8 @@ impl Neighbours {
         for (peer, again) in &mut self.asks {
             if *again <= now {
                 *again = now + ASK_AGAIN;
-                self.outbox.push_back((*peer, Message::Ask));
+                self.outbox
+                    .push_back((*peer, Message::Ask { in_need: false }));
             }
         }
         self.greeted.retain(|_, until| *until > now);
@@ -267,7 +269,8 @@ impl Neighbours {
                 Action::Ask(peer) => {
                     self.asks.insert(peer, now + ASK_AGAIN);
                     self.moved = true;
-                    self.outbox.push_back((peer, Message::Ask));
+                    self.outbox
+                        .push_back((peer, Message::Ask { in_need: false }));
                 }
                 Action::Answer(peer, answer) => self.answer(peer, answer),
                 Action::Open(peer) => {

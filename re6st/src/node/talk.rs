@@ -18,7 +18,10 @@ const VERSION: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
     /// There shall be a tunnel between us.
-    Ask,
+    Ask {
+        /// Its sender reaches nobody else.
+        in_need: bool,
+    },
     /// The answer to that.
     Answer(Answer),
     /// There is no tunnel between us, or not any more.
@@ -57,6 +60,9 @@ const SEEN: u8 = 5;
 const GREET: u8 = 6;
 const CALL: u8 = 7;
 
+/// What an ask says more.
+const IN_NEED: u8 = 1;
+
 const DRAINS: u8 = 1;
 const UNUSED: u8 = 2;
 const URGENT: u8 = 4;
@@ -66,7 +72,8 @@ impl Message {
     /// Returns the datagram.
     pub(super) fn encode(self) -> Vec<u8> {
         match self {
-            Self::Ask => vec![VERSION, ASK],
+            Self::Ask { in_need: false } => vec![VERSION, ASK],
+            Self::Ask { in_need: true } => vec![VERSION, ASK, IN_NEED],
             Self::Answer(answer) => vec![VERSION, ANSWER, answer as u8],
             Self::Close => vec![VERSION, CLOSE],
             Self::Beat(beat) => {
@@ -104,7 +111,9 @@ impl Message {
     /// Reads a datagram; nothing if it is none that this version knows.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         match bytes {
-            [VERSION, ASK, ..] => Some(Self::Ask),
+            [VERSION, ASK, rest @ ..] => Some(Self::Ask {
+                in_need: rest.first() == Some(&IN_NEED),
+            }),
             [VERSION, CLOSE, ..] => Some(Self::Close),
             [VERSION, GREET, ..] => Some(Self::Greet),
             [VERSION, CALL, rest @ ..] => {
@@ -153,7 +162,8 @@ mod tests {
             ..Beat::default()
         };
         let all = [
-            Message::Ask,
+            Message::Ask { in_need: false },
+            Message::Ask { in_need: true },
             Message::Close,
             Message::Answer(Answer::Accepted),
             Message::Answer(Answer::Full),
