@@ -21,7 +21,9 @@ use tokio::net::UdpSocket;
 use tokio::time::timeout;
 use tokio_util::codec::FramedRead;
 
-use frames::{BadFrame, Frames, LONGEST, push};
+pub use frames::BadFrame;
+pub(crate) use frames::LONGEST;
+use frames::{Frames, push};
 
 /// What both ends call it when they upgrade their connection.
 pub const PROTOCOL: &str = "slapbox-datagrams";

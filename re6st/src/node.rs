@@ -6,11 +6,13 @@
 mod backoff;
 mod client;
 mod credentials;
+mod detour;
 mod document;
 mod endpoints;
 mod links;
 mod machine;
 mod membership;
+mod near_end;
 mod neighbours;
 mod policy;
 mod state;
@@ -29,7 +31,7 @@ pub use credentials::{Master, Overlay, Source};
 pub use document::{Document, Facts};
 pub use machine::{Ear, Linux, Machine};
 pub use membership::Membership;
-pub use status::{LinkStatus, State as StatusState, Status};
+pub use status::{Carrier, LinkStatus, State as StatusState, Status};
 
 /// Where a node keeps what it must not lose, and where it tells how things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ pub async fn run<M: Machine>(source: Source, places: &Places, machine: M) -> Res
     let (see, seen) = watch::channel(Vec::new());
     tokio::select! {
         () = membership::keep(&source, &state, &machine, seen, &news) => {}
-        () = links::keep(&machine, places, &key, membership, &see) => {}
+        () = links::keep(&machine, &source, places, &key, membership, &see) => {}
     }
     Ok(())
 }

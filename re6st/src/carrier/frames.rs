@@ -8,7 +8,7 @@ use tokio_util::codec::Decoder;
 /// WireGuard's shortest datagram: the header and the tag of a message without content.
 pub(super) const SHORTEST: usize = 32;
 /// The longest that is carried, which no Ethernet exceeds: those of our interfaces have about 1,500 bytes.
-pub(super) const LONGEST: usize = 9216;
+pub(crate) const LONGEST: usize = 9216;
 const HEAD: usize = 2;
 
 /// What is not a stream of datagrams.

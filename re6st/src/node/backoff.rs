@@ -1,6 +1,8 @@
-//! How long to wait before trying again. Pure: chance comes from the caller.
+//! How long to wait before trying again.
 
 use std::time::Duration;
+
+use aws_lc_rs::rand;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
@@ -12,6 +14,14 @@ pub(super) fn pause(failures: u32, chance: f64) -> Duration {
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
         .min(LONGEST);
     whole.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0)
+}
+
+/// Returns a number from 0 to 1.
+pub(super) fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness the pause is merely predictable.
+    let _ = rand::fill(&mut bytes);
+    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -1,18 +1,21 @@
-//! Calls to the registry: through the master's TLS, or on the registry's own socket.
+//! Calls to the registry: through the master's TLS, or on the registry's own socket. One call becomes a stream, the carrier.
 
 use std::time::Duration;
 
 use camino::Utf8Path;
-use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Proxy, RequestBuilder, StatusCode, Url};
+use reqwest::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
+use reqwest::{Proxy, RequestBuilder, Response, StatusCode, Upgraded, Url};
 use serde::de::DeserializeOwned;
 use slap::client::{Clock, Identity, SetupError};
 
+use crate::carrier::PROTOCOL;
 use crate::reference::Reference;
 use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, View};
 
 /// The registry holds a question for news for fifty seconds.
 const TIMEOUT: Duration = Duration::from_secs(65);
+/// An answer that switches to datagrams comes at once or not at all.
+const SWITCH_TIMEOUT: Duration = Duration::from_secs(20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What became of a call.
@@ -36,6 +39,9 @@ pub enum Error {
     /// The registry, or the master before it, does not want to.
     #[error("the registry refuses: {}", .0.message)]
     Refused(ApiError),
+    /// Who answers knows calls and no streams of datagrams.
+    #[error("the registry, or the master before it, is older than carriers: status {0}")]
+    NoCarrier(StatusCode),
 }
 
 impl Error {
@@ -111,6 +117,31 @@ impl Client {
         call(self.http.get(url)).await
     }
 
+    /// Opens the stream that carries datagrams to the registry's computer.
+    pub(super) async fn carrier(&self) -> Result<Upgraded, Error> {
+        let request = self.http.get(self.url("/v1/re6st/carrier"));
+        let answer = request
+            .header(CONNECTION, "upgrade")
+            .header(UPGRADE, PROTOCOL)
+            .timeout(SWITCH_TIMEOUT)
+            .send()
+            .await
+            .map_err(Error::Call)?;
+        match answer.status() {
+            StatusCode::SWITCHING_PROTOCOLS => answer.upgrade().await.map_err(Error::Call),
+            // A registry without carriers has no such path and no words for that, and a master that passes no switch on makes a plain call of it.
+            status => {
+                let refusal = refusal(answer).await?;
+                Err(match (status, refusal.error.as_str()) {
+                    (StatusCode::NOT_FOUND, WORDLESS) | (StatusCode::BAD_REQUEST, _) => {
+                        Error::NoCarrier(status)
+                    }
+                    _ => Error::Refused(refusal),
+                })
+            }
+        }
+    }
+
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
@@ -120,19 +151,24 @@ impl Client {
 
 async fn call<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
     let answer = request.send().await.map_err(Error::Call)?;
-    let status = answer.status();
-    if status.is_success() {
+    if answer.status().is_success() {
         return answer.json().await.map_err(Error::Call);
     }
-    let body = answer.bytes().await.map_err(Error::Call)?;
-    Err(Error::Refused(
-        serde_json::from_slice(&body).unwrap_or_else(|_| wordless(status)),
-    ))
+    Err(Error::Refused(refusal(answer).await?))
 }
+
+async fn refusal(answer: Response) -> Result<ApiError, Error> {
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(Error::Call)?;
+    Ok(serde_json::from_slice(&body).unwrap_or_else(|_| wordless(status)))
+}
+
+/// What is said of a refusal without words.
+const WORDLESS: &str = "unknown";
 
 fn wordless(status: StatusCode) -> ApiError {
     ApiError {
-        error: "unknown".to_owned(),
+        error: WORDLESS.to_owned(),
         message: format!("status {status}"),
     }
 }

@@ -135,6 +135,12 @@ impl Endpoints {
         });
     }
 
+    /// Returns all addresses of a peer, the best first.
+    pub(super) fn addresses_of(&self, peer: &Reference) -> Vec<SocketAddr> {
+        let known = self.peers.get(peer);
+        known.map(Endpoint::addresses).unwrap_or_default()
+    }
+
     /// Returns the address of each peer, moving on from those of whom must be reached and does not answer.
     pub(super) fn choose(
         &mut self,

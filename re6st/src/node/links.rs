@@ -1,6 +1,7 @@
 //! Keeps the links as the membership and the neighbours say, and `node.json` and `babeld.conf` as the links are.
 
 mod live;
+mod way;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error as StdError;
@@ -14,6 +15,7 @@ use slapbox_overlay::links::{Desired, Observed, ObservedPeer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::credentials::Source;
 use super::document::Document;
 use super::endpoints::Endpoints;
 use super::machine::Machine;
@@ -27,6 +29,7 @@ use crate::reference::Reference;
 use crate::wire::Peer;
 use crate::words::words;
 use live::Live;
+use way::{Around, Planned, Way};
 
 /// How often to look while others cannot be reached, at first and when that lasts, and when they can.
 const CONNECTING: Duration = Duration::from_millis(500);
@@ -50,6 +53,7 @@ const AGES: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 struct Memory {
     endpoints: Endpoints,
+    way: Way,
     /// The version of the network whose members the endpoints are of.
     version: Option<u64>,
     observed: Observed,
@@ -66,6 +70,7 @@ struct Memory {
 /// Keeps the links, for ever.
 pub(super) async fn keep<M: Machine>(
     machine: &M,
+    source: &Source,
     places: &Places,
     key: &PrivateKey,
     mut membership: watch::Receiver<Membership>,
@@ -79,10 +84,23 @@ pub(super) async fn keep<M: Machine>(
         let known = membership.borrow_and_update().clone();
         let document = known.document.as_ref();
         let problem = match document {
-            Some(document) => realise(machine, places, key, document, &mut live, &mut memory).await,
+            Some(document) => {
+                let planned = look_for_host(source, document, &mut live, &mut memory);
+                let planned = planned.as_ref();
+                realise(
+                    machine,
+                    places,
+                    key,
+                    document,
+                    planned,
+                    &mut live,
+                    &mut memory,
+                )
+                .await
+            }
             None => None,
         };
-        let problem = problem.or(known.problem);
+        let problem = problem.or(known.problem).or_else(|| memory.way.problem());
         let tunnels = live.tunnels();
         let now = status(document, &tunnels, &memory.observed, problem.as_deref());
         let pause = match now.state {
@@ -110,23 +128,57 @@ pub(super) async fn keep<M: Machine>(
         tokio::select! {
             changed = membership.changed() => if changed.is_err() { return },
             () = live.until_moved(pause, &mut memory.endpoints) => {}
+            () = memory.way.moved() => {}
         }
     }
 }
 
-/// Makes links and babeld as the document and the neighbours say; returns in words what went wrong.
+/// Decides by which way the registry's computer is looked for, and has it asked for a tunnel where nobody else is reached.
+fn look_for_host<'a, M: Machine>(
+    source: &Source,
+    document: &'a Document,
+    live: &mut Live<M>,
+    memory: &mut Memory,
+) -> Option<Planned<'a>> {
+    live.begin(document);
+    let (tunnels, asks) = (live.tunnels(), !live.wanted().is_empty());
+    let Memory {
+        way,
+        endpoints,
+        observed,
+        ..
+    } = memory;
+    let addresses = |peer: &Reference| endpoints.addresses_of(peer);
+    let around = Around {
+        source,
+        tunnels: &tunnels,
+        observed,
+        asks,
+        now: Instant::now(),
+    };
+    let planned = way.step(document, &around, addresses)?;
+    if planned.plan.seek {
+        live.seek(Member(planned.peer.number()), planned.plan.in_need);
+    }
+    Some(planned)
+}
+
+/// Makes links and babeld as the document, the neighbours and what is planned for the registry's computer say; returns in words what went wrong.
 async fn realise<M: Machine>(
     machine: &M,
     places: &Places,
     key: &PrivateKey,
     document: &Document,
+    planned: Option<&Planned<'_>>,
     live: &mut Live<M>,
     memory: &mut Memory,
 ) -> Option<String> {
-    live.begin(document);
     let tunnels = live.tunnels();
-    let endpoints = find(document, live, memory);
-    let desired = policy::desired(document, key, &endpoints, &tunnels);
+    let endpoints = find(document, planned, live, memory);
+    let mut desired = policy::desired(document, key, &endpoints, &tunnels);
+    if let Some(planned) = planned {
+        planned.apply(&mut desired);
+    }
     let socket = places.babel_socket.to_string();
     let babel = policy::babel(document, &tunnels, socket);
     let left = leave(machine, &babel, memory).await;
@@ -144,6 +196,7 @@ async fn realise<M: Machine>(
 /// Returns where peers are, and has the resolver asked where that is due.
 fn find<M: Machine>(
     document: &Document,
+    planned: Option<&Planned<'_>>,
     live: &mut Live<M>,
     memory: &mut Memory,
 ) -> BTreeMap<Reference, SocketAddr> {
@@ -161,21 +214,34 @@ fn find<M: Machine>(
         let peer = peers.and_then(|peers| peers.get(&peer.wireguard_public_key));
         peer.is_some_and(ObservedPeer::is_alive)
     };
-    let (wanted, alive): (BTreeSet<_>, Vec<_>) = wanted
+    let (mut wanted, alive): (BTreeSet<_>, Vec<_>) = wanted
         .map(|peer| {
             let alive = is_alive(&peer).then(|| peer.reference.clone());
             (peer.reference.clone(), alive)
         })
         .unzip();
-    let alive: BTreeSet<Reference> = alive.into_iter().flatten().collect();
+    let mut alive: BTreeSet<Reference> = alive.into_iter().flatten().collect();
     let now = Instant::now();
+    if let Some(Planned { peer, plan }) = planned
+        && plan.seek
+    {
+        // Nobody answers, whatever WireGuard heard minutes ago.
+        wanted.insert(peer.reference.clone());
+        alive.remove(&peer.reference);
+    }
     let due = memory
         .endpoints
         .ask(&wanted, |peer| alive.contains(peer), now);
     live.resolve(due);
-    memory
+    let mut chosen = memory
         .endpoints
-        .choose(&wanted, |peer| alive.contains(peer), now)
+        .choose(&wanted, |peer| alive.contains(peer), now);
+    if let Some(Planned { peer, plan }) = planned
+        && let Some(to) = plan.to
+    {
+        chosen.insert(peer.reference.clone(), to);
+    }
+    chosen
 }
 
 /// Returns how many destinations are reached by each tunnel.

@@ -3,12 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::backoff::pause;
+use super::backoff::{chance, pause};
 use super::client::Error as ClientError;
 use super::credentials::{self, Registry, Source};
 use super::document::{Document, Facts};
@@ -197,13 +196,6 @@ fn question(
         }
         _ => Question::Join,
     }
-}
-
-fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness the pause is merely predictable.
-    let _ = rand::fill(&mut bytes);
-    f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

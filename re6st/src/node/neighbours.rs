@@ -36,6 +36,8 @@ pub(super) struct Neighbours {
     /// When who was asked for a tunnel is asked again.
     asks: BTreeMap<Member, Moment>,
     outbox: VecDeque<(Member, Message)>,
+    /// Who is told that we reach nobody else.
+    needed: Option<Member>,
     /// How many destinations are reached by each tunnel.
     uses: BTreeMap<Member, u64>,
     known: Arc<[Member]>,
@@ -55,6 +57,7 @@ impl Neighbours {
             links: BTreeMap::new(),
             asks: BTreeMap::new(),
             outbox: VecDeque::new(),
+            needed: None,
             uses: BTreeMap::new(),
             known: Arc::from([]),
             greeted: BTreeMap::new(),
@@ -133,6 +136,12 @@ impl Neighbours {
         }
     }
 
+    /// Has somebody asked for a tunnel before all others, and told whether we reach nobody else.
+    pub(super) fn seek(&mut self, now: Moment, peer: Member, in_need: bool) {
+        self.needed = in_need.then_some(peer);
+        self.tell(now, Input::Sought { peer, in_need });
+    }
+
     /// Takes a datagram.
     pub(super) fn receive(&mut self, now: Moment, from: Member, message: Message) {
         match message {
@@ -208,8 +217,8 @@ impl Neighbours {
         for (peer, again) in &mut self.asks {
             if *again <= now {
                 *again = now + ASK_AGAIN;
-                self.outbox
-                    .push_back((*peer, Message::Ask { in_need: false }));
+                let in_need = self.needed == Some(*peer);
+                self.outbox.push_back((*peer, Message::Ask { in_need }));
             }
         }
         self.greeted.retain(|_, until| *until > now);
@@ -269,8 +278,8 @@ impl Neighbours {
                 Action::Ask(peer) => {
                     self.asks.insert(peer, now + ASK_AGAIN);
                     self.moved = true;
-                    self.outbox
-                        .push_back((peer, Message::Ask { in_need: false }));
+                    let in_need = self.needed == Some(peer);
+                    self.outbox.push_back((peer, Message::Ask { in_need }));
                 }
                 Action::Answer(peer, answer) => self.answer(peer, answer),
                 Action::Open(peer) => {

@@ -1,11 +1,12 @@
 //! How things are, for the agent and for people: `node.json`. Pure.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use slapbox_overlay::links::{Observed, ObservedPeer};
 
+use super::detour::is_udp;
 use super::document::Document;
 use super::policy::{self, Tunnels};
 use crate::mesh::Member;
@@ -36,6 +37,8 @@ pub struct LinkStatus {
     pub peer: Reference,
     /// Whether packets pass.
     pub state: LinkState,
+    /// What their datagrams travel by; nothing where that is not known.
+    pub carrier: Option<Carrier>,
     /// How long there and back takes, in milliseconds.
     pub round_trip_ms: Option<f64>,
     /// How long ago both ends proved who they are.
@@ -60,6 +63,26 @@ pub enum LinkState {
     Up,
     /// They do not.
     Down,
+}
+
+/// What the datagrams of a tunnel travel by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Carrier {
+    /// Themselves.
+    Udp,
+    /// A stream in TLS between the other end and the registry, which is on one of both computers.
+    Tls,
+}
+
+impl Carrier {
+    fn of(endpoint: SocketAddr) -> Self {
+        if is_udp(endpoint) {
+            Self::Udp
+        } else {
+            Self::Tls
+        }
+    }
 }
 
 /// Returns how things are, from what was decided, what there is and what went wrong.
@@ -109,7 +132,8 @@ fn links(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Vec<Lin
     let peers = document.joined.view.peers.iter();
     let link = |peer: &Peer| {
         let tunnel = tunnels.get(&Member(peer.number()))?;
-        let age = found(peer, observed).and_then(|found| found.handshake_age);
+        let found = found(peer, observed);
+        let age = found.and_then(|found| found.handshake_age);
         Some(LinkStatus {
             peer: peer.reference.clone(),
             state: if tunnel.is_up {
@@ -117,6 +141,7 @@ fn links(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Vec<Lin
             } else {
                 LinkState::Down
             },
+            carrier: found.and_then(|found| found.endpoint).map(Carrier::of),
             round_trip_ms: tunnel
                 .round_trip
                 .map(|time| (time.as_secs_f64() * 1e4).round() / 10.0),
@@ -154,7 +179,11 @@ fn obstacle(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Opti
 fn silence(peers: &[Peer], observed: &Observed) -> String {
     let tried = peers.iter().find_map(|peer| {
         let endpoint = found(peer, observed)?.endpoint?;
-        Some(format!("{} does not at {endpoint} (UDP)", peer.reference))
+        let name = &peer.reference;
+        Some(match Carrier::of(endpoint) {
+            Carrier::Udp => format!("{name} does not at {endpoint} (UDP)"),
+            Carrier::Tls => format!("{name} does not by way of its registry (TLS)"),
+        })
     });
     let count = peers.len();
     match (tried, peers) {

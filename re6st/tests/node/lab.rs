@@ -89,7 +89,12 @@ impl Lab {
     }
 
     /// Starts a node on a machine; started again, it has what it kept.
-    pub(crate) fn start(&self, computer: &str, source: Source, machine: &FakeMachine) -> Node {
+    pub(crate) fn start<M: Machine + Clone + Send + 'static>(
+        &self,
+        computer: &str,
+        source: Source,
+        machine: &M,
+    ) -> Node {
         let places = Places {
             state: self.path(&format!("{computer}-state")),
             run: self.path(&format!("{computer}-run")),
@@ -256,7 +261,7 @@ pub(crate) async fn eventually<T, S: std::fmt::Debug>(
     what: &str,
     mut probe: impl FnMut() -> Result<T, S>,
 ) -> T {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(40);
     loop {
         match probe() {
             Ok(seen) => return seen,

@@ -23,7 +23,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::lab::{Lab, Running, eventually};
 
-type Ca = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Ca = CertifiedIssuer<'static, KeyPair>;
 
 /// A master's front: TLS that asks for a certificate of its CA, then the registry.
 struct Front {
@@ -51,14 +51,24 @@ impl Listener for Front {
     }
 }
 
-fn ca() -> Ca {
+pub(crate) fn ca() -> Ca {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Starts a master with a certificate for `name`; returns its port.
+/// Starts a master with a certificate for `name` and a registry of its own; returns its port.
 async fn start_master(lab: &Lab, ca: &Ca, name: &str) -> (u16, Running) {
+    start_front(lab, router(lab.registry()), ca, name).await
+}
+
+/// Starts a master before a registry, to whom everybody is COMP-2; returns its port.
+pub(crate) async fn start_front(
+    lab: &Lab,
+    registry: Router,
+    ca: &Ca,
+    name: &str,
+) -> (u16, Running) {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new([name.to_owned()])
         .unwrap()
@@ -80,7 +90,7 @@ async fn start_master(lab: &Lab, ca: &Ca, name: &str) -> (u16, Running) {
         tcp,
         tls: TlsAcceptor::from(Arc::new(config)),
     };
-    let app: Router = router(lab.registry()).layer(middleware::from_fn(
+    let app: Router = registry.layer(middleware::from_fn(
         async |mut request: Request, next: Next| {
             request
                 .headers_mut()
@@ -96,6 +106,17 @@ async fn start_master(lab: &Lab, ca: &Ca, name: &str) -> (u16, Running) {
 
 /// Writes the identity that an agent would have got from the owner of `ca`.
 fn identity(lab: &Lab, ca: &Ca, port: u16, proxy: Option<&str>) -> Source {
+    identity_of(lab, ca, port, proxy, 6326)
+}
+
+/// The same, of a computer whose WireGuard listens on another port.
+pub(crate) fn identity_of(
+    lab: &Lab,
+    ca: &Ca,
+    port: u16,
+    proxy: Option<&str>,
+    wireguard: u16,
+) -> Source {
     let folder = lab.path("identity");
     std::fs::create_dir_all(&folder).unwrap();
     let key = KeyPair::generate().unwrap();
@@ -103,7 +124,7 @@ fn identity(lab: &Lab, ca: &Ca, port: u16, proxy: Option<&str>) -> Source {
     let master = serde_json::json!({
         "urls": [format!("https://127.0.0.1:{port}")],
         "reference": "COMP-2",
-        "overlay": {"port": 6326, "endpoint": null},
+        "overlay": {"port": wireguard, "endpoint": null},
         "proxy": proxy,
     });
     for (name, text) in [
@@ -194,4 +215,24 @@ async fn a_master_of_another_authority_is_not_believed() {
     let lab = Lab::open();
     let (port, _master) = start_master(&lab, &ca(), "master.slapbox.internal").await;
     reason_of(&lab, identity(&lab, &ca(), port, None), "certificate").await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_told_of() {
+    let lab = Lab::open();
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("http://{}", tcp.local_addr().unwrap());
+    let _proxy = lab.keep(async move {
+        loop {
+            let (mut client, _) = tcp.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(client.read_u8().await.unwrap());
+            }
+            let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
+            client.write_all(refusal).await.unwrap();
+        }
+    });
+    let source = identity(&lab, &ca(), 1, Some(&proxy));
+    reason_of(&lab, source, "tunnel error: unsuccessful").await;
 }

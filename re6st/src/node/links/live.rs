@@ -155,6 +155,14 @@ impl<M: Machine> Live<M> {
             .collect()
     }
 
+    /// Has somebody asked for a tunnel before all others, and told whether we reach nobody else.
+    pub(super) fn seek(&mut self, peer: Member, in_need: bool) {
+        let now = self.now();
+        if let Some((_, neighbours)) = &mut self.near {
+            neighbours.seek(now, peer, in_need);
+        }
+    }
+
     pub(super) fn is_draining(&self) -> bool {
         self.near
             .as_ref()
@@ -232,7 +240,7 @@ impl<M: Machine> Live<M> {
             return;
         };
         while let Some((to, message)) = neighbours.poll_send() {
-            if message == Message::Ask
+            if matches!(message, Message::Ask { .. })
                 && let (Some(porch), Some(there)) = (&self.porch, self.others.get(&to))
             {
                 let call = Message::Call(number_of(*at));

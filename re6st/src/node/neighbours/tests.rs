@@ -345,3 +345,33 @@ fn who_calls_is_greeted_once_if_it_is_a_member() {
     let first = &world.nodes[&Member(1)];
     assert_eq!(first.wanted().next(), None, "for a while");
 }
+
+#[test]
+fn who_reaches_one_only_has_a_tunnel_to_it_though_that_has_no_room() {
+    let settings = Settings {
+        own: 3,
+        wanted: 3,
+        in_all: 3,
+        ..Settings::default()
+    };
+    let mut world = World::with(8, settings);
+    (2..=7).for_each(|other| world.cut(8, other));
+    world.cut(8, 1);
+    world.run(Duration::from_secs(10));
+    assert_eq!((world.up(1).len(), world.up(8).len()), (3, 0));
+    // There is another way to the first one.
+    world.cut.remove(&(Member(1), Member(8)));
+    world.cut.remove(&(Member(8), Member(1)));
+    let mut seek = |in_need| {
+        for _ in 0..10 {
+            let now = world.now;
+            let node = world.nodes.get_mut(&Member(8)).unwrap();
+            node.seek(now, Member(1), in_need);
+            world.run(Duration::from_secs(1));
+        }
+        world.up(8)
+    };
+    assert!(seek(false).is_empty());
+    assert_eq!(seek(true), [1]);
+    assert_eq!(world.up(1).len(), 4, "nobody has lost theirs");
+}

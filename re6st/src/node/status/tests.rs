@@ -116,13 +116,13 @@ fn a_problem_of_a_connected_node_is_told_and_changes_nothing_else() {
 #[test]
 fn the_file_has_the_form_that_others_read() {
     let document = document(2, vec![peer(1, None), peer(3, None)]);
-    let observed = observed(Some(3), None, true);
+    let observed = observed(Some(3), Some("192.0.2.1:6326"), true);
     let status = status(Some(&document), &tunnels(&[1]), &observed, None);
     let expected = serde_json::json!({
         "network": "fd12:3456:789a::/48",
         "prefix": "fd12:3456:789a:2::/64",
         "address": "fd12:3456:789a:2::1",
-        "links": [{"peer": "COMP-1", "state": "up", "round_trip_ms": 1.2, "last_handshake_seconds": 3}],
+        "links": [{"peer": "COMP-1", "state": "up", "carrier": "udp", "round_trip_ms": 1.2, "last_handshake_seconds": 3}],
         "state": "connected",
         "reason": "",
     });
@@ -131,4 +131,19 @@ fn the_file_has_the_form_that_others_read() {
     older.links[0].last_handshake_seconds = Some(8);
     older.links[0].round_trip_ms = Some(7.0);
     assert!(!older.differs_from(&status), "times alone are no news");
+}
+
+#[test]
+fn what_travels_by_the_loopback_travels_in_tls() {
+    let document = document(2, vec![peer(1, None)]);
+    let by_near_end = observed(Some(3), Some("127.0.0.1:40000"), true);
+    let up = status(Some(&document), &tunnels(&[1]), &by_near_end, None);
+    assert_eq!(up.links[0].carrier, Some(Carrier::Tls));
+    let silent = observed(None, Some("127.0.0.1:40000"), false);
+    let none = Tunnels::default();
+    let words = "the other computer does not answer: COMP-1 does not by way of its registry (TLS)";
+    check(&[1], &none, &silent, State::Connecting, words);
+    let unknown = observed(Some(3), None, true);
+    let up = status(Some(&document), &tunnels(&[1]), &unknown, None);
+    assert_eq!(up.links[0].carrier, None);
 }
