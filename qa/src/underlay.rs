@@ -116,14 +116,14 @@ impl Underlay {
         self.filter(&format!("delete element bridge underlay cut {pairs}"))
     }
 
-    /// Gives a site another address of IPv4, as a change of networks would: nobody is told.
+    /// Gives a site another address of IPv4, as a change of networks would, the `times`th one: nobody is told.
     pub fn move_site(&self, number: u16, times: u8) -> Result<()> {
         let site = self.site(number)?;
         let [.., third, fourth] = site.ipv4().octets();
-        let address = |times: u8| format!("10.99.{}.{fourth}/16", third.wrapping_add(times));
-        site.run(&["ip", "address", "add", &address(times), "dev", "eth0"])?;
-        let before = times.wrapping_sub(1);
-        site.run(&["ip", "address", "del", &address(before), "dev", "eth0"])
+        let address = format!("10.99.{}.{fourth}/16", third.wrapping_add(times));
+        // The old one goes first: of two of one network the second is the first one's, and goes with it.
+        site.run(&["ip", "-4", "address", "flush", "dev", "eth0"])?;
+        site.run(&["ip", "address", "add", &address, "dev", "eth0"])
             .map(drop)
     }
 
