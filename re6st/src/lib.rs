@@ -5,6 +5,7 @@
 
 pub mod carrier;
 pub mod disk;
+pub mod domain;
 pub mod mesh;
 pub mod node;
 pub mod reference;

@@ -1,6 +1,7 @@
 //! Starts the registry or the node, and ends either at a signal; links stay as they are.
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ enum Arguments {
 #[derive(Args, Debug)]
 struct RegistryArguments {
     /// File with the keys that the flags have.
-    #[arg(long, conflicts_with_all = ["state", "socket", "network", "host"])]
+    #[arg(long, conflicts_with_all = ["state", "socket", "network", "host", "domain"])]
     config: Option<Utf8PathBuf>,
     #[command(flatten)]
     settings: Option<Settings>,
@@ -51,12 +52,15 @@ struct NodeArguments {
         default_value = "/var/lib/slapbox-re6st"
     )]
     state: Utf8PathBuf,
-    /// Folder for node.json and babeld.conf.
+    /// Folder for node.json, metrics.prom and babeld.conf.
     #[arg(long, env = "RUNTIME_DIRECTORY", default_value = "/run/slapbox-re6st")]
     run: Utf8PathBuf,
     /// Where babeld makes its control socket.
     #[arg(long, default_value = "/run/slapbox-babeld/babeld.sock")]
     babel_socket: Utf8PathBuf,
+    /// Where names of the network are answered, by DNS; a port beside those of the overlay, since others need a capability.
+    #[arg(long, value_name = "ADDRESS", default_value = "[::1]:6328")]
+    names: SocketAddr,
     #[command(flatten)]
     alone: Alone,
 }
@@ -131,12 +135,14 @@ async fn start(arguments: Arguments) -> Result<()> {
             state,
             run,
             babel_socket,
+            names,
             alone,
         }) => {
             let places = Places {
                 state,
                 run,
                 babel_socket,
+                names,
             };
             let source = alone.source().unwrap_or(Source::Identity(identity));
             let machine = Linux::open().await.context("no links can be made")?;

@@ -82,6 +82,21 @@ pub enum Answer {
     Crossed = 3,
 }
 
+/// Why somebody is not asked for a tunnel for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// They have no room for another.
+    Full,
+    /// They did not answer, or nothing came through the tunnel.
+    Silent,
+    /// There was one, and it carried nothing any more.
+    Lost,
+    /// There was one, and they have closed it.
+    Closed,
+    /// There was one, and we have closed it, to make room for others.
+    Replaced,
+}
+
 /// What shall be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -109,8 +124,8 @@ pub struct Mesh {
     known: Arc<[Member]>,
     public: Arc<[Member]>,
     links: BTreeMap<Member, Link>,
-    /// Who was asked in vain, and until when nobody asks them again.
-    resting: BTreeMap<Member, Moment>,
+    /// Who was asked in vain, until when nobody asks them again, and why.
+    resting: BTreeMap<Member, (Moment, Why)>,
     /// Who does what nobody may, and until when there is no tunnel with them.
     distrusted: BTreeMap<Member, Moment>,
     /// To whom there shall be a tunnel before anybody else.
@@ -168,6 +183,12 @@ impl Mesh {
         links.filter_map(|(peer, link)| Some((*peer, link.state.carries()?)))
     }
 
+    /// Returns who is not asked for a tunnel, until when, and why.
+    pub fn resting(&self) -> impl Iterator<Item = (Member, Moment, Why)> {
+        let resting = self.resting.iter();
+        resting.map(|(peer, (until, why))| (*peer, *until, *why))
+    }
+
     /// Takes what has happened.
     pub fn handle_input(&mut self, now: Moment, input: Input) {
         match input {
@@ -197,7 +218,7 @@ impl Mesh {
         for peer in due {
             self.runs_out(now, peer);
         }
-        self.resting.retain(|_, until| *until > now);
+        self.resting.retain(|_, (until, _)| *until > now);
         self.distrusted.retain(|_, until| *until > now);
         if self.next_refresh <= now {
             self.next_refresh = now + self.around(self.settings.refresh);

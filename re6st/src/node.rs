@@ -1,6 +1,6 @@
 //! The node: fetches what the registry decided, has it realised, and says how things are.
 //!
-//! Two loops share a channel: one keeps the membership, the other the links. Neither ever takes links down on exit, so
+//! Loops share channels: one keeps the membership, others the links and the names, and one tells of the links. None of them ever takes links down on exit, so
 //! a restart cuts nothing; without a registry the last document serves.
 
 mod backoff;
@@ -12,14 +12,18 @@ mod endpoints;
 mod links;
 mod machine;
 mod membership;
+mod metrics;
+mod names;
 mod near_end;
 mod neighbours;
 mod policy;
+mod report;
 mod state;
 mod status;
 mod talk;
 
 use std::io;
+use std::net::SocketAddr;
 
 use camino::Utf8PathBuf;
 use tokio::sync::watch;
@@ -31,17 +35,19 @@ pub use credentials::{Master, Overlay, Source};
 pub use document::{Document, Facts};
 pub use machine::{Ear, Linux, Machine};
 pub use membership::Membership;
-pub use status::{Carrier, LinkStatus, State as StatusState, Status};
+pub use status::{Carrier, LinkStatus, LinkWay, NoLink, State as StatusState, Status};
 
 /// Where a node keeps what it must not lose, and where it tells how things are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Places {
     /// Folder of the keys and the last document.
     pub state: Utf8PathBuf,
-    /// Folder of `node.json` and `babeld.conf`.
+    /// Folder of `node.json`, `metrics.prom` and `babeld.conf`.
     pub run: Utf8PathBuf,
     /// babeld's control socket, in a folder that goes when babeld ends.
     pub babel_socket: Utf8PathBuf,
+    /// Where names are answered.
+    pub names: SocketAddr,
 }
 
 /// What keeps a node from starting.
@@ -68,9 +74,18 @@ pub async fn run<M: Machine>(source: Source, places: &Places, machine: M) -> Res
         problem: None,
     });
     let (see, seen) = watch::channel(Vec::new());
+    let counts = names::Counts::default();
+    let (told, report) = watch::channel(None);
+    let said = links::Said {
+        counts: &counts,
+        told: &told,
+        seen: &see,
+    };
     tokio::select! {
         () = membership::keep(&source, &state, &machine, seen, &news) => {}
-        () = links::keep(&machine, &source, places, &key, membership, &see) => {}
+        () = names::keep(places, &counts, membership.clone()) => {}
+        () = report::keep(&source, report) => {}
+        () = links::keep(&machine, &source, places, &key, membership, &said) => {}
     }
     Ok(())
 }

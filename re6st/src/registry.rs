@@ -6,6 +6,7 @@ mod api;
 mod authority;
 mod carriers;
 mod ip_addr_blocks;
+mod map;
 mod members;
 mod prefixes;
 mod settings;
@@ -16,17 +17,20 @@ pub use ip_addr_blocks::ip_addr_blocks;
 pub use settings::{Settings, parse_settings};
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use ipnet::Ipv6Net;
 use time::OffsetDateTime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::disk;
 use crate::reference::Reference;
-use crate::wire::{JoinReply, JoinRequest, View};
+use crate::wire::{JoinReply, JoinRequest, LinksReport, Map, View};
 
 use authority::Authority;
 use carriers::Carriers;
+use map::Reports;
 use members::{Facts, Members, NoHost};
 use store::Store;
 
@@ -52,6 +56,9 @@ pub enum Error {
     /// A member may not join like this.
     #[error("the join is refused")]
     Members(#[source] members::Refusal),
+    /// It tells more than can be.
+    #[error("the report is refused")]
+    Report(#[source] map::TooMany),
     /// The certificate could not be made.
     #[error("failed to issue a certificate")]
     Authority(#[source] authority::Error),
@@ -72,6 +79,8 @@ pub struct Registry {
     store: Store,
     authority: Authority,
     members: Mutex<Members>,
+    begun: Instant,
+    reports: Mutex<Reports>,
     changes: watch::Sender<u64>,
     carriers: Carriers,
 }
@@ -101,6 +110,7 @@ impl Registry {
         if let Some(host) = &settings.host {
             members.set_host(host.clone());
         }
+        members.set_domain(settings.domain.clone());
         let regions = prefixes::check_regions(members.network, &settings.regions);
         members.set_regions(regions.map_err(Error::Network)?);
         store.save_members(&members).map_err(Error::Store)?;
@@ -110,6 +120,8 @@ impl Registry {
             store,
             authority,
             members: Mutex::new(members),
+            begun: Instant::now(),
+            reports: Mutex::default(),
             changes,
             carriers: Carriers::default(),
         })
@@ -160,13 +172,32 @@ impl Registry {
         self.change(|members| {
             members.release(computer);
             Ok(())
-        })
+        })?;
+        self.reports(|reports, _| reports.forget(computer));
+        Ok(())
     }
 
     /// Returns who else is a member, or what changed of that since a version.
     pub fn view(&self, computer: &Reference, since: u64) -> Result<View, Error> {
-        self.read(|members| members.view(computer, since))
-            .ok_or(Error::Members(members::Refusal::Unknown))
+        let view = self.read(|members| members.view(computer, since));
+        let view = view.ok_or(Error::Members(members::Refusal::Unknown))?;
+        self.reports(|reports, now| reports.hear(computer, now));
+        Ok(view)
+    }
+
+    /// Takes what a member tells of its tunnels.
+    pub fn report(&self, computer: &Reference, report: LinksReport) -> Result<(), Error> {
+        if self.read(|members| members.place_of(computer)).is_none() {
+            return Err(Error::Members(members::Refusal::Unknown));
+        }
+        self.reports(|reports, now| reports.take(computer, report, now))
+            .map_err(Error::Report)
+    }
+
+    /// Returns the members and the tunnels between them, as these tell them.
+    pub fn map(&self) -> Map {
+        let members = self.read(Members::map);
+        self.reports(|reports, now| reports.map(members, now))
     }
 
     /// Returns the port of the WireGuard on this machine, for a member on another one.
@@ -177,6 +208,11 @@ impl Registry {
     /// Returns what moves whenever anything changes.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    fn reports<T>(&self, with: impl FnOnce(&mut Reports, Duration) -> T) -> T {
+        let mut reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        with(&mut reports, self.begun.elapsed())
     }
 
     fn read<T>(&self, read: impl FnOnce(&Members) -> T) -> T {

@@ -7,6 +7,7 @@ use ipnet::Ipv6Net;
 use serde::{Deserialize, Serialize};
 use slapbox_overlay::keys::PublicKey;
 
+use crate::domain::Domain;
 use crate::reference::Reference;
 
 /// The header in which the master's proxy says who calls; from outside it is removed there.
@@ -61,6 +62,9 @@ pub struct View {
     /// The member on whose machine the registry is: it is reached where the master is, unless it says otherwise.
     #[serde(default)]
     pub host: Option<Reference>,
+    /// With what the names of its nodes end.
+    #[serde(default)]
+    pub domain: Domain,
     /// Members, in the order of their numbers.
     pub peers: Vec<Peer>,
     /// The numbers of those who are members no more.
@@ -84,6 +88,7 @@ impl View {
             version: news.version,
             since: 0,
             host: news.host,
+            domain: news.domain,
             peers: peers.into_values().collect(),
             gone: Vec::new(),
         })
@@ -126,6 +131,56 @@ impl Peer {
 pub fn number_of(link_address: Ipv6Addr) -> u32 {
     let [.., high, low, _, _] = link_address.segments();
     u32::from(high) << 16 | u32::from(low)
+}
+
+/// `POST /v1/re6st/links`: with whom a computer has tunnels that carry something.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LinksReport {
+    /// All of them.
+    pub links: Vec<LinkReport>,
+}
+
+/// A tunnel, as one end sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// The other end.
+    pub peer: Reference,
+    /// How long there and back takes, in milliseconds.
+    #[serde(default)]
+    pub round_trip_ms: Option<f64>,
+}
+
+/// `GET /local/map`: the members and the tunnels between them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Map {
+    /// The whole overlay.
+    pub network: Ipv6Net,
+    /// Members, in the order of their names.
+    pub nodes: Vec<MapNode>,
+    /// Tunnels, each once.
+    pub links: Vec<MapLink>,
+}
+
+/// A member on the map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapNode {
+    /// Its name.
+    pub reference: Reference,
+    /// Its prefix.
+    pub prefix: Ipv6Net,
+    /// Whether it was heard of late.
+    pub is_alive: bool,
+    /// How long ago; nothing if never since the registry began.
+    pub silent_seconds: Option<u64>,
+}
+
+/// A tunnel on the map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MapLink {
+    /// Between whom.
+    pub ends: [Reference; 2],
+    /// How long there and back takes, in milliseconds.
+    pub round_trip_ms: Option<f64>,
 }
 
 /// Every refusal.

@@ -9,9 +9,11 @@ use clap_complete::Shell;
 use slap::v1::ReleaseName;
 use slap::{ComputerId, JoinBlob, ProjectName, RequestedState, Title};
 
+mod net;
 mod node;
 mod people;
 
+pub(crate) use net::{Net, NetCommand, NetLook, NetMap};
 pub(crate) use node::{
     InstanceLook, Node, NodeCommand, NodeStatus, PartitionLog, Prune, Register, SoftwareLook,
 };
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Release(ReleaseCommand),
     /// This machine as a node: make it one, look at it
     Node(Node),
+    /// The overlay as this machine sees it; exit status 1 when it is not connected
+    Net(Net),
     /// Who did what when: the newest entries, unless it is said since when
     Log(Log),
     /// Print what completes commands in a shell: `source <(slapbox complete)`

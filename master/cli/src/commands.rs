@@ -16,6 +16,7 @@ use crate::renewal::renew_if_due;
 mod computer;
 mod forward;
 mod log;
+pub(crate) mod net;
 pub(crate) mod node;
 mod project;
 mod release;
@@ -34,6 +35,9 @@ pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
     if let Command::Node(node) = arguments.command {
         return node::run(node, arguments.proxy.as_deref()).await;
     }
+    if let Command::Net(net) = arguments.command {
+        return net::run(net, now).await;
+    }
     let home = Home::choose(arguments.home, |name| std::env::var(name).ok())?;
     let proxy = arguments.proxy.as_deref();
     if let Command::Login {
@@ -47,7 +51,9 @@ pub(crate) async fn run(arguments: Arguments, now: SystemTime) -> Result<()> {
     let client = client(&home, proxy, now).await?;
     let now = seconds(now);
     match arguments.command {
-        Command::Login { .. } | Command::Complete { .. } | Command::Node(_) => Ok(()),
+        Command::Login { .. } | Command::Complete { .. } | Command::Node(_) | Command::Net(_) => {
+            Ok(())
+        }
         Command::Token(command) => token::run(&client, command, now).await,
         Command::User(command) => user::run(&client, command).await,
         Command::Project(command) => project::run(&client, command).await,

@@ -3,6 +3,7 @@
 mod arguments;
 mod assignment;
 mod commands;
+mod drawing;
 mod failure;
 mod home;
 mod lifetime;

@@ -9,10 +9,12 @@ use slap::v1::{
 use slap::{SoftwareInstance, v1};
 
 mod layout;
+mod net;
 mod node;
 pub(crate) mod people;
 mod usage;
 
+pub(crate) use net::net;
 pub(crate) use node::node;
 
 use layout::{ago, bytes, facts, moment, remaining, single, table};

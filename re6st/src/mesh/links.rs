@@ -1,6 +1,6 @@
 //! What becomes of one tunnel, from the question to its end.
 
-use super::{Action, Answer, Member, Mesh, Moment};
+use super::{Action, Answer, Member, Mesh, Moment, Why};
 
 /// A tunnel, or what shall be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Mesh {
             Answer::Crossed => {}
             Answer::Full => {
                 self.links.remove(&peer);
-                self.rests(peer, now + self.settings.rest_of_full);
+                self.rests(peer, now + self.settings.rest_of_full, Why::Full);
                 // Somebody is there, and somebody else has room.
                 self.next_ask = self.next_ask.min(now + self.settings.pause);
             }
@@ -127,7 +127,7 @@ impl Mesh {
         self.actions.push_back(Action::Close(peer));
         if carried {
             self.links.remove(&peer);
-            self.rests(peer, now + self.settings.rest_of_silent);
+            self.rests(peer, now + self.settings.rest_of_silent, Why::Lost);
         } else {
             self.fails(now, peer);
         }
@@ -141,7 +141,7 @@ impl Mesh {
         self.actions.push_back(Action::Close(peer));
         self.links.remove(&peer);
         // Who closes a tunnel looks for somebody else, and so do we.
-        self.rests(peer, now + self.settings.rest_of_full);
+        self.rests(peer, now + self.settings.rest_of_full, Why::Closed);
     }
 
     pub(super) fn is_drained(&mut self, peer: Member) {
@@ -165,7 +165,7 @@ impl Mesh {
         if self.links.get(&peer).is_some_and(Link::is_draining) {
             self.links.remove(&peer);
             self.actions.push_back(Action::Close(peer));
-            self.rests(peer, now + self.settings.rest_of_full);
+            self.rests(peer, now + self.settings.rest_of_full, Why::Replaced);
         }
     }
 
@@ -215,10 +215,10 @@ impl Mesh {
     fn fails(&mut self, now: Moment, peer: Member) {
         self.links.remove(&peer);
         self.in_vain = self.in_vain.saturating_add(1);
-        self.rests(peer, now + self.settings.rest_of_silent);
+        self.rests(peer, now + self.settings.rest_of_silent, Why::Silent);
     }
 
-    fn rests(&mut self, peer: Member, until: Moment) {
-        self.resting.insert(peer, until);
+    fn rests(&mut self, peer: Member, until: Moment, why: Why) {
+        self.resting.insert(peer, (until, why));
     }
 }

@@ -10,7 +10,7 @@ use slap::client::{Clock, Identity, SetupError};
 
 use crate::carrier::PROTOCOL;
 use crate::reference::Reference;
-use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, View};
+use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, LinksReport, View};
 
 /// The registry holds a question for news for fifty seconds.
 const TIMEOUT: Duration = Duration::from_secs(65);
@@ -142,6 +142,12 @@ impl Client {
         }
     }
 
+    /// Tells with whom there are tunnels.
+    pub(super) async fn links(&self, report: &LinksReport) -> Result<(), Error> {
+        let request = self.http.post(self.url("/v1/re6st/links"));
+        answer(request.json(report)).await.map(drop)
+    }
+
     fn url(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
@@ -150,9 +156,14 @@ impl Client {
 }
 
 async fn call<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
+    answer(request).await?.json().await.map_err(Error::Call)
+}
+
+/// Returns the answer to a call that is not refused.
+async fn answer(request: RequestBuilder) -> Result<Response, Error> {
     let answer = request.send().await.map_err(Error::Call)?;
     if answer.status().is_success() {
-        return answer.json().await.map_err(Error::Call);
+        return Ok(answer);
     }
     Err(Error::Refused(refusal(answer).await?))
 }

@@ -20,9 +20,10 @@ use super::document::Document;
 use super::endpoints::Endpoints;
 use super::machine::Machine;
 use super::membership::Membership;
-use super::policy::Tunnels;
+use super::names::Counts;
+use super::report::{Report, note, report};
 use super::status::{State, Status, status};
-use super::{Places, policy};
+use super::{Places, metrics, policy};
 use crate::disk::{self, Access};
 use crate::mesh::Member;
 use crate::reference::Reference;
@@ -46,7 +47,7 @@ const THOROUGH: Duration = Duration::from_secs(30);
 /// How often to look who announces what, and for how long it is told who announced what is another's.
 const ORIGINS: Duration = Duration::from_secs(10);
 const TOLD: Duration = Duration::from_secs(3600);
-/// How often to write how old handshakes are.
+/// How often to write times and counts.
 const AGES: Duration = Duration::from_secs(30);
 
 /// What the loop remembers from pass to pass.
@@ -65,6 +66,19 @@ struct Memory {
     /// The last lie, in words, and when it was heard.
     lie: Option<(String, Instant)>,
     written: Option<(Status, Instant)>,
+    /// When the metrics were written.
+    measured: Option<Instant>,
+}
+
+/// What others of this node are told by the loop, or tell it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said<'a> {
+    /// What was asked of the names.
+    pub(super) counts: &'a Counts,
+    /// For the registry's map.
+    pub(super) told: &'a watch::Sender<Report>,
+    /// At which addresses neighbours see this node.
+    pub(super) seen: &'a watch::Sender<Vec<SocketAddr>>,
 }
 
 /// Keeps the links, for ever.
@@ -74,7 +88,7 @@ pub(super) async fn keep<M: Machine>(
     places: &Places,
     key: &PrivateKey,
     mut membership: watch::Receiver<Membership>,
-    seen: &watch::Sender<Vec<SocketAddr>>,
+    said: &Said<'_>,
 ) {
     let mut memory = Memory::default();
     let mut live = Live::new();
@@ -101,8 +115,8 @@ pub(super) async fn keep<M: Machine>(
             None => None,
         };
         let problem = problem.or(known.problem).or_else(|| memory.way.problem());
-        let tunnels = live.tunnels();
-        let now = status(document, &tunnels, &memory.observed, problem.as_deref());
+        let near = live.nearby();
+        let now = status(document, &near, &memory.observed, problem.as_deref());
         let pause = match now.state {
             State::Connected => {
                 connected = Instant::now();
@@ -115,16 +129,9 @@ pub(super) async fn keep<M: Machine>(
             State::Connecting if connected.elapsed() < LONG => CONNECTING,
             State::Connecting => STILL_CONNECTING,
         };
-        tell(now, places, &mut memory, &mut ready);
-        let seen_at = live.seen_at();
-        seen.send_if_modified(|known| {
-            // Who is seen by nobody just now was not moved by that.
-            let is_new = !seen_at.is_empty() && *known != seen_at;
-            if is_new {
-                *known = seen_at;
-            }
-            is_new
-        });
+        note(said.told, report(&now));
+        tell(now, places, said.counts, &mut memory, &mut ready);
+        tell_seen(said.seen, live.seen_at());
         tokio::select! {
             changed = membership.changed() => if changed.is_err() { return },
             () = live.until_moved(pause, &mut memory.endpoints) => {}
@@ -187,8 +194,8 @@ async fn realise<M: Machine>(
     let routing = realise_babel(machine, places, babel, memory).await;
     let lies = check_origins(machine, document, live, memory).await;
     live.know(document);
-    live.weigh(uses(document, &tunnels, &memory.observed));
-    live.see(&seen(document, &tunnels, &memory.observed));
+    live.weigh(policy::uses(document, &tunnels, &memory.observed));
+    live.see(&policy::seen(document, &tunnels, &memory.observed));
     let all = [left, links, listens, routing, lies];
     all.into_iter().find_map(Result::err)
 }
@@ -244,37 +251,15 @@ fn find<M: Machine>(
     chosen
 }
 
-/// Returns how many destinations are reached by each tunnel.
-fn uses(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Tunnels<u64> {
-    let peers = document.joined.view.peers.iter();
-    let names: BTreeMap<String, Member> = peers
-        .map(|peer| (peer, Member(peer.number())))
-        .filter(|(_, member)| tunnels.contains_key(member))
-        .flat_map(|(peer, member)| {
-            let names = [policy::tunnel_of(peer), policy::spare_of(peer)];
-            names.map(|name| (name, member))
-        })
-        .collect();
-    let mut uses: Tunnels<u64> = names.values().map(|member| (*member, 0)).collect();
-    for link in observed.babel.values() {
-        if let Some(count) = names.get(link).and_then(|member| uses.get_mut(member)) {
-            *count += 1;
+/// Tells at which addresses neighbours see this node; who is seen by nobody just now was not moved by that.
+fn tell_seen(seen: &watch::Sender<Vec<SocketAddr>>, seen_at: Vec<SocketAddr>) {
+    seen.send_if_modified(|known| {
+        let is_new = !seen_at.is_empty() && *known != seen_at;
+        if is_new {
+            *known = seen_at;
         }
-    }
-    uses
-}
-
-/// Returns at which addresses neighbours are seen.
-fn seen(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Tunnels<SocketAddr> {
-    let peers = document.joined.view.peers.iter();
-    let found = observed.wireguard.as_ref().map(|it| &it.peers);
-    let seen = peers.filter_map(|peer| {
-        let member = Member(peer.number());
-        tunnels.get(&member)?;
-        let found = found?.get(&peer.wireguard_public_key)?;
-        Some((member, found.endpoint?))
+        is_new
     });
-    seen.collect()
 }
 
 /// Has babeld leave the tunnels that shall go, before they go: the sooner it knows, the shorter nobody has a way.
@@ -392,7 +377,7 @@ async fn realise_babel<M: Machine>(
 }
 
 /// Tells the agent, people and systemd how things are.
-fn tell(now: Status, places: &Places, memory: &mut Memory, ready: &mut bool) {
+fn tell(now: Status, places: &Places, counts: &Counts, memory: &mut Memory, ready: &mut bool) {
     let before = memory.written.as_ref();
     let differs = before.is_none_or(|(before, _)| now.differs_from(before));
     if differs {
@@ -404,7 +389,18 @@ fn tell(now: Status, places: &Places, memory: &mut Memory, ready: &mut bool) {
         };
         notify(&[NotifyState::Status(words)]);
     }
-    if differs || before.is_some_and(|(before, since)| *before != now && since.elapsed() >= AGES) {
+    let is_old = |(before, since): &(Status, Instant)| {
+        now.asks_others_than(before) || *before != now && since.elapsed() >= AGES
+    };
+    let writes = differs || before.is_some_and(is_old);
+    // Who reads them takes old ones for those of a node that is dead.
+    if differs || memory.measured.is_none_or(|it| it.elapsed() >= AGES) {
+        memory.measured = Some(Instant::now());
+        if let Err(err) = write_metrics(&now, counts, places) {
+            tracing::error!(error = err, "metrics.prom is not written");
+        }
+    }
+    if writes {
         match write(&now, places) {
             Ok(()) => memory.written = Some((now, Instant::now())),
             Err(err) => tracing::error!(error = err, "node.json is not written"),
@@ -419,6 +415,12 @@ fn tell(now: Status, places: &Places, memory: &mut Memory, ready: &mut bool) {
 fn write(status: &Status, places: &Places) -> Result<(), String> {
     let text = serde_json::to_vec_pretty(status).map_err(|err| words(&err))?;
     disk::replace(&places.run.join("node.json"), Access::Public, &text).map_err(|err| words(&err))
+}
+
+fn write_metrics(status: &Status, counts: &Counts, places: &Places) -> Result<(), String> {
+    let text = metrics::metrics(status, counts.all()).map_err(|err| words(&err))?;
+    let path = places.run.join("metrics.prom");
+    disk::replace(&path, Access::Public, text.as_bytes()).map_err(|err| words(&err))
 }
 
 fn notify(state: &[NotifyState<'_>]) {

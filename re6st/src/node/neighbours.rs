@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::talk::{Beat, Message};
-use crate::mesh::{Action, Answer, Input, Member, Mesh, Moment, Settings};
+use crate::mesh::{Action, Answer, Input, Member, Mesh, Moment, Settings, Why};
 use link::{Due, Link};
 pub(super) use link::{Tunnel, Way};
 
@@ -28,13 +28,33 @@ const GREET: Duration = Duration::from_secs(3);
 /// How often it is told at which address somebody is seen.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
+/// Who is near, and who shall be: for those who look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Nearby {
+    /// The tunnels.
+    pub(super) tunnels: BTreeMap<Member, Tunnel>,
+    /// Who is asked for one, and for how long they have been.
+    pub(super) asked: BTreeMap<Member, Duration>,
+    /// Who is not asked again for so long, and why.
+    pub(super) resting: BTreeMap<Member, (Duration, Why)>,
+    /// How many tunnels have come up, and how many of them were lost, since the node began.
+    pub(super) made: u64,
+    pub(super) lost: u64,
+}
+
+/// Who is asked for a tunnel: since when, and when again.
+#[derive(Clone, Copy, Debug)]
+struct Asking {
+    since: Moment,
+    again: Moment,
+}
+
 /// A node's tunnels, and whom it asks for one.
 #[derive(Debug)]
 pub(super) struct Neighbours {
     mesh: Mesh,
     links: BTreeMap<Member, Link>,
-    /// When who was asked for a tunnel is asked again.
-    asks: BTreeMap<Member, Moment>,
+    asks: BTreeMap<Member, Asking>,
     outbox: VecDeque<(Member, Message)>,
     /// Who is told that we reach nobody else.
     needed: Option<Member>,
@@ -47,6 +67,9 @@ pub(super) struct Neighbours {
     seen: BTreeMap<Member, SocketAddr>,
     /// Whether tunnels came, went, or shall be used otherwise, since somebody asked.
     moved: bool,
+    /// How many tunnels have come up, and how many of them were lost.
+    made: u64,
+    lost: u64,
 }
 
 impl Neighbours {
@@ -63,6 +86,8 @@ impl Neighbours {
             greeted: BTreeMap::new(),
             seen: BTreeMap::new(),
             moved: false,
+            made: 0,
+            lost: 0,
         }
     }
 
@@ -174,6 +199,7 @@ impl Neighbours {
         }
         if is_heard && !was_heard {
             self.moved = true;
+            self.made += 1;
             self.tell(now, Input::Up(from));
         }
         if beat.drains != drained {
@@ -212,11 +238,12 @@ impl Neighbours {
             }
         }
         for peer in down {
+            self.lost += 1;
             self.tell(now, Input::Down(peer));
         }
-        for (peer, again) in &mut self.asks {
-            if *again <= now {
-                *again = now + ASK_AGAIN;
+        for (peer, asking) in &mut self.asks {
+            if asking.again <= now {
+                asking.again = now + ASK_AGAIN;
                 let in_need = self.needed == Some(*peer);
                 self.outbox.push_back((*peer, Message::Ask { in_need }));
             }
@@ -231,7 +258,7 @@ impl Neighbours {
     /// Returns when `handle_timeout` shall be called at the latest.
     pub(super) fn poll_timeout(&self) -> Moment {
         let links = self.links.values().map(Link::next);
-        let asks = self.asks.values().copied();
+        let asks = self.asks.values().map(|asking| asking.again);
         let greeted = self.greeted.values().copied();
         let first = links.chain(asks).chain(greeted).min();
         let mesh = self.mesh.poll_timeout();
@@ -255,6 +282,23 @@ impl Neighbours {
             .map(move |(peer, link)| (*peer, link.tunnel(now)))
     }
 
+    /// Returns who is near, and who shall be.
+    pub(super) fn nearby(&self, now: Moment) -> Nearby {
+        let asked = self.asks.iter();
+        let resting = self.mesh.resting();
+        Nearby {
+            tunnels: self.tunnels(now).collect(),
+            asked: asked
+                .map(|(peer, asking)| (*peer, now.saturating_sub(asking.since)))
+                .collect(),
+            resting: resting
+                .map(|(peer, until, why)| (peer, (until.saturating_sub(now), why)))
+                .collect(),
+            made: self.made,
+            lost: self.lost,
+        }
+    }
+
     /// Returns who must be reached: to whom there is a tunnel, who is asked for one, and who called.
     pub(super) fn wanted(&self) -> impl Iterator<Item = Member> {
         let near = self.links.keys().chain(self.asks.keys());
@@ -276,7 +320,8 @@ impl Neighbours {
         while let Some(action) = self.mesh.poll_action() {
             match action {
                 Action::Ask(peer) => {
-                    self.asks.insert(peer, now + ASK_AGAIN);
+                    let (since, again) = (now, now + ASK_AGAIN);
+                    self.asks.insert(peer, Asking { since, again });
                     self.moved = true;
                     let in_need = self.needed == Some(peer);
                     self.outbox.push_back((peer, Message::Ask { in_need }));

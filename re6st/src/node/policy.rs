@@ -10,7 +10,7 @@ use ipnet::Ipv6Net;
 use slapbox_overlay::babel::{Babel, Origin};
 use slapbox_overlay::keys::PrivateKey;
 use slapbox_overlay::links::{
-    self, Desired, LOOPBACK, Route, WIREGUARD, WireGuard, spare_name, tunnel_name,
+    self, Desired, LOOPBACK, Observed, Route, WIREGUARD, WireGuard, spare_name, tunnel_name,
 };
 
 use super::document::Document;
@@ -22,7 +22,7 @@ use crate::wire::{Peer, number_of};
 /// What an Ethernet leaves of 1500 bytes to WireGuard over IPv6.
 const WIREGUARD_MTU: u32 = 1420;
 /// What that leaves to a packet in another header of IPv6.
-const TUNNEL_MTU: u32 = WIREGUARD_MTU - 40;
+pub(super) const TUNNEL_MTU: u32 = WIREGUARD_MTU - 40;
 /// How many addresses of a machine are told.
 const MOST_ADDRESSES: usize = 16;
 
@@ -142,6 +142,43 @@ pub(super) fn liars(
         is_lie.then(liar)
     };
     origins.iter().filter_map(lie).collect()
+}
+
+/// Returns how many destinations are reached by each tunnel.
+pub(super) fn uses(document: &Document, tunnels: &Tunnels, observed: &Observed) -> Tunnels<u64> {
+    let peers = document.joined.view.peers.iter();
+    let names: BTreeMap<String, Member> = peers
+        .map(|peer| (peer, Member(peer.number())))
+        .filter(|(_, member)| tunnels.contains_key(member))
+        .flat_map(|(peer, member)| {
+            let names = [tunnel_of(peer), spare_of(peer)];
+            names.map(|name| (name, member))
+        })
+        .collect();
+    let mut uses: Tunnels<u64> = names.values().map(|member| (*member, 0)).collect();
+    for link in observed.babel.values() {
+        if let Some(count) = names.get(link).and_then(|member| uses.get_mut(member)) {
+            *count += 1;
+        }
+    }
+    uses
+}
+
+/// Returns at which addresses neighbours are seen.
+pub(super) fn seen(
+    document: &Document,
+    tunnels: &Tunnels,
+    observed: &Observed,
+) -> Tunnels<SocketAddr> {
+    let peers = document.joined.view.peers.iter();
+    let found = observed.wireguard.as_ref().map(|it| &it.peers);
+    let seen = peers.filter_map(|peer| {
+        let member = Member(peer.number());
+        tunnels.get(&member)?;
+        let found = found?.get(&peer.wireguard_public_key)?;
+        Some((member, found.endpoint?))
+    });
+    seen.collect()
 }
 
 /// Returns who there is, the node itself among them, in ascending order.

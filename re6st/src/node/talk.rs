@@ -50,6 +50,8 @@ pub(super) struct Beat {
     pub(super) unused: bool,
     /// It shall be answered at once.
     pub(super) urgent: bool,
+    /// How many its end has sent with it: so the other end learns how many are lost.
+    pub(super) count: u32,
 }
 
 const ASK: u8 = 1;
@@ -84,7 +86,7 @@ impl Message {
                     | flag(beat.echo.is_some(), ECHO);
                 let (stamp, kept) = beat.echo.unwrap_or_default();
                 let mut bytes = vec![VERSION, BEAT, flags];
-                for number in [beat.stamp, stamp, kept] {
+                for number in [beat.stamp, stamp, kept, beat.count] {
                     bytes.extend(number.to_be_bytes());
                 }
                 bytes
@@ -132,14 +134,15 @@ impl Message {
             }
             [VERSION, BEAT, flags, rest @ ..] => {
                 let (numbers, _) = rest.as_chunks();
-                let [stamp, echo, kept] = *numbers.first_chunk()?;
-                let [stamp, echo, kept] = [stamp, echo, kept].map(u32::from_be_bytes);
+                let numbers: [[u8; 4]; 4] = *numbers.first_chunk()?;
+                let [stamp, echo, kept, count] = numbers.map(u32::from_be_bytes);
                 Some(Self::Beat(Beat {
                     stamp,
                     echo: (flags & ECHO != 0).then_some((echo, kept)),
                     drains: flags & DRAINS != 0,
                     unused: flags & UNUSED != 0,
                     urgent: flags & URGENT != 0,
+                    count,
                 }))
             }
             _ => None,
@@ -159,6 +162,7 @@ mod tests {
             stamp: 0x0102_0304,
             echo: Some((7, 9)),
             drains: true,
+            count: 5,
             ..Beat::default()
         };
         let all = [
@@ -184,7 +188,7 @@ mod tests {
         }
         assert_eq!(
             Message::Beat(beat).encode(),
-            [1, 4, 9, 1, 2, 3, 4, 0, 0, 0, 7, 0, 0, 0, 9]
+            [1, 4, 9, 1, 2, 3, 4, 0, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0, 5]
         );
     }
 

@@ -24,7 +24,9 @@ use super::carriers::carrier;
 use super::members::Refusal;
 use super::{Error, Moment, Registry};
 use crate::reference::Reference;
-use crate::wire::{ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, REGION_HEADER, View};
+use crate::wire::{
+    ApiError, COMPUTER_HEADER, JoinReply, JoinRequest, LinksReport, Map, REGION_HEADER, View,
+};
 use crate::words::words;
 
 /// How long a question for news is held.
@@ -40,6 +42,8 @@ pub fn router(registry: Arc<Registry>) -> Router {
         .route("/v1/re6st/join", post(join))
         .route("/v1/re6st/network", get(network))
         .route("/v1/re6st/carrier", get(carrier))
+        .route("/v1/re6st/links", post(links))
+        .route("/local/map", get(map))
         .route("/local/release/{computer}", post(release))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(registry)
@@ -107,6 +111,19 @@ async fn network(
     }
 }
 
+async fn links(
+    State(registry): State<Arc<Registry>>,
+    Caller(computer): Caller,
+    Json(report): Json<LinksReport>,
+) -> Result<StatusCode, Error> {
+    registry.report(&computer, report)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn map(State(registry): State<Arc<Registry>>) -> Json<Map> {
+    Json(registry.map())
+}
+
 async fn release(
     State(registry): State<Arc<Registry>>,
     Path(computer): Path<Reference>,
@@ -155,6 +172,9 @@ impl IntoResponse for Error {
             }
             Self::Authority(err @ super::authority::Error::Request(_)) => {
                 answer(StatusCode::BAD_REQUEST, "bad_request", &err.to_string())
+            }
+            Self::Report(refusal) => {
+                answer(StatusCode::BAD_REQUEST, "bad_request", &refusal.to_string())
             }
             Self::Store(_) | Self::OtherNetwork { .. } | Self::Network(_) | Self::Authority(_) => {
                 tracing::error!(error = %words(&self), "a request failed");

@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use slapbox_overlay::keys::PublicKey;
 
 use super::prefixes;
+use crate::domain::Domain;
 use crate::reference::Reference;
-use crate::wire::{JoinRequest, Peer, View};
+use crate::wire::{JoinRequest, Map, MapNode, Peer, View};
 
 /// Why a computer may not join, or is not known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -129,6 +130,9 @@ pub(super) struct Members {
     /// Moves at every change.
     pub(super) version: u64,
     host: Option<Reference>,
+    /// With what names end.
+    #[serde(default)]
+    domain: Domain,
     /// The numbers of those who went, and with which version; of whom was forgotten the last went with `forgotten`.
     #[serde(default)]
     gone: BTreeMap<u32, u64>,
@@ -147,6 +151,7 @@ impl Members {
             network,
             version: 1,
             host: None,
+            domain: Domain::default(),
             gone: BTreeMap::new(),
             forgotten: 0,
             regions: BTreeMap::new(),
@@ -160,6 +165,14 @@ impl Members {
             self.host = Some(host);
             self.version += 1;
             self.forget_all();
+        }
+    }
+
+    /// Notes with what names end.
+    pub(super) fn set_domain(&mut self, domain: Domain) {
+        if self.domain != domain {
+            self.domain = domain;
+            self.version += 1;
         }
     }
 
@@ -264,12 +277,28 @@ impl Members {
             version: self.version,
             since,
             host: self.host.clone(),
+            domain: self.domain.clone(),
             peers,
             gone: match since {
                 0 => Vec::new(),
                 _ => gone.map(|(number, _)| *number).collect(),
             },
         })
+    }
+
+    /// Returns the members, of whom nothing else is known here.
+    pub(super) fn map(&self) -> Map {
+        let node = |(name, member): (&Reference, &Member)| MapNode {
+            reference: name.clone(),
+            prefix: member.prefix,
+            is_alive: false,
+            silent_seconds: None,
+        };
+        Map {
+            network: self.network,
+            nodes: self.members.iter().map(node).collect(),
+            links: Vec::new(),
+        }
     }
 
     fn peer(&self, name: &Reference, member: &Member) -> Peer {

@@ -7,6 +7,7 @@ use clap::Args;
 use ipnet::Ipv6Net;
 use serde::Deserialize;
 
+use crate::domain::Domain;
 use crate::reference::Reference;
 
 /// What a registry is told.
@@ -25,6 +26,10 @@ pub struct Settings {
     /// The computer on whose machine this registry is; the first to join otherwise.
     #[arg(long)]
     pub host: Option<Reference>,
+    /// With what the names of its nodes end.
+    #[arg(long, default_value_t)]
+    #[serde(default)]
+    pub domain: Domain,
     /// Parts of the network, each a region's: `[regions]` with `eu = "fd12:3456:789a:8000::/49"`. Only in a file.
     #[arg(skip)]
     #[serde(default)]
@@ -44,7 +49,7 @@ mod tests {
     fn a_file_says_what_flags_say() {
         let settings = parse_settings(
             "state = \"/a\"\nsocket = \"/b\"\nnetwork = \"fd00:1:2::/48\"\nhost = \"COMP-1\"\n\
-             [regions]\neu = \"fd00:1:2:8000::/49\"\n",
+             domain = \"Cloud.example\"\n[regions]\neu = \"fd00:1:2:8000::/49\"\n",
         )
         .unwrap();
         assert_eq!(settings.network, Some("fd00:1:2::/48".parse().unwrap()));
@@ -52,9 +57,18 @@ mod tests {
             settings.host.as_ref().map(Reference::as_str),
             Some("COMP-1")
         );
+        assert_eq!(settings.domain.as_str(), "cloud.example");
         assert_eq!(
             settings.regions["eu"],
             "fd00:1:2:8000::/49".parse().unwrap()
+        );
+        let least = parse_settings("state = \"/a\"\nsocket = \"/b\"\n").unwrap();
+        assert_eq!(least.domain.as_str(), "slapbox.internal");
+        let bad = "state = \"/a\"\nsocket = \"/b\"\ndomain = \"a b\"\n";
+        let refusal = parse_settings(bad).unwrap_err().to_string();
+        assert!(
+            refusal.contains("`a b` is not the name of a network"),
+            "{refusal}"
         );
         assert!(parse_settings("state = \"/a\"\nsocket = \"/b\"\nspeed = 9\n").is_err());
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,6 +42,7 @@ impl Lab {
             socket: self.path("http.sock"),
             network: Some("fd12:3456:789a::/48".parse().unwrap()),
             host: Some("COMP-1".parse().unwrap()),
+            domain: "cloud.example".parse().unwrap(),
             regions: BTreeMap::new(),
         };
         let moment = Moment {
@@ -95,10 +96,22 @@ impl Lab {
         source: Source,
         machine: &M,
     ) -> Node {
+        self.start_at((Ipv6Addr::LOCALHOST, 0).into(), computer, source, machine)
+    }
+
+    /// Starts a node that answers for names at an address.
+    pub(crate) fn start_at<M: Machine + Clone + Send + 'static>(
+        &self,
+        names: SocketAddr,
+        computer: &str,
+        source: Source,
+        machine: &M,
+    ) -> Node {
         let places = Places {
             state: self.path(&format!("{computer}-state")),
             run: self.path(&format!("{computer}-run")),
             babel_socket: self.path(&format!("{computer}-babeld.sock")),
+            names,
         };
         std::fs::create_dir_all(&places.run).unwrap();
         let _ = std::fs::remove_file(places.run.join("node.json"));
@@ -128,9 +141,19 @@ pub(crate) struct Node {
 
 impl Node {
     /// Returns what `node.json` says.
-    pub(crate) fn status(&self) -> Option<Status> {
+    pub(crate) fn status(&self) -> Option<Box<Status>> {
         let text = std::fs::read(self.places.run.join("node.json")).ok()?;
         Some(serde_json::from_slice(&text).unwrap())
+    }
+
+    /// Returns what `metrics.prom` says.
+    pub(crate) fn metrics(&self) -> String {
+        std::fs::read_to_string(self.places.run.join("metrics.prom")).unwrap_or_default()
+    }
+
+    /// Returns what `names.env` says.
+    pub(crate) fn names_env(&self) -> Option<String> {
+        std::fs::read_to_string(self.places.run.join("names.env")).ok()
     }
 
     /// Returns what babeld would read.
@@ -272,7 +295,7 @@ pub(crate) async fn eventually<T, S: std::fmt::Debug>(
 }
 
 /// Waits until a node says that it is connected.
-pub(crate) async fn connected(node: &Node) -> Status {
+pub(crate) async fn connected(node: &Node) -> Box<Status> {
     eventually("the node is connected", || match node.status() {
         Some(status) if status.state == node::StatusState::Connected => Ok(status),
         other => Err(other),

@@ -4,4 +4,5 @@
 mod blocked;
 mod lab;
 mod mesh;
+mod names;
 mod tls;

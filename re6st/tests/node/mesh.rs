@@ -1,5 +1,7 @@
 //! Nodes find each other, and keep what they have when others go.
 
+use slapbox_re6st::node::LinkWay;
+
 use crate::lab::{FakeMachine, Lab, connected, eventually};
 
 /// Waits until a machine was told to have this many tunnels.
@@ -36,18 +38,31 @@ async fn two_nodes_find_each_other() {
     let _registry = lab.serve();
     let (first_machine, machine) = (lab.machine(), lab.machine());
     let node = lab.start("COMP-2", lab.source("COMP-2"), &machine);
-    let waiting = |status: &slapbox_re6st::node::Status| {
-        status.reason == "nobody else has joined the network yet"
-    };
+    let waiting = "nobody else has joined the network yet";
     eventually("the node waits for others", || {
-        node.status().filter(waiting).ok_or_else(|| node.status())
+        let seen = node.status();
+        let waits = seen.as_ref().is_some_and(|it| it.reason == waiting);
+        if waits { Ok(()) } else { Err(seen) }
     })
     .await;
 
     let first = lab.start("COMP-1", lab.source("COMP-1"), &first_machine);
     let status = connected(&node).await;
     assert_eq!(status.prefix.unwrap().to_string(), "fd12:3456:789a:1::/64");
-    assert_eq!(status.links[0].peer.as_str(), "COMP-1");
+    assert_eq!(status.computer.unwrap().as_str(), "COMP-2");
+    assert_eq!((status.others, status.tunnels_made), (1, 1));
+    let link = &status.links[0];
+    assert_eq!((link.peer.as_str(), link.way), ("COMP-1", LinkWay::Main));
+    assert_eq!((link.mtu, link.destinations, link.loss), (1380, 1, 0.0));
+    let metrics = node.metrics();
+    for line in [
+        "slapbox_overlay_connected 1.0",
+        "slapbox_overlay_tunnels_made_total 1",
+        "slapbox_overlay_neighbour_up{peer=\"COMP-1\"} 1.0",
+    ] {
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
+    assert_eq!(status.asked, [], "who has answered is asked no more");
     connected(&first).await;
     tunnels(&first_machine, 1).await;
 
@@ -107,6 +122,36 @@ async fn all_of_a_few_nodes_are_neighbours_and_one_that_ends_is_left() {
             "it may come back"
         );
     }
+}
+
+#[tokio::test]
+async fn the_registry_has_a_map_of_the_nodes_that_are_there() {
+    let lab = Lab::open();
+    let registry = lab.registry();
+    let (serving, socket) = (registry.clone(), lab.path("http.sock"));
+    let _server = lab.keep(async move {
+        slapbox_re6st::registry::serve(serving, &socket)
+            .await
+            .unwrap()
+    });
+    let start = |name: &str| lab.start(name, lab.source(name), &lab.machine());
+    let (first, node) = (start("COMP-1"), start("COMP-2"));
+    connected(&first).await;
+    connected(&node).await;
+    let map = eventually("the registry is told of the tunnel", || {
+        let map = registry.map();
+        if map.links.is_empty() {
+            Err(map)
+        } else {
+            Ok(map)
+        }
+    })
+    .await;
+    assert_eq!(map.links.len(), 1);
+    let [one, other] = &map.links[0].ends;
+    assert_eq!((one.as_str(), other.as_str()), ("COMP-1", "COMP-2"));
+    assert!(map.links[0].round_trip_ms.is_some());
+    assert!(map.nodes.iter().all(|node| node.is_alive));
 }
 
 #[tokio::test]

@@ -277,3 +277,17 @@ fn releases_and_instances_are_done_again_as_fingers_know_it() {
         assert!(command(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn the_overlay_is_shown_one_way_at_a_time() {
+    assert!(matches!(parse("net --json"), Ok(Command::Net(_))));
+    assert!(matches!(
+        parse("net map --socket /tmp/x"),
+        Ok(Command::Net(Net {
+            command: Some(NetCommand::Map(_)),
+            ..
+        }))
+    ));
+    let both = parse("net --json --metrics").unwrap_err();
+    assert!(both.contains("cannot be used with"), "{both}");
+}

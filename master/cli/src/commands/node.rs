@@ -17,7 +17,7 @@ mod facts;
 mod progress;
 mod register;
 mod state;
-mod systemd;
+pub(super) mod systemd;
 
 use ask::{ask, bang, instance, look, prune, software};
 pub(crate) use state::NodeState;

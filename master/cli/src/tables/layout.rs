@@ -71,7 +71,8 @@ pub(super) fn remaining(until: i64, now: i64) -> String {
     }
 }
 
-fn span(seconds: i64) -> String {
+/// Returns a time in the largest unit of which there are two or more.
+pub(super) fn span(seconds: i64) -> String {
     for (unit, length) in [("d", 86_400), ("h", 3600), ("min", 60)] {
         if seconds >= 2 * length {
             return format!("{} {unit}", seconds / length);

@@ -16,7 +16,7 @@ use crate::mesh::{Member, Moment, Settings};
 use crate::node::document::Document;
 use crate::node::endpoints::{Endpoints, resolve};
 use crate::node::machine::{Ear, Machine};
-use crate::node::neighbours::Neighbours;
+use crate::node::neighbours::{Nearby, Neighbours};
 use crate::node::policy::{self, Tunnels, Whereabouts};
 use crate::node::talk::{LONGEST, Message};
 use crate::reference::Reference;
@@ -145,6 +145,13 @@ impl<M: Machine> Live<M> {
         let near = self.near.iter();
         near.flat_map(|(_, neighbours)| neighbours.tunnels(self.now()))
             .collect()
+    }
+
+    /// Returns who is near, and who shall be.
+    pub(super) fn nearby(&self) -> Nearby {
+        let near = self.near.as_ref();
+        near.map(|(_, neighbours)| neighbours.nearby(self.now()))
+            .unwrap_or_default()
     }
 
     /// Returns the numbers of whom must be reached.

@@ -76,6 +76,7 @@ impl Pair {
             network: None,
             host: None,
             regions: std::collections::BTreeMap::new(),
+            domain: crate::domain::Domain::default(),
         };
         let registry = Registry::open(&settings, [7; 5], moment()).unwrap();
         join(&registry, 1, &self.far);

@@ -1,11 +1,14 @@
 //! One end of a tunnel: when it beats, when it worries, and when it gives up.
 
+mod loss;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::TELL_AGAIN;
 use crate::mesh::Moment;
 use crate::node::talk::Beat;
+use loss::Loss;
 
 /// Between two beats.
 const BEAT: Duration = Duration::from_millis(500);
@@ -36,6 +39,9 @@ pub(super) struct Link {
     /// The last stamp that came, and when.
     stamp: Option<(u32, Moment)>,
     round_trip: Option<Duration>,
+    /// How many beats we have sent, and how many of theirs are lost.
+    count: u32,
+    loss: Loss,
     /// Whether we want it to be closed.
     drains: bool,
     /// At which address the other end was last told that it is seen, and when.
@@ -74,6 +80,8 @@ pub(in crate::node) struct Tunnel {
     pub(in crate::node) way: Way,
     /// How long there and back takes, of late.
     pub(in crate::node) round_trip: Option<Duration>,
+    /// How many of a million datagrams from the other end are lost, of late.
+    pub(in crate::node) lost: u32,
     /// For how long it has been there.
     pub(in crate::node) age: Duration,
 }
@@ -87,6 +95,8 @@ impl Link {
             tries: 0,
             stamp: None,
             round_trip: None,
+            count: 0,
+            loss: Loss::default(),
             drains: false,
             told: None,
             turns: None,
@@ -161,6 +171,7 @@ impl Link {
             is_up: self.is_heard(),
             way: self.way(),
             round_trip: self.round_trip,
+            lost: self.loss.millionths(),
             age: now.saturating_sub(self.since),
         }
     }
@@ -168,6 +179,7 @@ impl Link {
     /// Takes a beat of the other end.
     pub(super) fn hear(&mut self, now: Moment, beat: Beat) {
         self.stamp = Some((beat.stamp, now));
+        self.loss.hear(beat.count);
         let before = self.is_drained();
         self.theirs = beat;
         self.turn(now, before);
@@ -189,6 +201,7 @@ impl Link {
     /// Returns the beat to send now.
     pub(super) fn beat(&mut self, now: Moment, urgent: bool) -> Beat {
         self.sent = Some(now);
+        self.count = self.count.wrapping_add(1);
         if urgent && self.is_heard() {
             self.tries += 1;
         }
@@ -199,6 +212,7 @@ impl Link {
             drains: self.drains,
             unused: self.unused,
             urgent,
+            count: self.count,
         }
     }
 

@@ -58,6 +58,7 @@ pub(crate) fn tunnels(peers: &[u32]) -> Tunnels {
         is_up: true,
         way: Way::Main,
         round_trip: Some(Duration::from_micros(1_234)),
+        lost: 20_000,
         age: Duration::from_secs(5),
     };
     peers.iter().map(|peer| (Member(*peer), tunnel)).collect()

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::domain::Domain;
 use crate::registry::Settings;
 
 mod carriers;
@@ -36,6 +37,7 @@ impl Served {
             socket: socket.clone(),
             network: Some(network.parse().unwrap()),
             host: Some("COMP-1".parse().unwrap()),
+            domain: Domain::default(),
             regions: std::collections::BTreeMap::new(),
         };
         let registry = Arc::new(Registry::open(&settings, [7; 5], moment()).unwrap());
@@ -195,6 +197,49 @@ async fn a_released_computer_is_no_member_and_its_prefix_is_free() {
 }
 
 #[tokio::test]
+async fn the_map_is_what_members_tell_of_their_tunnels() {
+    let registry = registry(NETWORK).await;
+    let post = async |computer: &str, report: Value| {
+        let request = registry.http().post("http://registry/v1/re6st/links");
+        let request = request.header(COMPUTER_HEADER, computer).json(&report);
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    };
+    let report = json!({"links": [{"peer": "COMP-2", "round_trip_ms": 1.5}]});
+    let (status, answer) = post("COMP-1", report.clone()).await;
+    assert_eq!(
+        (status, &answer["error"]),
+        (StatusCode::NOT_FOUND, &json!("not_a_member"))
+    );
+    for number in [1, 2, 3] {
+        let computer = format!("COMP-{number}");
+        registry.join(&computer, &request(number)).await;
+    }
+    for computer in ["COMP-1", "COMP-2"] {
+        registry.network(computer, &json!(0)).await;
+    }
+    assert_eq!(post("COMP-1", report).await.0, StatusCode::NO_CONTENT);
+    let link = json!({"peer": "COMP-1"});
+    let (status, answer) = post("COMP-2", json!({"links": vec![link; 65]})).await;
+    assert_eq!(
+        (status, &answer["message"]),
+        (
+            StatusCode::BAD_REQUEST,
+            &json!("65 tunnels are more than the 64 that a computer may tell")
+        )
+    );
+
+    let answer = registry.http().get("http://registry/local/map");
+    let map: Value = answer.send().await.unwrap().json().await.unwrap();
+    let alive: Vec<&Value> = (0..3).map(|node| &map["nodes"][node]["is_alive"]).collect();
+    assert_eq!(alive, [true, true, false]);
+    assert_eq!(map["nodes"][2]["silent_seconds"], Value::Null);
+    let expected = json!([{"ends": ["COMP-1", "COMP-2"], "round_trip_ms": 1.5}]);
+    assert_eq!(map["links"], expected);
+}
+
+#[tokio::test]
 async fn bad_joins_are_refused_in_words() {
     let registry = registry(NETWORK).await;
     registry.join("COMP-1", &request(1)).await;
@@ -260,6 +305,7 @@ async fn another_network_needs_another_folder() {
         socket: state.join("http.sock"),
         network: network.map(|network| network.parse().unwrap()),
         host: None,
+        domain: Domain::default(),
         regions: std::collections::BTreeMap::new(),
     };
     let made = Registry::open(&settings(None), [0x12, 0x34, 0x56, 0x78, 0x9a], moment()).unwrap();

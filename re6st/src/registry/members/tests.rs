@@ -201,3 +201,17 @@ fn a_computer_of_a_region_gets_its_prefix_there_and_keeps_it() {
         "the region `eu`, which has fd12:3456:789a:8000::/63, is full: every prefix is taken"
     );
 }
+
+#[test]
+fn a_network_that_is_called_otherwise_is_news() {
+    let mut members = members("fd12:3456:789a::/48", 2);
+    let before = members.view(&name(1), 0).unwrap();
+    assert_eq!(before.domain.as_str(), "slapbox.internal");
+    members.set_domain(Domain::default());
+    assert_eq!(members.version, before.version, "it is called so already");
+    members.set_domain("cloud.example".parse().unwrap());
+    let news = members.view(&name(1), before.version).unwrap();
+    assert_eq!((news.peers.len(), news.since), (0, before.version));
+    let now = before.with(news).unwrap();
+    assert_eq!((now.domain.as_str(), now.peers.len()), ("cloud.example", 1));
+}

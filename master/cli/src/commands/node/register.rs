@@ -162,6 +162,9 @@ fn parse(line: &str) -> Result<JoinBlob> {
     })
 }
 
+/// What a node's systemd starts at each boot.
+const UNITS: [&str; 3] = [systemd::ROUTING, systemd::NAMES, systemd::AGENT];
+
 /// What would be done, step by step.
 fn steps(facts: &Facts, document: &str, no_wait: bool) -> Vec<String> {
     let shown = document::without_secret(document);
@@ -172,8 +175,8 @@ fn steps(facts: &Facts, document: &str, no_wait: bool) -> Vec<String> {
             systemd::DEBIANS_BABEL
         ));
     }
-    let (routing, agent) = (systemd::ROUTING, systemd::AGENT);
-    steps.push(format!("enable and start {routing} and {agent}"));
+    let [routing, names, agent] = UNITS;
+    steps.push(format!("enable and start {routing}, {names} and {agent}"));
     if !no_wait {
         steps.push("wait until this machine is a node".to_owned());
     }
@@ -198,7 +201,7 @@ async fn start(facts: &Facts, document: &str) -> Result<()> {
         systemd::tell(&["disable", "--now", systemd::DEBIANS_BABEL]).await?;
     }
     output::complain("starting the agent");
-    systemd::tell(&["enable", "--now", systemd::ROUTING, systemd::AGENT]).await
+    systemd::tell(&[&["enable", "--now"], &UNITS[..]].concat()).await
 }
 
 /// What an earlier agent said is not how the next one is.

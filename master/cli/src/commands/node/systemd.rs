@@ -6,32 +6,36 @@ use anyhow::{Context as _, Result, bail};
 use tokio::process::Command;
 
 /// The agent.
-pub(super) const AGENT: &str = "slapbox-agent.service";
+pub(in crate::commands) const AGENT: &str = "slapbox-agent.service";
+/// The overlay's daemon.
+pub(in crate::commands) const OVERLAY: &str = "slapbox-re6st.service";
 /// Starts the overlay's routing once it has its configuration.
-pub(super) const ROUTING: &str = "slapbox-babeld.path";
+pub(in crate::commands) const ROUTING: &str = "slapbox-babeld.path";
+/// Has resolved ask for the overlay's names, where there is a resolved.
+pub(in crate::commands) const NAMES: &str = "slapbox-names.path";
 /// Debian's own routing, which would use the same port.
-pub(super) const DEBIANS_BABEL: &str = "babeld.service";
+pub(in crate::commands) const DEBIANS_BABEL: &str = "babeld.service";
 
 /// Whether a unit runs.
-pub(super) async fn is_active(unit: &str) -> Result<bool> {
+pub(in crate::commands) async fn is_active(unit: &str) -> Result<bool> {
     Ok(ask(&["is-active", "--quiet", unit]).await?.status.success())
 }
 
 /// Whether a unit runs or will at the next boot.
-pub(super) async fn is_in_use(unit: &str) -> Result<bool> {
+pub(in crate::commands) async fn is_in_use(unit: &str) -> Result<bool> {
     let enabled = ask(&["is-enabled", "--quiet", unit]).await?;
     Ok(enabled.status.success() || is_active(unit).await?)
 }
 
 /// How often systemd has had to start a unit anew.
-pub(super) async fn restarts(unit: &str) -> Result<u32> {
+pub(in crate::commands) async fn restarts(unit: &str) -> Result<u32> {
     let said = ask(&["show", "--property=NRestarts", "--value", unit]).await?;
     let number = String::from_utf8_lossy(&said.stdout);
     Ok(number.trim().parse().unwrap_or(0))
 }
 
 /// Has systemd do something.
-pub(super) async fn tell(words: &[&str]) -> Result<()> {
+pub(in crate::commands) async fn tell(words: &[&str]) -> Result<()> {
     let said = ask(words).await?;
     if said.status.success() {
         return Ok(());
