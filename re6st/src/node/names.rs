@@ -80,11 +80,14 @@ pub(super) async fn keep(
     counts: &Counts,
     membership: watch::Receiver<Membership>,
 ) {
+    let mut complained = false;
     let (datagrams, connections) = loop {
         match bind(places.names).await {
             Ok(bound) => break bound,
             Err(err) => {
-                tracing::warn!(at = %places.names, error = %words(&err), "names cannot be answered");
+                if !std::mem::replace(&mut complained, true) {
+                    tracing::warn!(at = %places.names, error = %words(&err), "names cannot be answered");
+                }
                 sleep(AGAIN).await;
             }
         }
