@@ -95,6 +95,8 @@ pub enum Why {
     Closed,
     /// There was one, and we have closed it, to make room for others.
     Replaced,
+    /// They did what nobody may.
+    Distrusted,
 }
 
 /// What shall be done.
@@ -186,7 +188,9 @@ impl Mesh {
     /// Returns who is not asked for a tunnel, until when, and why.
     pub fn resting(&self) -> impl Iterator<Item = (Member, Moment, Why)> {
         let resting = self.resting.iter();
-        resting.map(|(peer, (until, why))| (*peer, *until, *why))
+        let resting = resting.map(|(peer, (until, why))| (*peer, *until, *why));
+        let distrusted = self.distrusted.iter();
+        resting.chain(distrusted.map(|(peer, until)| (*peer, *until, Why::Distrusted)))
     }
 
     /// Takes what has happened.

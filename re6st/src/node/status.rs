@@ -73,7 +73,7 @@ pub struct LinkStatus {
     pub mtu: u32,
     /// How many prefixes are reached by it.
     pub destinations: u64,
-    /// Where the other end is, as WireGuard knows.
+    /// Where the other end is, as WireGuard knows; nothing where that is not how it is reached.
     pub endpoint: Option<SocketAddr>,
     /// What WireGuard has received from the other end, in bytes.
     pub received_bytes: u64,
@@ -225,6 +225,7 @@ fn link(
     destinations: u64,
     found: Option<&ObservedPeer>,
 ) -> LinkStatus {
+    let endpoint = found.and_then(|found| found.endpoint);
     let (received_bytes, sent_bytes) = found.map(|found| found.traffic).unwrap_or_default();
     let rounded = |number: f64, digits: f64| (number * digits).round() / digits;
     let milliseconds = |time: Duration| rounded(time.as_secs_f64() * 1e3, 10.0);
@@ -246,8 +247,8 @@ fn link(
         loss: rounded(f64::from(tunnel.lost) / 1e6, 1e4),
         mtu: policy::TUNNEL_MTU,
         destinations,
-        endpoint: found.and_then(|found| found.endpoint),
-        carrier: found.and_then(|found| found.endpoint).map(Carrier::of),
+        endpoint: endpoint.filter(|endpoint| is_udp(*endpoint)),
+        carrier: endpoint.map(Carrier::of),
         received_bytes,
         sent_bytes,
         last_handshake_seconds: found

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use slapbox_overlay::links::{Observed, ObservedPeer};
 
-use super::{NoLink, found};
+use super::{Carrier, NoLink, found};
 use crate::mesh::{Member, Why};
 use crate::node::document::Document;
 use crate::node::neighbours::{Nearby, Tunnel};
@@ -37,6 +37,7 @@ pub(super) fn resting(document: &Document, near: &Nearby, observed: &Observed) -
         Some(Why::Lost) => "there was a tunnel, and nothing came through it any more".to_owned(),
         Some(Why::Closed) => "there was a tunnel, and it has closed it".to_owned(),
         Some(Why::Replaced) => "there was a tunnel, which made room for another".to_owned(),
+        Some(Why::Distrusted) => "it has announced what is another's".to_owned(),
         Some(Why::Silent) | None => {
             let silence = silence(found(peer, observed));
             silence.unwrap_or_else(|| "it has not answered the question for a tunnel".to_owned())
@@ -69,7 +70,10 @@ fn silence(found: Option<&ObservedPeer>) -> Option<String> {
         return None;
     }
     Some(match found.and_then(|found| found.endpoint) {
-        Some(endpoint) => format!("nothing of it comes from {endpoint} (UDP)"),
+        Some(endpoint) => match Carrier::of(endpoint) {
+            Carrier::Udp => format!("nothing of it comes from {endpoint} (UDP)"),
+            Carrier::Tls => "nothing of it comes by way of the registry (TLS)".to_owned(),
+        },
         None => "its address is not known".to_owned(),
     })
 }
