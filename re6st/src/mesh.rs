@@ -210,7 +210,7 @@ impl Mesh {
             Input::Unused(peer) => self.is_unused(now, peer),
             Input::Weighed(use_of) => self.replace_one(now, &use_of),
             Input::Busy(peer) => self.wish(now, peer, true),
-            Input::Moved(peer) => drop(self.resting.remove(&peer)),
+            Input::Moved(peer) => self.look_again_for(now, peer),
             Input::Distrusted(peer) => self.distrust(now, peer),
         }
         self.fill(now);

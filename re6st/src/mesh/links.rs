@@ -169,6 +169,17 @@ impl Mesh {
         }
     }
 
+    /// Looks for somebody who is to be found elsewhere than before: at once, or for longer if they are asked just now.
+    pub(super) fn look_again_for(&mut self, now: Moment, peer: Member) {
+        self.resting.remove(&peer);
+        let longer = now + self.settings.answer_after_move_within;
+        if let Some(link) = self.links.get_mut(&peer)
+            && let State::Asking { until } = &mut link.state
+        {
+            *until = longer.max(*until);
+        }
+    }
+
     /// Ends what there is with somebody, and has nothing to do with them for a while.
     pub(super) fn distrust(&mut self, now: Moment, peer: Member) {
         let until = now + self.settings.distrust_for;

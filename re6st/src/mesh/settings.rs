@@ -19,6 +19,8 @@ pub struct Settings {
     pub drain_within: Duration,
     /// How long a question may stay without an answer.
     pub answer_within: Duration,
+    /// The same of one whose place was told meanwhile: WireGuard repeats its first packet after five seconds only.
+    pub answer_after_move_within: Duration,
     /// How long a tunnel may take until it carries something.
     pub up_within: Duration,
     /// Between two questions of who is connected already.
@@ -53,6 +55,7 @@ impl Default for Settings {
             refresh: Duration::from_secs(300),
             drain_within: Duration::from_secs(30),
             answer_within: Duration::from_secs(3),
+            answer_after_move_within: Duration::from_secs(8),
             up_within: Duration::from_secs(10),
             pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),

@@ -175,6 +175,18 @@ fn who_has_moved_is_asked_again_at_once() {
 }
 
 #[test]
+fn who_has_moved_while_they_are_asked_may_answer_later() {
+    let mut desk = Desk::new(settings());
+    let peer = Member(6);
+    desk.happens(known([5, 6]));
+    assert_eq!(asked(&desk.after(SECOND)), [peer]);
+    desk.happens(Input::Moved(peer));
+    assert_eq!(asked(&desk.after(7 * SECOND)), [], "the question counts");
+    let answer = desk.happens(Input::Answered(peer, Answer::Accepted));
+    assert_eq!(answer, [Action::Open(peer)]);
+}
+
+#[test]
 fn who_is_distrusted_has_no_tunnel_for_an_hour() {
     let mut desk = Desk::new(settings());
     desk.happens(known([4, 5, 6]));

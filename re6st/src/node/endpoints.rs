@@ -64,16 +64,14 @@ impl Endpoint {
         all.filter(|address| known.insert(*address)).collect()
     }
 
-    /// Changes the names, and goes on with the address that was chosen, if it is still there.
+    /// Changes the names, and goes on with the address that was chosen, if it is still there and was not tried in vain.
     fn change(&mut self, change: impl FnOnce(&mut Vec<Name>)) {
         let current = self.addresses().get(self.chosen).copied();
         change(&mut self.names);
         let mut now = self.addresses().into_iter();
         let same = now.position(|address| Some(address) == current);
-        if same.is_none() {
-            self.tried = None;
-        }
-        self.chosen = same.unwrap_or(0);
+        self.chosen = same.filter(|_| self.tried.is_none()).unwrap_or(0);
+        self.tried = None;
     }
 }
 

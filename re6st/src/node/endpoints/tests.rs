@@ -118,3 +118,18 @@ async fn an_address_needs_no_resolver_and_comes_where_it_was_told() {
     let chosen = endpoints.choose(&wanted(), |_| true, start)[&peer()];
     assert_eq!(chosen.to_string(), "192.0.2.9:1");
 }
+
+#[tokio::test]
+async fn what_is_told_while_others_are_tried_in_vain_is_tried_at_once() {
+    let start = Instant::now();
+    let mut endpoints = Endpoints::default();
+    let told = |names: &[&str]| {
+        let names = names.iter().map(ToString::to_string).collect();
+        [(peer(), names)].into()
+    };
+    endpoints.set_names(told(&["192.168.0.2:6326"]));
+    endpoints.choose(&wanted(), |_| false, start);
+    endpoints.set_names(told(&["198.51.100.9:41000", "192.168.0.2:6326"]));
+    let chosen = endpoints.choose(&wanted(), |_| false, start + Duration::from_secs(1));
+    assert_eq!(chosen[&peer()].to_string(), "198.51.100.9:41000");
+}
