@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use camino::Utf8Path;
+use serde_json::Value;
 
 use crate::eventually::eventually;
 use crate::files::empty_folder;
@@ -34,7 +35,7 @@ impl OverlayLab {
         let underlay = Underlay::make(plan, folder).await?;
         Ok(Self {
             nodes: BTreeMap::new(),
-            registry: OverlayRegistry::start(program, folder).await?,
+            registry: OverlayRegistry::start(program, underlay.site(1)?, folder).await?,
             probes: Probes::default(),
             underlay,
         })
@@ -116,13 +117,20 @@ impl OverlayLab {
         .await
     }
 
-    /// Waits until two nodes have a tunnel of their own that carries something.
-    pub async fn are_linked(&mut self, one: u16, other: u16, deadline: Duration) -> Result<()> {
+    /// Waits until two nodes have a tunnel of their own that carries something, and travels by this: `udp` or `tls`.
+    pub async fn are_linked(
+        &mut self,
+        one: u16,
+        other: u16,
+        by: &str,
+        deadline: Duration,
+    ) -> Result<()> {
         let peer = format!("COMP-{other}");
         eventually(format!("{one} and {other} have a tunnel"), async || {
             let status = self.node(one)?.status()?.context("it says nothing yet")?;
             let links = status["links"].as_array().context("it has no links")?;
-            let is_up = |link: &serde_json::Value| link["peer"] == peer && link["state"] == "up";
+            let is_meant = |link: &Value| link["peer"] == peer && link["carrier"] == by;
+            let is_up = |link: &Value| is_meant(link) && link["state"] == "up";
             ensure!(links.iter().any(is_up), "{status}");
             Ok(())
         })

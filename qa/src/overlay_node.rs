@@ -31,6 +31,7 @@ const BETWEEN_STARTS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct OverlayRegistry {
     registry: Option<Child>,
+    command: Command,
     program: Utf8PathBuf,
     // Sockets have short names only.
     sockets: tempfile::TempDir,
@@ -47,14 +48,21 @@ pub struct OverlayNode {
 }
 
 impl OverlayRegistry {
-    /// Starts `slapbox-re6st registry`; what it and its nodes have goes into `folder`.
-    pub async fn start(program: &Utf8Path, folder: &Utf8Path) -> Result<Self> {
+    /// Starts `slapbox-re6st registry` at a site, whose node is the one on the registry's computer; what it and its nodes have goes into `folder`.
+    pub async fn start(program: &Utf8Path, site: &Site, folder: &Utf8Path) -> Result<Self> {
         let sockets = tempfile::Builder::new()
             .prefix("slapbox-overlay-")
             .tempdir()
             .context("cannot make a folder for a socket")?;
+        let state = folder.join("registry");
+        let mut command = site.command(program.as_str())?;
+        command
+            .args(["registry", "--state", state.as_str(), "--socket"])
+            .arg(sockets.path().join("registry"))
+            .args(["--host", &computer(site.number)]);
         let mut registry = Self {
             registry: None,
+            command,
             program: program.to_owned(),
             sockets,
             folder: folder.to_owned(),
@@ -70,13 +78,8 @@ impl OverlayRegistry {
 
     /// Starts it again, with what it had.
     pub async fn begin(&mut self) -> Result<()> {
-        let mut command = Command::new(&self.program);
-        let state = self.folder.join("registry");
-        command
-            .args(["registry", "--state", state.as_str(), "--socket"])
-            .arg(self.sockets.path().join("registry"));
         let log = self.folder.join("registry.log");
-        let mut registry = Child::start("the overlay's registry", &command, &log)?;
+        let mut registry = Child::start("the overlay's registry", &self.command, &log)?;
         eventually("the overlay's registry is open", async || {
             registry.must_live()?;
             ensure!(registry.said().contains("the registry is open"), "not yet");
@@ -106,7 +109,7 @@ impl OverlayRegistry {
             ])
             .arg("--registry")
             .arg(self.sockets.path().join("registry"))
-            .args(["--computer", &format!("COMP-{}", site.number)])
+            .args(["--computer", &computer(site.number)])
             .args(["--port", &PORT.to_string()]);
         if let Some(endpoint) = endpoint {
             node.args(["--endpoint", &endpoint]);
@@ -146,6 +149,11 @@ impl OverlayNode {
             Err(error) => Err(error).with_context(|| format!("cannot read {path}")),
         }
     }
+}
+
+/// What the registry calls the node at a site.
+fn computer(site: u16) -> String {
+    format!("COMP-{site}")
 }
 
 /// Starts babeld once its file is there, and again whenever it ends.

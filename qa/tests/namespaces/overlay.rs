@@ -75,5 +75,14 @@ async fn nodes_behind_routers_reach_each_other() -> Result<()> {
     let Some(mut lab) = lay("behind-routers", &plan, minutes(1)).await? else {
         return Ok(());
     };
-    lab.are_linked(2, 3, minutes(1)).await
+    lab.are_linked(2, 3, "udp", minutes(1)).await
+}
+
+#[tokio::test]
+async fn a_node_whose_udp_is_lost_is_reached_through_the_registry() -> Result<()> {
+    let plan = Plan::full(4).without_udp(&[3]);
+    let Some(mut lab) = lay("without-udp", &plan, minutes(2)).await? else {
+        return Ok(());
+    };
+    lab.are_linked(3, 1, "tls", minutes(1)).await
 }

@@ -42,10 +42,14 @@ impl Overlay for Ours {
     const HAS_GOALS: bool = true;
     type Program = Utf8PathBuf;
 
-    async fn prepare(program: &Utf8PathBuf, _: &Underlay, folder: &Utf8Path) -> Result<Self> {
+    async fn prepare(
+        program: &Utf8PathBuf,
+        underlay: &Underlay,
+        folder: &Utf8Path,
+    ) -> Result<Self> {
         Ok(Self {
             nodes: BTreeMap::new(),
-            registry: OverlayRegistry::start(program, folder).await?,
+            registry: OverlayRegistry::start(program, underlay.site(1)?, folder).await?,
         })
     }
 
