@@ -115,6 +115,8 @@ async fn attempt(stage: Stage, all: &[Stage], host: &Host) -> Result<Tally> {
         Stage::Doc => documentation(host).await,
         Stage::Units => {
             host.has_babeld().await?;
+            let commands = host.cargo(&COMMANDS)?;
+            run("build the commands", &commands, &host.logs).await?;
             nextest(host, "units", &["--workspace"]).await
         }
         Stage::Peers => {
@@ -179,6 +181,16 @@ const ON_POSTGRES: [&str; 4] = [
 ];
 /// Where the master's tests find the server.
 const TEST_POSTGRES: &str = "SLAPBOX_TEST_POSTGRES";
+
+/// What people type: READMEs are compared with what these say that they can do.
+const COMMANDS: [&str; 6] = [
+    "build",
+    "--workspace",
+    "--bin",
+    "slapbox",
+    "--bin",
+    "slapbox-image",
+];
 
 const IMAGE: [&str; 4] = [
     "--workspace",
