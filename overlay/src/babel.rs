@@ -38,9 +38,9 @@ const SPARE: &str = " rxcost 20000";
 /// A tunnel to index 0, which no node has.
 const NEVER: &str = "slt0";
 
-/// How babeld treats a tunnel. Links are point to point and dead ones are noticed by others too, so hellos may be
-/// seldom enough to cost nothing; delay decides between ways, as in re6st.
-const TUNNEL: &str = "type tunnel hello-interval 1 update-interval 5 rtt-decay 125 rtt-min 1 rtt-max 500 max-rtt-penalty 5000";
+/// How babeld treats a tunnel. Links are point to point and dead ones are noticed by others; but babeld keeps what it has to say for up to
+/// half of the time between two hellos, and the question for another way is among that. Delay decides between ways, as in re6st.
+const TUNNEL: &str = "type tunnel hello-interval 0.6 update-interval 5 rtt-decay 125 rtt-min 1 rtt-max 500 max-rtt-penalty 5000";
 
 impl Babel {
     /// Returns what babeld reads at its start.
