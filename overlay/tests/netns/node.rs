@@ -104,7 +104,7 @@ pub(crate) fn eventually(what: &str, mut probe: impl FnMut() -> Result<String, S
     loop {
         match probe() {
             Ok(seen) => return seen,
-            Err(seen) => assert!(start.elapsed() < Duration::from_secs(20), "{what}: {seen}"),
+            Err(seen) => assert!(start.elapsed() < Duration::from_secs(60), "{what}: {seen}"),
         }
         std::thread::park_timeout(Duration::from_millis(100));
     }
