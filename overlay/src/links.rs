@@ -169,6 +169,13 @@ pub struct ObservedPeer {
     pub traffic: (u64, u64),
 }
 
+impl Observed {
+    /// Returns what WireGuard knows of a peer, if it has it.
+    pub fn peer(&self, key: &PublicKey) -> Option<&ObservedPeer> {
+        self.wireguard.as_ref()?.peers.get(key)
+    }
+}
+
 impl ObservedPeer {
     /// Says whether packets pass, as far as WireGuard knows.
     pub fn is_alive(&self) -> bool {

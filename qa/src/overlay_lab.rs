@@ -12,7 +12,7 @@ use crate::eventually::eventually;
 use crate::files::empty_folder;
 use crate::load::number;
 use crate::overlay_node::{OverlayNode, OverlayRegistry};
-use crate::probes::{Outage, Probes};
+use crate::probes::Probes;
 use crate::story::act;
 use crate::underlay::{Plan, Underlay};
 
@@ -138,16 +138,10 @@ impl OverlayLab {
         .await
     }
 
-    /// The longest time that a node which runs had no answer from another, since it was last waited for all of them.
-    pub fn longest_outage(&self) -> Option<Outage> {
+    /// The longest time that one of these had no answer from another, since the watch began.
+    pub fn longest_outage(&self, among: &[u16]) -> Option<Duration> {
         let answers = self.probes.answers();
-        answers.longest_outage(&self.numbers(), Instant::now())
-    }
-
-    /// The same among these, without what was silent since before the watch began.
-    pub fn longest_outage_among(&self, numbers: &[u16]) -> Option<Duration> {
-        let answers = self.probes.answers();
-        let outage = answers.longest_outage(numbers, Instant::now());
+        let outage = answers.longest_outage(among, Instant::now());
         outage.map(|outage| outage.lasted)
     }
 

@@ -116,7 +116,7 @@ async fn upset(lab: &mut OverlayLab, upsets: &mut Upsets, lasts: Duration) -> Re
         lab.begin_to_watch();
         let spared = upsets.happen(lab).await?;
         tokio::time::sleep(PACE).await;
-        let outage = lab.longest_outage_among(&spared).unwrap_or_default();
+        let outage = lab.longest_outage(&spared).unwrap_or_default();
         let seconds = outage.as_secs_f64();
         detail(format_args!("the longest outage was {seconds:.1} s"));
         seen.outages.push(seconds);

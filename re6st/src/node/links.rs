@@ -215,11 +215,9 @@ fn find<M: Machine>(
     let wanted = live.wanted();
     let peers = document.joined.view.peers.iter();
     let wanted = peers.filter(|peer| wanted.contains(&peer.number()));
-    let found = memory.observed.wireguard.as_ref();
     let is_alive = |peer: &&Peer| {
-        let peers = found.map(|found| &found.peers);
-        let peer = peers.and_then(|peers| peers.get(&peer.wireguard_public_key));
-        peer.is_some_and(ObservedPeer::is_alive)
+        let found = memory.observed.peer(&peer.wireguard_public_key);
+        found.is_some_and(ObservedPeer::is_alive)
     };
     let (mut wanted, alive): (BTreeSet<_>, Vec<_>) = wanted
         .map(|peer| {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::talk::{Beat, Message};
-use crate::mesh::{Action, Answer, Input, Member, Mesh, Moment, Settings, Why};
+use crate::mesh::{Action, Input, Member, Mesh, Moment, Settings, Why};
 use link::{Due, Link};
 pub(super) use link::{Tunnel, Way};
 
@@ -326,7 +326,9 @@ impl Neighbours {
                     let in_need = self.needed == Some(peer);
                     self.outbox.push_back((peer, Message::Ask { in_need }));
                 }
-                Action::Answer(peer, answer) => self.answer(peer, answer),
+                Action::Answer(peer, answer) => {
+                    self.outbox.push_back((peer, Message::Answer(answer)));
+                }
                 Action::Open(peer) => {
                     self.links.insert(peer, Link::new(now));
                     self.moved = true;
@@ -347,10 +349,6 @@ impl Neighbours {
         let mesh = &self.mesh;
         self.asks
             .retain(|peer, _| mesh.asked().any(|it| it == *peer));
-    }
-
-    fn answer(&mut self, peer: Member, answer: Answer) {
-        self.outbox.push_back((peer, Message::Answer(answer)));
     }
 
     fn drain(&mut self, now: Moment, peer: Member, drains: bool) {

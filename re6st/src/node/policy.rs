@@ -171,11 +171,10 @@ pub(super) fn seen(
     observed: &Observed,
 ) -> Tunnels<SocketAddr> {
     let peers = document.joined.view.peers.iter();
-    let found = observed.wireguard.as_ref().map(|it| &it.peers);
     let seen = peers.filter_map(|peer| {
         let member = Member(peer.number());
         tunnels.get(&member)?;
-        let found = found?.get(&peer.wireguard_public_key)?;
+        let found = observed.peer(&peer.wireguard_public_key)?;
         Some((member, found.endpoint?))
     });
     seen.collect()

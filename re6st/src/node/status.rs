@@ -200,11 +200,7 @@ pub(super) fn status(
 }
 
 fn found<'a>(peer: &Peer, observed: &'a Observed) -> Option<&'a ObservedPeer> {
-    observed
-        .wireguard
-        .as_ref()?
-        .peers
-        .get(&peer.wireguard_public_key)
+    observed.peer(&peer.wireguard_public_key)
 }
 
 fn links(document: &Document, near: &Nearby, observed: &Observed) -> Vec<LinkStatus> {

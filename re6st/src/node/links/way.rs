@@ -79,8 +79,7 @@ impl Way {
             };
         }
         let peer = peer?;
-        let wireguard = observed.wireguard.as_ref();
-        let found = wireguard.and_then(|found| found.peers.get(&peer.wireguard_public_key));
+        let found = observed.peer(&peer.wireguard_public_key);
         let its_own = tunnels.get(&Member(peer.number()));
         let host_up = its_own.is_some_and(|tunnel| tunnel.is_up);
         let seen = Seen {
